@@ -1,0 +1,60 @@
+"""Two blames, and the one table of all the ways in which a conversation ends.
+
+Rule 1: a ``LocalProtocolError`` is our own bug and is loud.
+Rule 2: bytes from the network raise ``RemoteProtocolError`` and nothing else;
+        it ends that peer's conversation or drops the datagram.
+Rule 3: an ``Ending`` is a name and a number; the sentence that a person reads
+        stands in ``client.words``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class VchatError(Exception):
+    """The root of everything that vchat raises on purpose."""
+
+
+class LocalProtocolError(VchatError):
+    """This program asked for something that the protocol does not allow now."""
+
+
+class RemoteProtocolError(VchatError):
+    """The other side sent bytes that the protocol does not allow."""
+
+
+class Ending(Enum):
+    """Why a process ends: (word of the JSON interface, exit code)."""
+
+    LEFT = ("left", 0)
+    HOST_LEFT = ("host-left", 0)
+    FAILED = ("failed", 1)
+    KICKED = ("kicked", 1)
+    ROOM_FORKED = ("room-forked", 6)
+    USAGE = ("usage", 2)
+    CODE_MALFORMED = ("code-malformed", 3)
+    CODE_WRONG = ("code-wrong", 3)
+    CODE_EXPIRED = ("code-expired", 3)
+    CODE_USED = ("code-used", 3)
+    ROOM_FULL = ("room-full", 3)
+    ROOM_LOCKED = ("room-locked", 3)
+    BANNED = ("banned", 3)
+    TOO_MANY_TRIES = ("too-many-tries", 3)
+    NO_SIGNALING = ("no-signaling", 4)
+    NO_ROAD = ("no-road", 5)
+    HOST_LOST = ("host-lost", 5)
+    NOT_THE_HOST = ("not-the-host", 6)
+    VERIFICATION_FAILED = ("verification-failed", 6)
+    LIBRARY_MISSING = ("library-missing", 7)
+    INTERRUPTED = ("interrupted", 130)
+
+    @property
+    def word(self) -> str:
+        """The word in the ``ended`` event; it never changes."""
+        return self.value[0]
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the process (docs/interface.md)."""
+        return self.value[1]

@@ -1,0 +1,250 @@
+"""What clients and the signaling server say to each other.
+
+One WebSocket binary message is one signal:
+
+    u8 kind | fields of that kind
+
+Kinds below 64 go to the server, from 64 on to the client. The server knows
+nameplates (the digits of a code), exchanges (one knock at a nameplate: a pair
+of connections) and mailboxes (32-byte names that any number of connections may
+attach to). All bodies are opaque to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+from vc_core.wire import Bytes, Family, Fixed, Layout, Many, Record, Text, UInt
+
+# Specification
+SIGNALING_VERSION = 1
+MAX_MESSAGE = 64 * 1024  # bytes of one WebSocket message
+MAX_BODY = 60 * 1024  # bytes of one opaque body
+TOKEN_SIZE = 16
+MAILBOX_SIZE = 32
+
+
+class Refusal(IntEnum):
+    """Why the server did not do what it was asked."""
+
+    NO_SUCH_NAMEPLATE = 1
+    """Nobody ever allocated this nameplate, or long ago."""
+    EXPIRED = 2
+    """The nameplate's life is over."""
+    USED = 3
+    """The host released the nameplate: its guests have come."""
+    BURNED = 4
+    """The host released the nameplate after too many wrong codes or a kick."""
+    TAKEN = 5
+    """The wanted nameplate belongs to another connection."""
+    TOO_FAST = 6
+    """This address has asked too often; try later."""
+    FULL = 7
+    """A cap of the server is reached."""
+    HOST_AWAY = 8
+    """The host of the nameplate is not connected now."""
+    MALFORMED = 9
+    """The message could not be read; the connection is closed."""
+
+
+class Release(IntEnum):
+    """Why a host gives a nameplate up."""
+
+    USED = 3
+    BURNED = 4
+
+
+@dataclass(frozen=True)
+class Allocate(Record):
+    """Make this connection the host of a nameplate."""
+
+    wanted: str
+    """Digits to have again after a lost connection; empty for any."""
+    token: bytes
+    """Random; whoever shows it again may take the same nameplate over."""
+    life: int
+    """Seconds until the nameplate ends; 0 for the server's own limit."""
+
+    LAYOUT: ClassVar[Layout] = (("wanted", Text(16)), ("token", Fixed(TOKEN_SIZE)), ("life", UInt(4)))
+
+
+@dataclass(frozen=True)
+class Knock(Record):
+    """Open an exchange with the host of a nameplate."""
+
+    nameplate: str
+
+    LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)),)
+
+
+@dataclass(frozen=True)
+class Post(Record):
+    """Send a body to the other end of an exchange."""
+
+    exchange: int
+    body: bytes
+
+    LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)), ("body", Bytes(MAX_BODY)))
+
+
+@dataclass(frozen=True)
+class Close(Record):
+    """End an exchange; the other end is told."""
+
+    exchange: int
+
+    LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)),)
+
+
+@dataclass(frozen=True)
+class Free(Record):
+    """Give a nameplate up (only by the connection that allocated it)."""
+
+    nameplate: str
+    reason: int
+    """A ``Release``; what later knocks are told."""
+
+    LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)), ("reason", UInt(1)))
+
+
+@dataclass(frozen=True)
+class Attach(Record):
+    """Hear what is sent to a mailbox."""
+
+    mailbox: bytes
+
+    LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)),)
+
+
+@dataclass(frozen=True)
+class Detach(Record):
+    """Hear a mailbox no longer."""
+
+    mailbox: bytes
+
+    LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)),)
+
+
+@dataclass(frozen=True)
+class Drop(Record):
+    """Send a body to all others who are attached to a mailbox."""
+
+    mailbox: bytes
+    body: bytes
+
+    LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)), ("body", Bytes(MAX_BODY)))
+
+
+@dataclass(frozen=True)
+class Hello(Record):
+    """The server's first word on a new connection."""
+
+    version: int
+    stun_port: int
+    """UDP port that answers STUN Binding on the server's address; 0 for none."""
+    relays: tuple[str, ...]
+    """Addresses of relays that the operator recommends."""
+
+    LAYOUT: ClassVar[Layout] = (
+        ("version", UInt(2)),
+        ("stun_port", UInt(2)),
+        ("relays", Many(Text(255), 16)),
+    )
+
+
+@dataclass(frozen=True)
+class Allocated(Record):
+    """The nameplate is yours."""
+
+    nameplate: str
+    life: int
+    """Seconds until it ends."""
+
+    LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)), ("life", UInt(4)))
+
+
+@dataclass(frozen=True)
+class Opened(Record):
+    """An exchange began: told to the host and to the one who knocked."""
+
+    exchange: int
+    mailbox: bytes
+    """Random name of the exchange, the same for both ends."""
+    nameplate: str
+
+    LAYOUT: ClassVar[Layout] = (
+        ("exchange", UInt(4)),
+        ("mailbox", Fixed(MAILBOX_SIZE)),
+        ("nameplate", Text(16)),
+    )
+
+
+@dataclass(frozen=True)
+class Posted(Record):
+    """A body from the other end of an exchange."""
+
+    exchange: int
+    body: bytes
+
+    LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)), ("body", Bytes(MAX_BODY)))
+
+
+@dataclass(frozen=True)
+class Closed(Record):
+    """The other end of an exchange is gone."""
+
+    exchange: int
+
+    LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)),)
+
+
+@dataclass(frozen=True)
+class Dropped(Record):
+    """A body from a mailbox."""
+
+    mailbox: bytes
+    body: bytes
+
+    LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)), ("body", Bytes(MAX_BODY)))
+
+
+@dataclass(frozen=True)
+class Ended(Record):
+    """A nameplate of yours is over (its life ran out)."""
+
+    nameplate: str
+    reason: int
+    """A ``Refusal``."""
+
+    LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)), ("reason", UInt(1)))
+
+
+@dataclass(frozen=True)
+class Refused(Record):
+    """The server did not do it."""
+
+    reason: int
+    """A ``Refusal``."""
+    nameplate: str
+    """The nameplate that was asked for, or empty."""
+
+    LAYOUT: ClassVar[Layout] = (("reason", UInt(1)), ("nameplate", Text(16)))
+
+
+TO_SERVER = Family(
+    {1: Allocate, 2: Knock, 3: Post, 4: Close, 5: Free, 6: Attach, 7: Detach, 8: Drop}
+)
+TO_CLIENT = Family(
+    {
+        64: Hello,
+        65: Allocated,
+        66: Opened,
+        67: Posted,
+        68: Closed,
+        69: Dropped,
+        70: Ended,
+        71: Refused,
+    }
+)
