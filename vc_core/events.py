@@ -1,0 +1,153 @@
+"""What happened in the room, in the past tense, for whoever shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vc_core.errors import Ending
+from vc_core.ids import Member
+from vc_core.keys import PublicIdentity
+
+
+@dataclass(frozen=True)
+class RoomOpened:
+    """One's own place in the room is certain."""
+
+    room: bytes
+    member: Member
+    name: str
+    """As the host gave it: a name that was taken got a number."""
+    hosting: bool
+
+
+@dataclass(frozen=True)
+class CodeReady:
+    """The host has an invitation to hand out."""
+
+    code: str
+    link: str
+    guests_left: int
+    expires_at: float
+    """Time ``now`` at which it ends."""
+
+
+@dataclass(frozen=True)
+class CodeFailed:
+    """Somebody tried a wrong code."""
+
+    left: int
+    """Tries that the code still allows."""
+
+
+@dataclass(frozen=True)
+class CodeEnded:
+    """The invitation admits nobody any more."""
+
+    reason: str
+    """used, expired, burned."""
+
+
+@dataclass(frozen=True)
+class MemberJoined:
+    """A member stands in the roster; told before any key goes out to it."""
+
+    member: Member
+    name: str
+    identity: PublicIdentity
+    hosting: bool
+
+
+@dataclass(frozen=True)
+class MemberLeft:
+    """A member is absent or out of the roster."""
+
+    member: Member
+    name: str
+    reason: str
+    """left, vanished, kicked."""
+
+
+@dataclass(frozen=True)
+class PathChanged:
+    """Packets to a member flow another way now."""
+
+    member: Member
+    rung: str
+    """direct, none."""
+    reason: str
+    """A word for the reason; the sentence stands in ``client.words``."""
+    rtt: float | None
+    """Seconds, when known."""
+
+
+@dataclass(frozen=True)
+class Chatted:
+    """Another member's text has come."""
+
+    member: Member
+    id: bytes
+    text: str
+    private: bool
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A member took a text of ours."""
+
+    id: bytes
+    member: Member
+
+
+@dataclass(frozen=True)
+class MemberMuted:
+    """A member turned its microphone off or on."""
+
+    member: Member
+    on: bool
+
+
+@dataclass(frozen=True)
+class RoomCodeShown:
+    """Four words that are equal on all screens."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RoomLocked:
+    """The room takes nobody in (or does again)."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that a person should know; the call goes on."""
+
+    word: str
+    member: Member | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The room is over for this member."""
+
+    ending: Ending
+
+
+Event = (
+    RoomOpened
+    | CodeReady
+    | CodeFailed
+    | CodeEnded
+    | MemberJoined
+    | MemberLeft
+    | PathChanged
+    | Chatted
+    | Delivered
+    | MemberMuted
+    | RoomCodeShown
+    | RoomLocked
+    | Warned
+    | Ended
+)
