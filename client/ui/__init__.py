@@ -1,0 +1,1 @@
+"""The faces in a terminal: pure model and slash commands, then the screen."""

@@ -1,0 +1,1 @@
+"""The relay: it copies sealed packets between slots and cannot open them."""

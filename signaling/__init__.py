@@ -1,0 +1,1 @@
+"""The signaling server: nameplates and mailboxes of bytes that it cannot read."""

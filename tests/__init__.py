@@ -1,0 +1,1 @@
+"""Tests: house rules, one folder per room, whole calls, laboratory, fuzz, bench."""

@@ -1,0 +1,1 @@
+"""Whole stories: calls between real processes."""

@@ -1,0 +1,1 @@
+"""Doubles: the edges of the world, played by small objects."""

@@ -1,0 +1,1 @@
+"""Fuzz targets: every parser against bytes from a stranger."""

@@ -1,0 +1,1 @@
+"""Calls between network namespaces that the tests make themselves."""

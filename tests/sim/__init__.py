@@ -1,0 +1,1 @@
+"""Simulator: a virtual clock, links and NATs, many members in one process."""
