@@ -1,0 +1,83 @@
+"""A link: what two members share after one handshake.
+
+Two 32-byte keys, one for each direction, come out of Noise. Each use takes its
+own key from them by HKDF with a label of its own:
+
+    letters             ChaCha20-Poly1305, nonce = counter of the letter
+    stream 0 of QUIC    vc_core.streams
+    probes of the path  vc_core.path
+
+Letters carry ``PEER`` messages while there is no QUIC connection yet, through
+the exchange, the host or a re-join mailbox. They may be lost but not replayed:
+only rising counters are taken.
+"""
+
+from __future__ import annotations
+
+from vc_core.errors import RemoteProtocolError
+from vc_core.ids import LinkId, Member
+from vc_core.keys import hkdf
+from vc_core.messages import PEER, Letter
+from vc_core.noise import Cipher
+from vc_core.path import Path
+from vc_core.streams import StreamOpener, StreamSealer
+from vc_core.wire import Record
+
+# Specification
+LABEL_LETTER = "vchat-1 letter"
+LABEL_PROBE = "vchat-1 probe"
+CONTROL_STREAM = 0
+
+
+class Link:
+    """One session with one member: its letters, its control stream, its path."""
+
+    def __init__(
+        self,
+        member: Member,
+        number: LinkId,
+        tag: bytes,
+        keys: tuple[bytes, bytes],
+        *,
+        leading: bool,
+        now: float,
+    ) -> None:
+        """``keys`` are (send, receive); ``leading`` opens QUIC and controls ICE."""
+        send, receive = keys
+        self.member = member
+        self.id = number
+        self.tag = tag
+        self.leading = leading
+        self.begun = now
+        self.streaming = False
+        """Whether records may be written: QUIC stands and both ends know stream 0."""
+        self.path = Path(hkdf(send, LABEL_PROBE), hkdf(receive, LABEL_PROBE), now)
+        self._letters_out = Cipher(hkdf(send, LABEL_LETTER))
+        self._letters_in = Cipher(hkdf(receive, LABEL_LETTER))
+        self._counter_out = 0
+        self._counter_in = 0
+        self._sealer = StreamSealer(send, CONTROL_STREAM)
+        self._opener = StreamOpener(receive, CONTROL_STREAM)
+
+    def seal_letter(self, message: Record) -> Letter:
+        """A ``PEER`` message for any road that carries letters."""
+        sealed = self._letters_out.seal(self._counter_out, PEER.write(message), self.tag)
+        letter = Letter(self.tag, self._counter_out, sealed)
+        self._counter_out += 1
+        return letter
+
+    def open_letter(self, letter: Letter) -> Record:
+        """The message of a letter that was not opened before."""
+        if letter.counter < self._counter_in:
+            raise RemoteProtocolError("a letter that came before")
+        message = PEER.read(self._letters_in.open(letter.counter, letter.sealed, self.tag))
+        self._counter_in = letter.counter + 1
+        return message
+
+    def seal_record(self, message: Record) -> bytes:
+        """Bytes for stream 0."""
+        return self._sealer.seal(PEER.write(message))
+
+    def open_records(self, data: bytes) -> list[Record]:
+        """The messages that became complete with ``data`` of stream 0."""
+        return [PEER.read(body) for body in self._opener.receive(data)]

@@ -1,0 +1,106 @@
+"""Meeting: two members who stand in the same roster agree on fresh keys.
+
+    1  initiator -> responder   Greet   ML-KEM key, Noise_KKpsk2 message 1 (empty)
+    2  responder -> initiator   Reply   ciphertext, Noise message 2 with a Bundle
+    3  initiator -> responder   Letter  the first of the new link
+
+The smaller Ed25519 key initiates. psk = HKDF(room secret || ML-KEM secret ||
+hash of its key and ciphertext), so that neither stolen long-term keys nor a
+later quantum computer opens what was said. Message 1 says nothing, because it
+could be replayed; the responder keeps an older link until message 3 opens.
+"""
+
+from __future__ import annotations
+
+from vc_core.errors import RemoteProtocolError
+from vc_core.ids import Rng
+from vc_core.join import LABEL_KEM, Kem
+from vc_core.keys import Identity, KeyPair, PublicIdentity, digest, fields, hkdf
+from vc_core.messages import PROTOCOL_VERSION, TAG_SIZE, Bundle, Greet, Reply
+from vc_core.noise import Handshake
+from vc_core.wire import Reader
+
+# Specification
+LABEL_PROLOGUE = "vchat-1 meet"
+LABEL_PSK = "vchat-1 meet psk"
+
+
+def initiates(own: PublicIdentity, other: PublicIdentity) -> bool:
+    """Whether our side begins: the smaller Ed25519 key does."""
+    return own.sign < other.sign
+
+
+def _psk(room_secret: bytes, shared: bytes, kem_public: bytes, ciphertext: bytes) -> bytes:
+    return hkdf(room_secret + shared + digest(LABEL_KEM, kem_public, ciphertext), LABEL_PSK)
+
+
+def _handshake(
+    own: Identity, other: PublicIdentity, room: bytes, tag: bytes, rng: Rng, *, initiator: bool
+) -> Handshake:
+    first, second = (own.public, other) if initiator else (other, own.public)
+    version = PROTOCOL_VERSION.to_bytes(2, "big")
+    return Handshake(
+        "KKpsk2",
+        initiator=initiator,
+        prologue=fields(LABEL_PROLOGUE, version, room, first.sign, second.sign, tag),
+        ephemeral=KeyPair.generate(rng),
+        static=own.dh,
+        remote_static=other.dh,
+    )
+
+
+def _read_bundle(payload: bytes) -> Bundle:
+    reader = Reader(payload)
+    bundle = Bundle.read_fields(reader)
+    reader.finish()
+    return bundle
+
+
+class Greeting:
+    """The initiator's side of one attempt."""
+
+    def __init__(
+        self, own: Identity, other: PublicIdentity, room: bytes, kem: Kem, rng: Rng, now: float
+    ) -> None:
+        self.begun = now
+        self.tag = rng(TAG_SIZE)
+        self._kem = kem
+        self._kem_public, self._kem_secret = kem.generate()
+        self._noise = _handshake(own, other, room, self.tag, rng, initiator=True)
+        self.greet = Greet(self.tag, self._kem_public, self._noise.write_message())
+
+    def receive(self, reply: Reply, secrets: list[bytes]) -> tuple[tuple[bytes, bytes], Bundle]:
+        """Keys (send, receive) and the responder's first messages.
+
+        ``secrets`` are the room secrets that may be in use, newest first.
+        """
+        if reply.tag != self.tag:
+            raise RemoteProtocolError("a reply to another greeting")
+        shared = self._kem.decapsulate(self._kem_secret, reply.ciphertext)
+        for secret in secrets:
+            self._noise.set_psk(_psk(secret, shared, self._kem_public, reply.ciphertext))
+            try:
+                payload = self._noise.read_message(reply.noise)
+            except RemoteProtocolError:
+                continue
+            return self._noise.split(), _read_bundle(payload)
+        raise RemoteProtocolError("a reply that no room secret opens")
+
+
+def reply_to(
+    greet: Greet,
+    own: Identity,
+    other: PublicIdentity,
+    room: bytes,
+    secret: bytes,
+    bundle: Bundle,
+    kem: Kem,
+    rng: Rng,
+) -> tuple[Reply, tuple[bytes, bytes]]:
+    """The responder's whole side: message 2 and keys (send, receive)."""
+    noise = _handshake(own, other, room, greet.tag, rng, initiator=False)
+    noise.read_message(greet.noise)
+    shared, ciphertext = kem.encapsulate(greet.kem_public)
+    noise.set_psk(_psk(secret, shared, greet.kem_public, ciphertext))
+    message = noise.write_message(bundle.write_fields())
+    return Reply(greet.tag, ciphertext, message), noise.split()
