@@ -1,0 +1,37 @@
+"""What all tests share: seeded chance, the public vectors, Hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile(
+    "quick", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("ci", settings.get_profile("quick"), derandomize=True, print_blob=True)
+settings.register_profile("deep", settings.get_profile("quick"), max_examples=20_000)
+settings.load_profile(os.environ.get("VCHAT_HYPOTHESIS", "ci" if "CI" in os.environ else "quick"))
+
+
+@pytest.fixture
+def rng() -> Callable[[int], bytes]:
+    """Chance with a fixed seed: the same bytes in every run of a test."""
+    return random.Random(20_260_101).randbytes
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The folder of public test vectors: ``VCHAT_VECTORS``, beside, or inside the project."""
+    places = [Path(os.environ.get("VCHAT_VECTORS", ROOT / "tests" / "vectors"))]
+    places.append(ROOT.parent / "shared" / "vectors")
+    for place in places:
+        if place.is_dir():
+            return place
+    pytest.skip("no public vectors here (VCHAT_VECTORS names their folder)")
