@@ -1,0 +1,37 @@
+"""A sealed box: one message under a key that may seal many.
+
+    nonce 24, random | XChaCha20-Poly1305 ciphertext | tag 16
+
+For letters in the re-join mailbox and for the identity file, where no counter
+can be kept. 192 random bits do not repeat.
+"""
+
+from __future__ import annotations
+
+from nacl import bindings, exceptions
+
+from vc_core.errors import RemoteProtocolError
+from vc_core.ids import Rng
+
+# Specification
+NONCE_SIZE = 24
+TAG_SIZE = 16
+OVERHEAD = NONCE_SIZE + TAG_SIZE
+
+
+def seal_box(key: bytes, plaintext: bytes, ad: bytes, rng: Rng) -> bytes:
+    """``plaintext`` under the 32-byte ``key``, bound to ``ad``."""
+    nonce = rng(NONCE_SIZE)
+    return nonce + bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, ad, nonce, key)
+
+
+def open_box(key: bytes, box: bytes, ad: bytes) -> bytes:
+    """The plaintext; ``RemoteProtocolError`` if key, ``ad`` or a byte differs."""
+    if len(box) < OVERHEAD:
+        raise RemoteProtocolError("a sealed box ends too early")
+    try:
+        return bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
+            box[NONCE_SIZE:], ad, box[:NONCE_SIZE], key
+        )
+    except exceptions.CryptoError as error:
+        raise RemoteProtocolError("a sealed box that does not open") from error
