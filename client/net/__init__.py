@@ -1,1 +1,4 @@
-"""The roads between members: carriers, the mailbox, QUIC on top of a road."""
+"""The edges to the network: the roads that carry bytes, QUIC, the mailbox, ML-KEM.
+
+Nothing here seals or trusts: what these edges carry is sealed above them.
+"""
