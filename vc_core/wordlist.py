@@ -17,8 +17,7 @@ from __future__ import annotations
 BITS_PER_WORD = 11
 ROOM_CODE_WORDS = 4
 
-WORDS: tuple[str, ...] = tuple(
-    """
+_TEXT = """
 abacus abbey abrupt absent absorb absurd academy accent accuse ache acid acorn across actual
 adapt adjust admire adobe advance advice aerial affair affirm afford afraid after again agent
 agile agree ahead airport alarm album alert alibi alive alley allow almond alone alpha alpine
@@ -166,8 +165,8 @@ wander want warrior wasp wayside weary weasel weave wedding weekend weird welcom
 wheat whiff whimper white wicker widget width winter wisdom witness witty wobble woman wombat
 worry worship wreath wreck wrench wrinkle wrong xenon yacht yeast yogurt yonder young yucca
 yummy zebra zenith zigzag zipper zircon zither zodiac
-""".split()
-)
+"""
+WORDS = tuple(_TEXT.split())
 NUMBERS = {word: number for number, word in enumerate(WORDS)}
 
 
