@@ -41,6 +41,7 @@ class Ending(Enum):
     ROOM_LOCKED = ("room-locked", 3)
     BANNED = ("banned", 3)
     TOO_MANY_TRIES = ("too-many-tries", 3)
+    OTHER_VERSION = ("other-version", 1)
     NO_SIGNALING = ("no-signaling", 4)
     NO_ROAD = ("no-road", 5)
     HOST_LOST = ("host-lost", 5)

@@ -1,16 +1,16 @@
-"""Joining: a short code becomes a verified channel between newcomer and host.
+"""Joining: a short code becomes a verified channel between joiner and host.
 
-    1  newcomer -> host   Ask      CPace share, ADa
-    2  host -> newcomer   Answer   CPace share, ADb
-    3  newcomer -> host   Confirm  Ta, ML-KEM key, Noise message 1
-    4  host -> newcomer   Accept   Tb, ML-KEM ciphertext, sealed Noise message 2
-    5  newcomer -> host   Finish   sealed Noise message 3
+    1  joiner -> host   Ask      CPace share, ADa
+    2  host -> joiner   Answer   CPace share, ADb
+    3  joiner -> host   Confirm  Ta, ML-KEM key, Noise message 1
+    4  host -> joiner   Accept   Tb, ML-KEM ciphertext, sealed Noise message 2
+    5  joiner -> host   Finish   sealed Noise message 3
 
 ADa binds version, features, the Noise ephemeral key and the hash of the ML-KEM
 key; ADb the host's nonce, version, features and ephemeral key. From ISK and the
 ML-KEM secret come the keys that seal messages 4 and 5 and the psk of
-Noise_XXpsk3. The newcomer proves the code first, so that a wrong guess learns
-nothing; a newcomer with a link checks the host's fingerprint before message 5.
+Noise_XXpsk3. The joiner proves the code first, so that a wrong guess learns
+nothing; a joiner with a link checks the host's fingerprint before message 5.
 
 Rule: each message is taken once and in its place; anything else ends the
       exchange and never the room.
@@ -47,7 +47,7 @@ LABEL_SID = "vchat-1 sid"
 LABEL_KEM_KEY = "vchat-1 kem key"
 LABEL_KEM = "vchat-1 kem"
 LABEL_PROLOGUE = "vchat-1 join"
-LABEL_TO_HOST = "vchat-1 join newcomer"
+LABEL_TO_HOST = "vchat-1 join joiner"
 LABEL_TO_NEWCOMER = "vchat-1 join host"
 LABEL_PSK = "vchat-1 join psk"
 LABEL_XX = "vchat-1 xx"
@@ -86,10 +86,10 @@ class OtherVersion(RemoteProtocolError):
 class State(Enum):
     """How far an exchange has come."""
 
-    ASKED = "the newcomer has sent its share"
-    WAITING = "the host waits for a newcomer"
+    ASKED = "the joiner has sent its share"
+    WAITING = "the host waits for a joiner"
     ANSWERED = "the host has sent its share"
-    CONFIRMED = "the newcomer has proven the code"
+    CONFIRMED = "the joiner has proven the code"
     ACCEPTED = "the host has proven the code and said who it is"
     DONE = "both know each other and share keys"
 
@@ -135,9 +135,9 @@ class Password:
         return lv_cat(b"vchat-1", FORM_NAMES[self.form], self.nameplate.encode())
 
 
-def _ad_newcomer(ask: Ask) -> bytes:
+def _ad_joiner(ask: Ask) -> bytes:
     numbers = ask.version.to_bytes(2, "big"), ask.features.to_bytes(4, "big")
-    return fields("newcomer", *numbers, ask.ephemeral, ask.kem_hash)
+    return fields("joiner", *numbers, ask.ephemeral, ask.kem_hash)
 
 
 def _ad_host(answer: Answer) -> bytes:
@@ -159,7 +159,7 @@ class _Channel:
     def __init__(self, isk: bytes, kem_secret: bytes, kem_public: bytes, ciphertext: bytes) -> None:
         root = isk + kem_secret + digest(LABEL_KEM, kem_public, ciphertext)
         self.to_host = Cipher(hkdf(root, LABEL_TO_HOST))
-        self.to_newcomer = Cipher(hkdf(root, LABEL_TO_NEWCOMER))
+        self.to_joiner = Cipher(hkdf(root, LABEL_TO_NEWCOMER))
         self.psk = hkdf(root, LABEL_PSK)
 
 
@@ -186,8 +186,8 @@ def _met(noise: Handshake, identity: PublicIdentity) -> Met:
     return Met(identity, noise.split(), tag)
 
 
-class NewcomerExchange:
-    """The newcomer's side: ``ask``, then ``receive`` twice."""
+class JoinerExchange:
+    """The joiner's side: ``ask``, then ``receive`` twice."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class NewcomerExchange:
             password.secret,
             password.channel,
             _sid(mailbox, nonce),
-            _ad_newcomer(ask),
+            _ad_joiner(ask),
             initiator=True,
             rng=rng,
         )
@@ -257,14 +257,14 @@ class NewcomerExchange:
             raise WrongCode("the host's tag is wrong") from error
         shared = self._kem.decapsulate(self._kem_secret, accept.ciphertext)
         channel = _Channel(self._isk, shared, self._kem_public, accept.ciphertext)
-        payload = self._noise.read_message(channel.to_newcomer.open(0, accept.sealed))
+        payload = self._noise.read_message(channel.to_joiner.open(0, accept.sealed))
         if self._noise.remote_ephemeral != self._answer.ephemeral:
             raise RemoteProtocolError("another ephemeral key than the promised one")
         host = _identify(payload, "host", self._noise)
         if self._fingerprint is not None and host.fingerprint != self._fingerprint:
             raise NotTheHost("the host is not the one that the link names")
         self._noise.set_psk(channel.psk)
-        message = self._noise.write_message(lambda h: _introduce(self._identity, "newcomer", h))
+        message = self._noise.write_message(lambda h: _introduce(self._identity, "joiner", h))
         self.state = state
         return Finish(channel.to_host.seal(0, message)), _met(self._noise, host)
 
@@ -284,7 +284,7 @@ class HostExchange:
         """Message 2 for message 1; ``password`` is the one of the asked form."""
         state = _move(self.state, ask)
         if ask.version != PROTOCOL_VERSION:
-            raise OtherVersion("the newcomer speaks another version")
+            raise OtherVersion("the joiner speaks another version")
         draft = Answer(
             self._rng(32), bytes(32), PROTOCOL_VERSION, FEATURES, self._ephemeral.public
         )
@@ -296,7 +296,7 @@ class HostExchange:
             initiator=False,
             rng=self._rng,
         )
-        self._isk = self._pake.finish(ask.share, _ad_newcomer(ask))
+        self._isk = self._pake.finish(ask.share, _ad_joiner(ask))
         self._ask = ask
         self._answer = Answer(**{**draft.__dict__, "share": self._pake.share})
         self.state = state
@@ -308,7 +308,7 @@ class HostExchange:
         try:
             self._pake.check_tag(confirm.tag)
         except RemoteProtocolError as error:
-            raise WrongCode("the newcomer's tag is wrong") from error
+            raise WrongCode("the joiner's tag is wrong") from error
         if not same(digest(LABEL_KEM_KEY, confirm.kem_public), self._ask.kem_hash):
             raise RemoteProtocolError("another ML-KEM key than the promised one")
         self._noise = Handshake(
@@ -326,12 +326,12 @@ class HostExchange:
         message = self._noise.write_message(lambda h: _introduce(self._identity, "host", h))
         self._noise.set_psk(self._channel.psk)
         self.state = state
-        return Accept(self._pake.own_tag, ciphertext, self._channel.to_newcomer.seal(0, message))
+        return Accept(self._pake.own_tag, ciphertext, self._channel.to_joiner.seal(0, message))
 
     def receive_finish(self, finish: Finish) -> Met:
-        """Who the newcomer is, proven by message 5."""
+        """Who the joiner is, proven by message 5."""
         state = _move(self.state, finish)
         payload = self._noise.read_message(self._channel.to_host.open(0, finish.sealed))
-        who = _identify(payload, "newcomer", self._noise)
+        who = _identify(payload, "joiner", self._noise)
         self.state = state
         return _met(self._noise, who)

@@ -1,0 +1,300 @@
+"""The host's desk: the open invitation and everybody who knocks with it.
+
+One invitation is open at a time. It has a nameplate at the signaling server, a
+spoken form and a link form, a number of guests it still admits, and at most ten
+tries in all: failures and open exchanges together never exceed that. A wrong
+code is answered after 1 s, then 2, 4 … 30 s, and each is shown to the host.
+
+Rule: this desk decides who holds the code. Who may come in (ban, lock, number of
+      guests) is asked of it afterwards, by ``verdict``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from vc_core.errors import RemoteProtocolError
+from vc_core.events import CodeEnded, CodeFailed, CodeReady
+from vc_core.ids import ExchangeId, Rng
+from vc_core.invite import Invitation, make_link, make_spoken
+from vc_core.join import HostExchange, Kem, Met, OtherVersion, Password, State, WrongCode
+from vc_core.keys import Identity
+from vc_core.messages import JOIN, Ask, Confirm, Denial, Denied, Finish, Form, Letter
+from vc_core.signals import (
+    TOKEN_SIZE,
+    Allocate,
+    Allocated,
+    Close,
+    Closed,
+    Ended,
+    Free,
+    Opened,
+    Post,
+    Posted,
+    Refusal,
+    Refused,
+    Release,
+)
+from vc_core.wire import Record
+
+# Specification
+MAX_TRIES = 10
+EXCHANGE_LIFE = 10.0  # s until a joiner must have proven itself
+CODE_LIFE = 600.0  # s
+DEFAULT_GUESTS = 8
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # s before a wrong code is answered
+
+# Implementation
+LETTER_LIFE = 60.0  # s that an exchange carries letters after the handshake
+MAX_EXCHANGES = 32  # exchanges in all, those that carry letters included
+
+
+@dataclass
+class Code:
+    """One invitation."""
+
+    nameplate: str
+    spoken: Invitation
+    link: Invitation
+    guests_left: int
+    expires_at: float
+    failures: int = 0
+
+    def password(self, form: Form) -> Password:
+        """What CPace takes for one of the two forms."""
+        invitation = self.spoken if form is Form.SPOKEN else self.link
+        return Password(form, invitation.password, self.nameplate)
+
+
+@dataclass
+class Knocking:
+    """One exchange."""
+
+    exchange: ExchangeId
+    handshake: HostExchange
+    code: Code
+    ends_at: float
+    deny_at: float | None = None
+    met: bool = False
+
+
+@dataclass(frozen=True)
+class Proven:
+    """Somebody holds the code and has proven an identity."""
+
+    exchange: ExchangeId
+    met: Met
+
+
+@dataclass
+class Desk:
+    """The host's desk. Signals and events wait in ``signals`` and ``events``."""
+
+    identity: Identity
+    kem: Kem
+    rng: Rng
+    server: str
+    """As it stands in the code; empty when everybody is configured for it."""
+    link_server: str
+    relays: tuple[str, ...] = ()
+    guests: int = DEFAULT_GUESTS
+    life: float = CODE_LIFE
+    signals: deque[Record] = field(default_factory=deque)
+    events: deque[CodeReady | CodeFailed | CodeEnded] = field(default_factory=deque)
+    code: Code | None = None
+    _token: bytes = b""
+    _wants_code: bool = False
+    _knocking: dict[ExchangeId, Knocking] = field(default_factory=dict)
+    _banned: set[bytes] = field(default_factory=set)
+
+    # Verbs
+
+    def invite(self, now: float) -> None:
+        """Ask for a fresh nameplate; an older invitation ends."""
+        self._end_code("used", Release.USED)
+        self._token = self.rng(TOKEN_SIZE)
+        self._wants_code = True
+        self.signals.append(Allocate("", self._token, int(self.life)))
+
+    def reattach(self, now: float) -> None:
+        """The signaling server is back: have the same nameplate again."""
+        self._knocking.clear()
+        if self.code is not None and self.code.expires_at > now:
+            left = max(1, int(self.code.expires_at - now))
+            self.signals.append(Allocate(self.code.nameplate, self._token, left))
+        elif self._wants_code:
+            self.signals.append(Allocate("", self._token, int(self.life)))
+
+    def ban(self, sign: bytes) -> None:
+        """Never admit this key again, and end every open code."""
+        self._banned.add(sign)
+        self._wants_code = False
+        self._end_code("burned", Release.BURNED)
+
+    def verdict(self, sign: bytes) -> Denial | None:
+        """Why a proven identity may not come in, as far as this desk knows."""
+        if sign in self._banned:
+            return Denial.BANNED
+        if self.code is None or self.code.guests_left <= 0:
+            return Denial.USED
+        return None
+
+    def admitted(self) -> None:
+        """One guest came in."""
+        if self.code is not None:
+            self.code.guests_left -= 1
+            if self.code.guests_left <= 0:
+                self._end_code("used", Release.USED)
+
+    def close(self, exchange: ExchangeId) -> None:
+        """An exchange is not needed any more."""
+        if self._knocking.pop(exchange, None) is not None:
+            self.signals.append(Close(exchange))
+
+    # World in
+
+    def receive(self, signal: Record, now: float) -> Proven | tuple[ExchangeId, Letter] | None:
+        """Take one signal of the server."""
+        if isinstance(signal, Allocated):
+            self._allocated(signal, now)
+        elif isinstance(signal, Opened):
+            self._opened(signal, now)
+        elif isinstance(signal, Posted):
+            return self._posted(signal, now)
+        elif isinstance(signal, Closed):
+            self._knocking.pop(ExchangeId(signal.exchange), None)
+        elif isinstance(signal, Ended):
+            if self.code is not None and signal.nameplate == self.code.nameplate:
+                self._expire()
+        elif isinstance(signal, Refused) and signal.reason == Refusal.TAKEN:
+            self.code = None
+            self.invite(now)
+        return None
+
+    def _allocated(self, signal: Allocated, now: float) -> None:
+        self._wants_code = False
+        if self.code is not None and self.code.nameplate == signal.nameplate:
+            return
+        fingerprint = self.identity.public.fingerprint
+        self.code = Code(
+            nameplate=signal.nameplate,
+            spoken=make_spoken(self.rng, signal.nameplate, self.server or None),
+            link=make_link(
+                self.rng,
+                signal.nameplate,
+                server=self.link_server,
+                fingerprint=fingerprint,
+                relays=self.relays,
+            ),
+            guests_left=self.guests,
+            expires_at=now + min(self.life, signal.life),
+        )
+        self.events.append(self.code_ready(self.code))
+
+    @staticmethod
+    def code_ready(code: Code) -> CodeReady:
+        """The event that hands an invitation out."""
+        return CodeReady(str(code.spoken), str(code.link), code.guests_left, code.expires_at)
+
+    def _opened(self, signal: Opened, now: float) -> None:
+        exchange = ExchangeId(signal.exchange)
+        code = self.code
+        if code is None or signal.nameplate != code.nameplate or len(self._knocking) >= MAX_EXCHANGES:
+            self._deny(exchange, Denial.USED)
+            return
+        proving = sum(not knocking.met for knocking in self._knocking.values())
+        if code.failures + proving >= MAX_TRIES:
+            self._deny(exchange, Denial.TOO_MANY_TRIES)
+            return
+        handshake = HostExchange(signal.mailbox, self.identity, self.kem, self.rng)
+        self._knocking[exchange] = Knocking(exchange, handshake, code, now + EXCHANGE_LIFE)
+
+    def _posted(self, signal: Posted, now: float) -> Proven | tuple[ExchangeId, Letter] | None:
+        knocking = self._knocking.get(ExchangeId(signal.exchange))
+        if knocking is None or knocking.deny_at is not None:
+            return None
+        try:
+            message = JOIN.read(signal.body)
+            if knocking.met:
+                return (knocking.exchange, message) if isinstance(message, Letter) else None
+            return self._shake(knocking, message, now)
+        except WrongCode:
+            self._failed(knocking, now)
+        except OtherVersion:
+            self._deny(knocking.exchange, Denial.VERSION)
+        except RemoteProtocolError:
+            self._deny(knocking.exchange, Denial.MALFORMED)
+        return None
+
+    def _shake(self, knocking: Knocking, message: Record, now: float) -> Proven | None:
+        handshake = knocking.handshake
+        if isinstance(message, Ask):
+            if message.form not in (Form.SPOKEN, Form.LINK):
+                raise RemoteProtocolError("an unknown form of invitation")
+            password = knocking.code.password(Form(message.form))
+            self._post(knocking, handshake.receive_ask(message, password))
+        elif isinstance(message, Confirm):
+            self._post(knocking, handshake.receive_confirm(message))
+        elif isinstance(message, Finish):
+            met = handshake.receive_finish(message)
+            knocking.met, knocking.ends_at = True, now + LETTER_LIFE
+            return Proven(knocking.exchange, met)
+        else:
+            raise RemoteProtocolError("a message that does not belong here")
+        return None
+
+    def _failed(self, knocking: Knocking, now: float) -> None:
+        code = knocking.code
+        code.failures += 1
+        delay = min(FIRST_DELAY * 2 ** (code.failures - 1), LONGEST_DELAY)
+        knocking.deny_at = knocking.ends_at = now + delay
+        left = max(0, MAX_TRIES - code.failures)
+        self.events.append(CodeFailed(left))
+        if left == 0 and code is self.code:
+            self._end_code("burned", Release.BURNED)
+
+    # Time
+
+    def next_timer(self) -> float | None:
+        """When ``handle_timer`` wants to run."""
+        times = [knocking.ends_at for knocking in self._knocking.values()]
+        if self.code is not None:
+            times.append(self.code.expires_at)
+        return min(times, default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """End what has lived long enough."""
+        for knocking in list(self._knocking.values()):
+            if now >= knocking.ends_at:
+                wrong = knocking.deny_at is not None
+                if wrong or not knocking.met:
+                    slow = knocking.handshake.state is not State.DONE
+                    self._deny(
+                        knocking.exchange,
+                        Denial.WRONG_CODE if wrong or not slow else Denial.TOO_SLOW,
+                    )
+                else:
+                    self.close(knocking.exchange)
+        if self.code is not None and now >= self.code.expires_at:
+            self._expire()
+
+    # Inside
+
+    def _post(self, knocking: Knocking, message: Record) -> None:
+        self.signals.append(Post(knocking.exchange, JOIN.write(message)))
+
+    def _deny(self, exchange: ExchangeId, reason: Denial) -> None:
+        self._knocking.pop(exchange, None)
+        self.signals.append(Post(exchange, JOIN.write(Denied(reason))))
+        self.signals.append(Close(exchange))
+
+    def _expire(self) -> None:
+        self.code = None
+        self.events.append(CodeEnded("expired"))
+
+    def _end_code(self, word: str, release: Release) -> None:
+        if self.code is not None:
+            self.signals.append(Free(self.code.nameplate, release))
+            self.code = None
+            self.events.append(CodeEnded(word))

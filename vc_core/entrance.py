@@ -1,0 +1,193 @@
+"""The joiner's way in: knock, prove the code, be welcomed.
+
+Rule: it tries once. A wrong code, a silent host or a refusal is the end of this
+      entrance; whoever typed the code decides about another try.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from vc_core.errors import Ending, RemoteProtocolError
+from vc_core.ids import ExchangeId, Rng
+from vc_core.invite import Invitation
+from vc_core.join import (
+    JoinerExchange,
+    Kem,
+    Met,
+    NotTheHost,
+    OtherVersion,
+    Password,
+    WrongCode,
+)
+from vc_core.keys import Identity
+from vc_core.machine import Table, step
+from vc_core.messages import JOIN, Accept, Answer, Denial, Denied, Form, Letter
+from vc_core.signals import Closed, Knock, Opened, Post, Posted, Refusal, Refused
+from vc_core.wire import Record
+
+# Specification
+PATIENCE = 45.0  # s for the whole way in; a wrong code is answered after up to 30
+
+REFUSALS = {
+    Refusal.NO_SUCH_NAMEPLATE: Ending.CODE_WRONG,
+    Refusal.EXPIRED: Ending.CODE_EXPIRED,
+    Refusal.USED: Ending.CODE_USED,
+    Refusal.BURNED: Ending.TOO_MANY_TRIES,
+    Refusal.TOO_FAST: Ending.TOO_MANY_TRIES,
+    Refusal.HOST_AWAY: Ending.HOST_LOST,
+}
+DENIALS = {
+    Denial.WRONG_CODE: Ending.CODE_WRONG,
+    Denial.USED: Ending.CODE_USED,
+    Denial.TOO_MANY_TRIES: Ending.TOO_MANY_TRIES,
+    Denial.LOCKED: Ending.ROOM_LOCKED,
+    Denial.FULL: Ending.ROOM_FULL,
+    Denial.BANNED: Ending.BANNED,
+    Denial.VERSION: Ending.OTHER_VERSION,
+}
+
+
+class State(Enum):
+    """How far the joiner has come."""
+
+    OUTSIDE = "nothing was sent"
+    KNOCKING = "the server looks for the host"
+    PROVING = "the exchange of five messages runs"
+    PROVEN = "both know each other; the host's first letter is awaited"
+    INSIDE = "the host has let us in"
+
+
+@dataclass(frozen=True)
+class Knocked:
+    """The knock was sent."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The server opened an exchange with the host."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """Message 5 was sent."""
+
+
+@dataclass(frozen=True)
+class Welcomed:
+    """The host's letter came."""
+
+
+MOVES: Table[State] = {
+    State.OUTSIDE: {Knocked: State.KNOCKING},
+    State.KNOCKING: {Heard: State.PROVING},
+    State.PROVING: {Proved: State.PROVEN},
+    State.PROVEN: {Welcomed: State.INSIDE},
+    State.INSIDE: {},
+}
+
+
+class Entrance:
+    """One try with one code. Signals wait in ``signals``."""
+
+    def __init__(
+        self, invitation: Invitation, identity: Identity, kem: Kem, rng: Rng, now: float
+    ) -> None:
+        self.state = State.OUTSIDE
+        self.exchange: ExchangeId | None = None
+        self.ending: Ending | None = None
+        """Why this entrance is closed."""
+        self.signals: deque[Record] = deque()
+        self._invitation = invitation
+        self._identity = identity
+        self._kem = kem
+        self._rng = rng
+        self._deadline = now + PATIENCE
+        self._handshake: JoinerExchange | None = None
+
+    def knock(self) -> None:
+        """Begin; the signaling server must be connected."""
+        self.state = step(MOVES, self.state, Knocked())
+        self.signals.append(Knock(self._invitation.nameplate))
+
+    def welcomed(self) -> None:
+        """The host's letter was good."""
+        self.state = step(MOVES, self.state, Welcomed())
+
+    def receive(self, signal: Record) -> Met | Letter | None:
+        """Take one signal; a bad one closes this entrance with an ``ending``."""
+        try:
+            return self._take(signal)
+        except WrongCode:
+            self.ending = Ending.VERIFICATION_FAILED
+        except NotTheHost:
+            self.ending = Ending.NOT_THE_HOST
+        except OtherVersion:
+            self.ending = Ending.OTHER_VERSION
+        except RemoteProtocolError:
+            self.ending = Ending.VERIFICATION_FAILED
+        return None
+
+    def _take(self, signal: Record) -> Met | Letter | None:
+        if isinstance(signal, Refused) and self.state is State.KNOCKING:
+            known = signal.reason in set(Refusal)
+            self.ending = REFUSALS.get(Refusal(signal.reason)) if known else None
+            self.ending = self.ending or Ending.FAILED
+        elif isinstance(signal, Opened) and self.state is State.KNOCKING:
+            self.state = step(MOVES, self.state, Heard())
+            self.exchange = ExchangeId(signal.exchange)
+            self._ask(signal.mailbox)
+        elif isinstance(signal, Closed) and signal.exchange == self.exchange:
+            if self.state is not State.INSIDE:
+                self.ending = Ending.HOST_LOST
+        elif isinstance(signal, Posted) and signal.exchange == self.exchange:
+            return self._read(signal.body)
+        return None
+
+    def _ask(self, mailbox: bytes) -> None:
+        invitation = self._invitation
+        form = Form.LINK if invitation.fingerprint else Form.SPOKEN
+        self._handshake = JoinerExchange(
+            Password(form, invitation.password, invitation.nameplate),
+            mailbox,
+            self._identity,
+            self._kem,
+            self._rng,
+            fingerprint=invitation.fingerprint,
+        )
+        self._post(self._handshake.ask)
+
+    def _read(self, body: bytes) -> Met | Letter | None:
+        message = JOIN.read(body)
+        handshake = self._handshake
+        if isinstance(message, Letter):
+            return message
+        if self.state is not State.PROVING or handshake is None:
+            return None
+        if isinstance(message, Denied):
+            known = message.reason in set(Denial)
+            self.ending = DENIALS.get(Denial(message.reason)) if known else None
+            self.ending = self.ending or Ending.FAILED
+        elif isinstance(message, Answer):
+            self._post(handshake.receive_answer(message))
+        elif isinstance(message, Accept):
+            finish, met = handshake.receive_accept(message)
+            self._post(finish)
+            self.state = step(MOVES, self.state, Proved())
+            return met
+        return None
+
+    def next_timer(self) -> float | None:
+        """When ``handle_timer`` wants to run."""
+        return None if self.state is State.INSIDE else self._deadline
+
+    def handle_timer(self, now: float) -> None:
+        """Give up when it takes too long."""
+        if self.state is not State.INSIDE and now >= self._deadline:
+            self.ending = self.ending or Ending.HOST_LOST
+
+    def _post(self, message: Record) -> None:
+        assert self.exchange is not None
+        self.signals.append(Post(self.exchange, JOIN.write(message)))

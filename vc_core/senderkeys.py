@@ -1,0 +1,218 @@
+"""Sender keys: each member seals its own media, everybody else can open it.
+
+A *generation* is a fresh random key made for one roster entry, sent to each
+member over the pairwise channel with the entry's position. Every sender counts
+its own generations; there is no common epoch to agree on.
+
+    new generation    at each roster entry, every 5 minutes, after 2^20 frames
+    in use            when all who held the one before have it, or after 1 s
+    old generations   10 s; 2 s after a removal; a removed member's: at once
+
+Rule: a packet names exactly one key by its routing id. There is no trial
+      decryption, and a packet counts only from the member whose key it names.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from vc_core.errors import LocalProtocolError, RemoteProtocolError
+from vc_core.ids import Member, Rng
+from vc_core.messages import Position, SenderKey
+from vc_core.packet import Kid, Media, MediaOpener, MediaSealer, media_key, parse_header
+
+# Specification
+VOICE = 0  # stream number
+MAX_AGE = 300.0  # s that a generation is used
+MAX_FRAMES = 1 << 20  # frames that a generation seals
+PATIENCE = 1.0  # s until a generation is used without all acknowledgements
+OLD_LIFE = 10.0  # s that an older generation still opens
+REMOVAL_LIFE = 2.0  # s that it still opens after a removal
+UNKNOWN_LIFE = 0.5  # s that a packet waits for its key
+
+# Implementation
+MAX_WAITING = 64  # packets that wait for keys
+MAX_GENERATIONS = 6  # generations kept for one member
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One of our own keys."""
+
+    announcement: SenderKey
+    sealer: MediaSealer
+    begun: float
+
+
+class OwnKeys:
+    """The sending half."""
+
+    def __init__(self, member: Member, room: bytes, rng: Rng) -> None:
+        self._member = member
+        self._room = room
+        self._rng = rng
+        self._count = 0
+        self.current: Generation | None = None
+        self.coming: Generation | None = None
+        self._waiting: set[Member] = set()
+        self._deadline = 0.0
+
+    @property
+    def newest(self) -> Generation:
+        """What members are told: the coming generation, or the current one."""
+        newest = self.coming or self.current
+        if newest is None:
+            raise LocalProtocolError("no sender key was made yet")
+        return newest
+
+    def rotate(self, position: Position, holders: set[Member], now: float) -> SenderKey:
+        """Make a generation; it is used once ``holders`` acknowledged it, or after 1 s."""
+        self._count += 1
+        key = self._rng(32)
+        kid = Kid(self._count, self._member, VOICE)
+        sealer = MediaSealer(media_key(key, self._room, kid, position.hash))
+        announcement = SenderKey(self._count, key, position)
+        self.coming = Generation(announcement, sealer, now)
+        self._waiting = set(holders)
+        self._deadline = now + PATIENCE
+        self.handle_timer(now)
+        return announcement
+
+    def taken(self, member: Member, generation: int, now: float) -> None:
+        """A member holds a generation."""
+        if self.coming is not None and generation == self.coming.announcement.generation:
+            self._waiting.discard(member)
+            self.handle_timer(now)
+
+    def gone(self, member: Member, now: float) -> None:
+        """Nobody waits for this member any more."""
+        self._waiting.discard(member)
+        self.handle_timer(now)
+
+    def due(self, now: float) -> bool:
+        """Whether age or use asks for a new generation."""
+        current = self.current
+        if current is None or self.coming is not None:
+            return False
+        return now - current.begun >= MAX_AGE or current.sealer.next_ctr >= MAX_FRAMES
+
+    def next_timer(self) -> float | None:
+        """When ``handle_timer`` wants to run."""
+        if self.coming is not None:
+            return self._deadline
+        return self.current.begun + MAX_AGE if self.current else None
+
+    def handle_timer(self, now: float) -> None:
+        """Begin to use the coming generation when its time has come."""
+        if self.coming is not None and (not self._waiting or now >= self._deadline):
+            self.current, self.coming = self.coming, None
+
+    def seal(self, kind: int, timestamp: int, payload: bytes) -> bytes:
+        """One datagram of voice under the current generation."""
+        if self.current is None:
+            raise LocalProtocolError("no sender key is in use yet")
+        return self.current.sealer.seal(kind, timestamp, payload)
+
+
+@dataclass
+class Opening:
+    """One key of somebody else."""
+
+    member: Member
+    announcement: SenderKey
+    opener: MediaOpener
+    expires: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A packet that was what it claims to be."""
+
+    member: Member
+    generation: int
+    ctr: int
+    media: Media
+    datagram: bytes
+
+
+class OthersKeys:
+    """The receiving half, for all other members."""
+
+    def __init__(self, room: bytes) -> None:
+        self._room = room
+        self._by_route: dict[bytes, Opening] = {}
+        self._by_member: dict[Member, dict[int, Opening]] = {}
+        self._waiting: deque[tuple[float, Member, bytes]] = deque(maxlen=MAX_WAITING)
+
+    def learn(self, member: Member, announcement: SenderKey, now: float) -> list[Opened]:
+        """Take a key; packets that waited for it come out."""
+        known = self._by_member.setdefault(member, {})
+        generation = announcement.generation
+        if generation in known:
+            if known[generation].announcement != announcement:
+                raise RemoteProtocolError("two keys for one generation")
+            return []
+        if known and generation < max(known):
+            raise RemoteProtocolError("a generation older than a known one")
+        kid = Kid(generation, member, VOICE)
+        key = media_key(announcement.key, self._room, kid, announcement.position.hash)
+        opening = Opening(member, announcement, MediaOpener(key))
+        for older in known.values():
+            older.expires = min(older.expires, now + OLD_LIFE)
+        known[generation] = self._by_route[key.route] = opening
+        while len(known) > MAX_GENERATIONS:
+            self._drop(known[min(known)])
+        return self._retry(now)
+
+    def forget(self, member: Member) -> None:
+        """A member is gone: its keys die at once."""
+        for opening in list(self._by_member.get(member, {}).values()):
+            self._drop(opening)
+        self._by_member.pop(member, None)
+
+    def hurry(self, position: Position, now: float) -> None:
+        """After a removal: keys made for earlier entries live 2 s more."""
+        for opening in self._by_route.values():
+            if opening.announcement.position.order < position.order:
+                opening.expires = min(opening.expires, now + REMOVAL_LIFE)
+
+    def announcement(self, member: Member, generation: int) -> SenderKey | None:
+        """The key message of a generation that is still known."""
+        opening = self._by_member.get(member, {}).get(generation)
+        return opening.announcement if opening else None
+
+    def open(self, sender: Member, datagram: bytes, now: float) -> Opened | None:
+        """What a packet from ``sender``'s own path says; None if its key is not here yet."""
+        header = parse_header(datagram)
+        opening = self._by_route.get(header.route)
+        if opening is None:
+            self._waiting.append((now, sender, datagram))
+            return None
+        if now >= opening.expires:
+            self._drop(opening)
+            raise RemoteProtocolError("a packet under a key that is over")
+        if opening.member != sender:
+            raise RemoteProtocolError("a packet under another member's key")
+        media = opening.opener.open(header, datagram)
+        return Opened(sender, opening.announcement.generation, header.ctr, media, datagram)
+
+    def _retry(self, now: float) -> list[Opened]:
+        waiting = [w for w in self._waiting if now - w[0] <= UNKNOWN_LIFE]
+        self._waiting.clear()
+        opened = []
+        for since, sender, datagram in waiting:
+            if parse_header(datagram).route not in self._by_route:
+                self._waiting.append((since, sender, datagram))
+                continue
+            try:
+                found = self.open(sender, datagram, now)
+            except RemoteProtocolError:
+                continue
+            if found is not None:
+                opened.append(found)
+        return opened
+
+    def _drop(self, opening: Opening) -> None:
+        self._by_route.pop(opening.opener.key.route, None)
+        self._by_member.get(opening.member, {}).pop(opening.announcement.generation, None)
