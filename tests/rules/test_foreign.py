@@ -29,7 +29,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         f"vc_core/{room}.py" for room in ("keys", "noise", "packet", "pake", "seal", "streams")
     ),
     "numpy": ("audio/*.py",),
-    "opuslib": ("audio/codec.py",),
+    "opuslib": ("audio/codec.py", "audio/libopus.py"),
     "platformdirs": ("client/config.py",),
     "prompt_toolkit": ("client/ui/*.py",),
     "rich": ("client/*.py",),
