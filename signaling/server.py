@@ -1,0 +1,166 @@
+"""The signaling server: WebSocket connections around the pure ``signaling.rooms``.
+
+    server = await serve(Settings(host="127.0.0.1", port=0))
+    ...  # server.host, server.port, server.stun_port
+    await server.close()
+
+It runs in whatever event loop it is started in: alone in ``vchat signal``, beside
+the call in ``vchat host``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import serve as serve_websockets
+
+from signaling.desk import Desk, Door
+from signaling.limits import Limits
+from signaling.sockets import BACKLOG, CannotListenError, Sockets, open_sockets
+from signaling.stun import StunProtocol
+from vc_core.signals import MAX_MESSAGE, SIGNALING_VERSION, Hello
+from vc_core.stun_binding import StunResponder
+
+# Implementation
+OPEN_TIMEOUT = 5.0
+"""Seconds for a TLS handshake, and again for the greeting of WebSocket."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds for the other side to say goodbye."""
+READ_AHEAD = 4
+"""Messages of a connection that wait to be handled before it is read no further."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one server runs."""
+
+    host: str = "0.0.0.0"
+    """Where to listen; "0.0.0.0", "::" and "" mean everywhere, in both families."""
+    port: int = 8765
+    """TCP and, if it is free, UDP; 0 for any free one."""
+    tls_cert: Path | None = None
+    """Certificate chain in PEM; with it the server speaks ``wss`` only."""
+    tls_key: Path | None = None
+    """Its key in PEM; None if it stands in the same file."""
+    relays: tuple[str, ...] = ()
+    """Addresses of relays, told to every client; at most 16."""
+    stun: bool = True
+    """Whether to answer STUN Binding over UDP."""
+    limits: Limits = field(default_factory=Limits)
+    send_buffer: int = 256 * 1024
+    """Bytes that a connection may leave unread."""
+    ping_interval: float = 20.0
+    """Seconds of silence after which a connection is asked whether it lives."""
+    ping_timeout: float = 20.0
+    """Seconds that it has to answer."""
+
+
+class Server:
+    """A running server."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sockets: Sockets,
+        desk: Desk,
+        listeners: list[WebSocketServer],
+        responders: list[asyncio.DatagramTransport],
+    ) -> None:
+        self.host = settings.host
+        self.port = sockets.port
+        self.stun_port = sockets.stun_port
+        """UDP port that answers STUN Binding; 0 if none does."""
+        self._desk = desk
+        self._listeners = listeners
+        self._responders = responders
+
+    def counts(self) -> dict[str, int]:
+        """Connections, nameplates, exchanges and so on: now and since the start."""
+        return self._desk.counts()
+
+    async def close(self) -> None:
+        """Say goodbye to all (code 1001), and stop; returns within a few seconds."""
+        for responder in self._responders:
+            responder.close()
+        for listener in self._listeners:
+            listener.close()
+        goodbyes = [asyncio.ensure_future(one.wait_closed()) for one in self._listeners]
+        await asyncio.wait(goodbyes, timeout=CLOSE_TIMEOUT)
+        self._desk.close()
+        await asyncio.gather(*goodbyes)
+
+
+async def serve(settings: Settings) -> Server:
+    """Start a server; raises ``CannotListenError``."""
+    tls = _tls(settings)
+    sockets = await open_sockets(settings.host, settings.port, stun=settings.stun)
+    hello = Hello(SIGNALING_VERSION, sockets.stun_port, settings.relays)
+    desk = Desk(settings.limits, hello, settings.send_buffer)
+    listeners: list[WebSocketServer] = []
+    responders: list[asyncio.DatagramTransport] = []
+    try:
+        for one in sockets.tcp:
+            listeners.append(await _listen(one, desk, settings, tls))
+        loop = asyncio.get_running_loop()
+        responder = StunResponder(loop.time())
+        for one in sockets.udp:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: StunProtocol(responder, loop), sock=one
+            )
+            responders.append(transport)
+    except BaseException:
+        sockets.close()
+        raise
+    return Server(settings, sockets, desk, listeners, responders)
+
+
+async def _listen(
+    one: socket.socket, desk: Desk, settings: Settings, tls: ssl.SSLContext | None
+) -> WebSocketServer:
+    door = type("DoorOfDesk", (Door,), {"desk": desk})
+    quiet = logging.Logger("vchat.signaling.websockets", level=logging.CRITICAL)
+    return await serve_websockets(
+        desk.converse,
+        sock=one,
+        create_connection=door,
+        process_request=desk.greet,
+        origins=[None],  # no page in a browser knocks at doors in its visitor's network
+        compression=None,
+        max_size=MAX_MESSAGE,
+        max_queue=READ_AHEAD,
+        open_timeout=OPEN_TIMEOUT,
+        close_timeout=CLOSE_TIMEOUT,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        server_header=None,
+        logger=quiet,  # it logs what strangers send as errors, with tracebacks
+        backlog=BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=OPEN_TIMEOUT if tls else None,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_password)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise CannotListenError(
+            f"the certificate {settings.tls_cert} or its key cannot be used: {error}",
+            "both are PEM files; the key has no passphrase",
+        ) from error
+    return context
+
+
+def _no_password() -> str:
+    """Instead of asking at the terminal in the middle of a server."""
+    raise ValueError("the key has a passphrase")
