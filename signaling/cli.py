@@ -1,0 +1,269 @@
+"""``vchat signal``, also ``vchat-signal``: the signaling server as a program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from signaling.limits import Limits
+from vc_core.bucket import Rate
+
+# Implementation
+REPORT_EVERY = 60.0
+"""Seconds between two ``counts`` lines; nothing is said while nothing changes."""
+SPARE_FILES = 64
+"""Open files that are no connection."""
+MAX_RELAYS = 16  # as many as fit in one Hello
+
+log = logging.getLogger("vchat.signaling")
+
+
+class Failure(click.ClickException):
+    """A sentence for a person, exit code 1."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it in the manner of docs/interface.md."""
+        click.echo(f"vchat: error: {self.message}", err=True)
+        if self.hint:
+            click.echo(f"vchat: hint: {self.hint}", err=True)
+
+
+def _read_listen(context: click.Context, option: click.Parameter, value: str) -> tuple[str, int]:
+    """``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT``."""
+    host, colon, port = value.rpartition(":")
+    if not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise click.BadParameter(f"{value!r} is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _read_limits(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> Limits:
+    """Each ``NAME=NUMBER``, or ``NAME=PER_SECOND/BURST`` for a rate."""
+    limits = Limits()
+    for value in values:
+        name, _, text = value.replace("-", "_").partition("=")
+        if name not in {one.name for one in dataclasses.fields(Limits)}:
+            known = ", ".join(one.name for one in dataclasses.fields(Limits))
+            raise click.BadParameter(f"there is no limit {name!r}; there are {known}")
+        try:
+            new = _read_limit(getattr(limits, name), text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is no value for {name}") from None
+        limits = dataclasses.replace(limits, **{name: new})
+    return limits
+
+
+def _read_limit(default: Rate | float, text: str) -> Rate | float:
+    if isinstance(default, Rate):
+        per_second, burst = (_read_number(part, float) for part in text.split("/"))
+        return Rate(per_second, burst)
+    return _read_number(text, type(default))
+
+
+def _read_number(text: str, kind: type[float]) -> float:
+    number = kind(text)
+    if not 0 < number < 1e12:
+        raise ValueError("out of range")
+    return number
+
+
+@click.command("signal")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    callback=_read_listen,
+    default="0.0.0.0:8765",
+    show_default=True,
+    help="TCP port of WebSocket and UDP port of STUN; 0.0.0.0 is every address of this machine, "
+    "IPv6 too; port 0 picks a free one.",
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key (PEM).")
+@click.option(
+    "--relay", "relays", multiple=True, metavar="ADDRESS", help="A relay to tell clients of."
+)
+@click.option(
+    "--limit",
+    "limits",
+    metavar="NAME=VALUE",
+    callback=_read_limits,
+    multiple=True,
+    help="Change a limit, e.g. connections=500 or guesses=1/10 (per second / at once).",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more; no names, no addresses.")
+@click.option("--log-file", type=click.Path(path_type=Path), help="Log there, not on stderr.")
+def command(  # noqa: PLR0913  # click hands over each option
+    *,
+    listen: tuple[str, int],
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    relays: tuple[str, ...],
+    limits: Limits,
+    as_json: bool,
+    verbose: bool,
+    log_file: Path | None,
+) -> None:
+    """Run the signaling server: it brings people together and can read nothing.
+
+    It knows nameplates (the digits of a code) and mailboxes of sealed bytes, no
+    names and no keys, and it keeps nothing when it stops. It also answers STUN on
+    the UDP port of the same number, so that it is all that a direct call needs.
+
+    Tokens for relays are not issued by this version.
+    """
+    if tls_key and not tls_cert:
+        raise click.UsageError("--tls-key needs --tls-cert")
+    if len(relays) > MAX_RELAYS or any(len(relay.encode()) > 255 for relay in relays):
+        raise click.UsageError(f"at most {MAX_RELAYS} relays of 255 bytes each can be told")
+    _set_up_log(verbose, log_file)
+    from signaling.server import Settings
+
+    settings = Settings(
+        host=listen[0],
+        port=listen[1],
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        relays=relays,
+        limits=_fitting(limits),
+    )
+    say = _json_line if as_json else _plain_line
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(settings, say))
+
+
+def main() -> None:
+    """The program ``vchat-signal``."""
+    try:
+        code = command.main(prog_name="vchat-signal", standalone_mode=False)
+    except click.ClickException as error:
+        Failure(_lower(error.format_message()), getattr(error, "hint", "")).show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+async def _run(settings: Any, say: Callable[[dict[str, Any]], None]) -> None:
+    """From ``listening`` to ``stopped``."""
+    from signaling.server import serve
+    from signaling.sockets import CannotListenError
+
+    stop = asyncio.Event()
+    with _signals(stop):
+        try:
+            server = await serve(settings)
+        except CannotListenError as error:
+            raise Failure(str(error), error.hint) from error
+        if server.stun_port not in (0, server.port):
+            log.warning("the UDP port is taken; STUN answers at %d", server.stun_port)
+        start = {"host": server.host, "port": server.port, "stun_port": server.stun_port}
+        say({"event": "listening", **start, "tls": settings.tls_cert is not None})
+        said = server.counts()
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), REPORT_EVERY)
+            if (counts := server.counts()) != said:
+                say({"event": "counts", **counts})
+                said = counts
+        await server.close()
+        say({"event": "stopped"})
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT ask politely; where a loop knows no signals, so does Ctrl-C."""
+    loop = asyncio.get_running_loop()
+
+    def _ask(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            before[number] = signal.signal(number, _ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _fitting(limits: Limits) -> Limits:
+    """As many connections as this process may have open files, after asking for more."""
+    try:
+        import resource
+    except ImportError:  # Windows counts no files
+        return limits
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits
+    fits = max(1, soft - SPARE_FILES)
+    log.info("open files are limited to %d, so connections are to %d", soft, fits)
+    return dataclasses.replace(limits, connections=fits)
+
+
+def _set_up_log(verbose: bool, log_file: Path | None) -> None:
+    try:
+        handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler()
+    except OSError as error:
+        raise Failure(f"cannot write to {log_file}: {error.strerror}".lower()) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def _json_line(event: dict[str, Any]) -> None:
+    _write_line(json.dumps({**event, "t": round(time.time(), 3)}))
+
+
+def _plain_line(event: dict[str, Any]) -> None:
+    what = event["event"]
+    rest = " ".join(f"{name}={value}" for name, value in event.items() if name != "event")
+    _write_line(f"{what} {rest}".rstrip())
+
+
+def _write_line(line: str) -> None:
+    """A reader of our stdout who has gone away ends no service."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, flush=True)
+
+
+def _lower(sentence: str) -> str:
+    return (sentence[:1].lower() + sentence[1:]).removesuffix(".")
+
+
+if __name__ == "__main__":
+    main()
