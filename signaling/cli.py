@@ -55,18 +55,17 @@ def _read_limits(
     context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> Limits:
     """Each ``NAME=NUMBER``, or ``NAME=PER_SECOND/BURST`` for a rate."""
-    limits = Limits()
+    changes: dict[str, Any] = {}
     for value in values:
         name, _, text = value.replace("-", "_").partition("=")
         if name not in {one.name for one in dataclasses.fields(Limits)}:
             known = ", ".join(one.name for one in dataclasses.fields(Limits))
             raise click.BadParameter(f"there is no limit {name!r}; there are {known}")
         try:
-            new = _read_limit(getattr(limits, name), text)
+            changes[name] = _read_limit(getattr(Limits(), name), text)
         except ValueError:
             raise click.BadParameter(f"{text!r} is no value for {name}") from None
-        limits = dataclasses.replace(limits, **{name: new})
-    return limits
+    return Limits(**changes)
 
 
 def _read_limit(default: Rate | float, text: str) -> Rate | float:

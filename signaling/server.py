@@ -154,8 +154,9 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
         raise CannotListenError(
-            f"the certificate {settings.tls_cert} or its key cannot be used: {error}",
+            f"the certificate {settings.tls_cert} or its key cannot be used: {reason}",
             "both are PEM files; the key has no passphrase",
         ) from error
     return context
