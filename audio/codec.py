@@ -1,0 +1,187 @@
+"""Opus (RFC 6716): one voice, 48 kHz mono, 20 ms, constant bit rate.
+
+Constant, so that the size of a packet says nothing about what is spoken.
+In-band FEC puts a coarse copy of each frame into the packet after it; it costs
+quality, so it is on only while packets get lost.
+
+Called through ctypes: opuslib's own classes are broken for concealment, and
+slower. Each function object is our own (``library[name]``), so argument types
+set elsewhere do not matter. Control calls are variadic in C: their last
+argument must stay out of ``argtypes`` (Apple's arm64 passes it on the stack).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from audio.libopus import OpusMissing, load
+from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame
+from vc_core.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = ["BITRATE", "Decoder", "Encoder", "OpusMissing", "carries_fec"]
+
+# Specification (opus_defines.h, RFC 6716)
+MAX_PAYLOAD = 1275  # bytes of one Opus frame
+_APPLICATION_VOIP = 2048
+_SET_BITRATE = 4002
+_SET_VBR = 4006
+_SET_COMPLEXITY = 4010
+_SET_INBAND_FEC = 4012
+_SET_PACKET_LOSS_PERC = 4014
+_SET_DTX = 4016
+_SET_SIGNAL = 4024
+_SIGNAL_VOICE = 3001
+_HYBRID_END = 16  # TOC configurations below 16 carry SILK, and so may carry FEC
+_ONE_FRAME_MASK = 3  # last two bits of the TOC byte: number of frames
+
+# Implementation
+BITRATE = 32_000  # bits per second: PESQ-WB 4.1 to 4.5; 24 000 gives 3.4 to 4.1
+COMPLEXITY = 10
+FEC_FROM = 0.01  # share of lost packets from which FEC is worth its bits
+MOST_LOSS = 30  # percent told to the encoder at most: more ruins the main copy
+
+
+def _function(name: str, result: Any, *arguments: Any) -> Any:
+    function = load()[name]
+    function.restype = result
+    function.argtypes = arguments
+    return function
+
+
+def carries_fec(payload: bytes) -> bool:
+    """Whether an Opus packet of one 20 ms frame holds a copy of the frame before.
+
+    The LBRR flag is the bit after the VAD flag of the first SILK frame
+    (RFC 6716, 4.2.3 and 4.2.4).
+    """
+    if len(payload) < 2 or payload[0] >> 3 >= _HYBRID_END or payload[0] & _ONE_FRAME_MASK:
+        return False
+    return bool(payload[1] & 0x40)
+
+
+class Encoder:
+    """One talker's encoder."""
+
+    def __init__(self, bitrate: int = BITRATE, application: int = _APPLICATION_VOIP) -> None:
+        """``bitrate`` in bit/s, a multiple of 400; ``OpusMissing`` without the library."""
+        self.packet_size = round(bitrate * FRAME_SECONDS / 8)
+        self._destroy = _function("opus_encoder_destroy", None, ctypes.c_void_p)
+        self._encode = _function(
+            "opus_encode_float",
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_int32,
+        )
+        self._control = _function("opus_encoder_ctl", ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+        create = _function(
+            "opus_encoder_create",
+            ctypes.c_void_p,
+            ctypes.c_int32,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_void_p,
+        )
+        self._state = create(RATE, 1, application, None)
+        if not self._state:
+            raise OpusMissing("no encoder")
+        self._out = ctypes.create_string_buffer(MAX_PAYLOAD)
+        self._loss = -1
+        self._set(_SET_BITRATE, bitrate)
+        self._set(_SET_VBR, 0)
+        self._set(_SET_COMPLEXITY, COMPLEXITY)
+        self._set(_SET_DTX, 0)
+        self._set(_SET_SIGNAL, _SIGNAL_VOICE)
+        self.set_loss(0.0)
+
+    def _set(self, request: int, value: int) -> None:
+        result = self._control(self._state, request, ctypes.c_int32(value))
+        if result != 0:
+            raise LocalProtocolError(f"opus refused setting {request} = {value} ({result})")
+
+    def set_loss(self, share: float) -> None:
+        """Tell the share of packets (0 to 1) that is lost on the way to the listeners."""
+        loss = min(MOST_LOSS, round(share * 100)) if share >= FEC_FROM else 0
+        if loss != self._loss:
+            self._loss = loss
+            self._set(_SET_INBAND_FEC, 1 if loss else 0)
+            self._set(_SET_PACKET_LOSS_PERC, loss)
+
+    def encode(self, frame: Frame) -> bytes:
+        """The packet of a frame: always ``packet_size`` bytes."""
+        pcm = np.ascontiguousarray(frame, np.float32)
+        if pcm.shape != (FRAME,):
+            raise LocalProtocolError(f"a frame has shape ({FRAME},), not {pcm.shape}")
+        size = self._encode(self._state, pcm.ctypes.data, FRAME, self._out, self.packet_size)
+        if size < 0:
+            raise LocalProtocolError(f"opus could not encode a frame ({size})")
+        return self._out.raw[:size]
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None):
+            self._destroy(self._state)
+            self._state = None
+
+
+class Decoder:
+    """One talker's decoder; what comes in is not trusted."""
+
+    def __init__(self) -> None:
+        """``OpusMissing`` without the library."""
+        self._destroy = _function("opus_decoder_destroy", None, ctypes.c_void_p)
+        self._decode = _function(
+            "opus_decode_float",
+            ctypes.c_int,
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_int32,
+            ctypes.c_void_p,
+            ctypes.c_int,
+            ctypes.c_int,
+        )
+        create = _function(
+            "opus_decoder_create", ctypes.c_void_p, ctypes.c_int32, ctypes.c_int, ctypes.c_void_p
+        )
+        self._state = create(RATE, 1, None)
+        if not self._state:
+            raise OpusMissing("no decoder")
+
+    def decode(self, payload: bytes) -> Frame:
+        """The frame of a packet; ``RemoteProtocolError`` if it holds no 20 ms of Opus."""
+        return self._run(payload, fec=False)
+
+    def decode_fec(self, next_payload: bytes) -> Frame:
+        """The frame before the one in ``next_payload``, from its coarse copy.
+
+        Without such a copy inside it is a concealed frame. Errors as ``decode``.
+        """
+        return self._run(next_payload, fec=True)
+
+    def conceal(self) -> Frame:
+        """A frame made up from what was heard before; fades when called again."""
+        out = np.empty(FRAME, np.float32)
+        count = self._decode(self._state, None, 0, out.ctypes.data, FRAME, 0)
+        if count != FRAME:
+            raise LocalProtocolError(f"opus could not conceal a frame ({count})")
+        return out
+
+    def _run(self, payload: bytes, *, fec: bool) -> Frame:
+        if not 0 < len(payload) <= MAX_PAYLOAD:
+            raise RemoteProtocolError(f"an Opus packet of {len(payload)} bytes")
+        out = np.empty(FRAME, np.float32)
+        count = self._decode(
+            self._state, payload, len(payload), out.ctypes.data, FRAME, 1 if fec else 0
+        )
+        if count != FRAME:
+            raise RemoteProtocolError(f"not a 20 ms Opus packet ({count})")
+        return out
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None):
+            self._destroy(self._state)
+            self._state = None

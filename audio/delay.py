@@ -1,0 +1,112 @@
+"""How long to wait: the delay of packets, learned.
+
+For each packet the *transit* is its arrival minus its timestamp, in seconds,
+two clocks apart; only differences mean anything. The fastest transit of the
+last seconds is the *base*; how much later than that a packet comes is its
+*lateness*. A histogram of lateness that slowly forgets gives the target: the
+delay with which 99 of 100 packets are in time (NetEq's DelayManager, with bins
+of 1 ms instead of one packet, since one frame of waiting is most of our budget).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# Implementation
+BINS = 500  # bins of 1 ms
+BIN = 0.001  # seconds
+FORGET = 0.998  # per packet: half is forgotten after 7 s of talk
+IN_TIME = 0.99  # share of packets that should not come too late
+FIRST_LATENESS = 6  # ms assumed before anything was learned: timers of a busy machine
+FIRST_WEIGHT = 20  # packets that this assumption counts as
+MARGIN = 0.002  # seconds added to what was learned
+LEAST = 0.005  # seconds; no target is less
+WINDOW = 5.0  # seconds; the base is the minimum of 5 to 10 s
+SMOOTHING = 16.0  # RFC 3550, 6.4.1
+
+
+class Least:
+    """The minimum of the last one to two windows."""
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._before = math.inf
+        self._now = math.inf
+        self._since: float | None = None
+
+    @property
+    def value(self) -> float:
+        """The minimum; infinite before the first value."""
+        return min(self._before, self._now)
+
+    @property
+    def full(self) -> bool:
+        """Whether at least one whole window was seen."""
+        return self._before < math.inf
+
+    def add(self, value: float, now: float) -> None:
+        """Take one more value."""
+        if self._since is None:
+            self._since = now
+        if now - self._since >= self._window:
+            self._before, self._now, self._since = self._now, math.inf, now
+        self._now = min(self._now, value)
+
+
+class Delay:
+    """The delays of one talker's packets."""
+
+    def __init__(self) -> None:
+        self.jitter = 0.0
+        """Interarrival jitter of RFC 3550 in seconds."""
+        self.target = FIRST_LATENESS * BIN + MARGIN
+        """Seconds after the fastest packet at which to play."""
+        self._least = Least(WINDOW)
+        self._share = np.zeros(BINS)
+        self._share[FIRST_LATENESS] = 1.0
+        self._seen = FIRST_WEIGHT
+        self._reference: float | None = None
+        self._last_transit: float | None = None
+
+    @property
+    def base(self) -> float:
+        """The fastest recent transit in seconds (only differences have a meaning)."""
+        return self._least.value
+
+    def learn(self, transit: float, now: float) -> None:
+        """Take the transit of a packet that arrived ``now``."""
+        self._learn_jitter(transit)
+        self._least.add(transit, now)
+        self._follow_base()
+        lateness = min(BINS - 1, max(0, int((transit - self.base) / BIN)))
+        self._seen += 1
+        forget = min(FORGET, 1.0 - 1.0 / self._seen)
+        self._share *= forget
+        self._share[lateness] += 1.0 - forget
+        reached = int(np.searchsorted(np.cumsum(self._share), IN_TIME))
+        self.target = max(LEAST, min(reached, BINS - 1) * BIN + MARGIN)
+
+    def _learn_jitter(self, transit: float) -> None:
+        if self._last_transit is not None:
+            self.jitter += (abs(transit - self._last_transit) - self.jitter) / SMOOTHING
+        self._last_transit = transit
+
+    def _follow_base(self) -> None:
+        """Move the histogram along when the base moved by whole bins."""
+        if self._reference is None:
+            self._reference = self.base
+        shift = int((self.base - self._reference) / BIN)
+        if not shift:
+            return
+        self._reference += shift * BIN
+        shift = max(-BINS, min(BINS, shift))
+        moved = np.zeros(BINS)
+        if shift > 0:
+            moved[: BINS - shift] = self._share[shift:]
+            moved[0] += self._share[:shift].sum()
+        else:
+            moved[-shift:] = self._share[: BINS + shift]
+            moved[-1] += self._share[BINS + shift :].sum()
+        self._share = moved

@@ -1,0 +1,295 @@
+"""The jitter buffer: when each packet of one talker is played.
+
+    RESTING  ->  PLAYING      the first packet has waited for the target delay
+    PLAYING  ->  RESTING      the end of talking was played, or nothing came for 100 ms
+
+Time is counted in samples of the talker's clock. A packet's *lag* is how much
+later it is played than the fastest packet could have been: it should be at
+least the learned target (``audio.delay``), and not a frame more than that.
+
+Rule 1: a missing packet with none behind it may only be late: a frame is made
+        up, but time does not move; if it comes after all it is played, and the
+        delay has grown by what was made up (NetEq).
+Rule 2: a missing packet with others behind it is lost: it is restored from the
+        packet after it, or made up, and time moves on.
+Rule 3: while packets get lost the target is a frame longer, so that the packet
+        after a lost one is there in time to restore it.
+Rule 4: delay changes by stretching what is played, never while all is well; a
+        new talk spurt starts with the right delay at no cost.
+Rule 5: whatever arrives, memory is bounded and nothing is raised.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+from audio.delay import Delay, Least
+from audio.pcm import FRAME, FRAME_SECONDS, RATE
+
+# Specification
+_WRAP = 1 << 32  # timestamps are u32
+MAX_PAYLOAD = 1275  # bytes of an Opus frame
+
+# Implementation
+MOST_PACKETS = 50  # kept at once: 1 s
+GIVE_UP = 5  # frames made up in a row before we rest: Opus has faded out by then
+NEVER = -(1 << 62)  # before any timestamp
+WILD = 2.0  # seconds between timestamp and clock beyond which a packet is not believed
+AGREE = 1.0  # seconds of difference between two wild packets that vouch for each other
+SLACK = 0.003  # seconds below the target that are still fine
+SPARE = 0.005  # seconds above target + one frame that are still fine
+WORTH = 0.008  # seconds; less delay than this is not worth stretching for
+CALM = 1.0  # seconds over which the least lag is taken
+LOSS_WEIGHT = 1 / 200  # of one frame in the loss estimate: 4 s
+LOSSY, LOSSLESS = 0.02, 0.008  # loss estimates that turn the extra frame on and off
+
+
+class Kind(Enum):
+    """What to play for one frame."""
+
+    PLAY = "decode the payload"
+    RESTORE = "decode the frame before the payload from the copy inside it"
+    CONCEAL = "make a frame up"
+    SILENCE = "nobody talks"
+
+
+class Stretch(Enum):
+    """What to do to the time of a decoded frame."""
+
+    NONE = "leave it"
+    SHORTER = "take a period out"
+    LONGER = "put a period in"
+
+
+class State(Enum):
+    """What the buffer is doing."""
+
+    RESTING = "between talk spurts, or nothing came for too long"
+    PLAYING = "a talk spurt is being played"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One frame's worth of what to do."""
+
+    kind: Kind
+    payload: bytes = b""
+    stretch: Stretch = Stretch.NONE
+    first: bool = False
+    """The first frame after rest."""
+    last: bool = False
+    """Silence follows."""
+    waited: float = 0.0
+    """Seconds that the payload has been in the buffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    payload: bytes
+    last: bool
+    arrived: float
+
+
+_SILENCE = Slot(Kind.SILENCE)
+
+
+class Jitter:
+    """One talker's jitter buffer."""
+
+    def __init__(self) -> None:
+        self.state = State.RESTING
+        self.loss = 0.0
+        """Estimated share of packets that never come, 0 to 1."""
+        self.lost = 0
+        """Packets that were not there when others behind them were played."""
+        self._delay = Delay()
+        self._packets: dict[int, _Packet] = {}
+        self._newest: int | None = None
+        self._next = NEVER
+        self._made_up = 0
+        self._missing_run = 0
+        self._lossy = False
+        self._growing = False
+        self._shrinking = False
+        self._least_lag = Least(CALM)
+        self._wild: tuple[int, float] | None = None
+
+    @property
+    def target(self) -> float:
+        """Seconds of lag that are aimed at."""
+        return self._delay.target + (FRAME_SECONDS if self._lossy else 0.0)
+
+    @property
+    def jitter(self) -> float:
+        """Interarrival jitter in seconds (RFC 3550)."""
+        return self._delay.jitter
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    # -- world in ---------------------------------------------------------
+
+    def put(self, timestamp: int, payload: bytes, last: bool, now: float) -> None:
+        """Take a packet; duplicates, late ones and nonsense are dropped."""
+        if not 0 < len(payload) <= MAX_PAYLOAD:
+            return
+        at = self._unwrap(timestamp % _WRAP)
+        transit = now - at / RATE
+        if self._newest is not None and abs(transit - self._delay.base) > WILD:
+            if not self._believes_wild(at, now):
+                return
+            self._restart()
+            transit = now - at / RATE
+        self._wild = None
+        self._newest = at if self._newest is None else max(at, self._newest)
+        if at in self._packets:
+            return
+        self._delay.learn(transit, now)
+        if at < self._next:
+            return
+        self._packets[at] = _Packet(payload, last, now)
+        self._keep_bounded()
+
+    def _unwrap(self, timestamp: int) -> int:
+        """The timestamp counted on beyond 2**32, nearest to the newest one."""
+        if self._newest is None:
+            return timestamp
+        ahead = (timestamp - self._newest) % _WRAP
+        return self._newest + (ahead - _WRAP if ahead >= _WRAP // 2 else ahead)
+
+    def _believes_wild(self, at: int, now: float) -> bool:
+        """Whether a second wild packet agrees with the one before (RFC 3550, A.1)."""
+        before, self._wild = self._wild, (at, now)
+        if before is None or at == before[0]:
+            return False
+        return abs((at - before[0]) / RATE - (now - before[1])) < AGREE
+
+    def _restart(self) -> None:
+        """The talker's clock has jumped: begin anew."""
+        self._delay = Delay()
+        self._packets.clear()
+        self._rest()
+        self._newest, self._next = None, NEVER
+
+    def _keep_bounded(self) -> None:
+        if len(self._packets) <= MOST_PACKETS:
+            return
+        del self._packets[min(self._packets)]
+        if self.state is State.PLAYING:
+            self._next = max(self._next, min(self._packets))
+            self._made_up = 0
+
+    # -- world out --------------------------------------------------------
+
+    def get(self, now: float, held: int = 0) -> Slot:
+        """What to play next; ``held`` samples of earlier frames are still unplayed."""
+        if self.state is State.RESTING and not self._starts(now):
+            return _SILENCE
+        if self._next in self._packets:
+            return self._play(now, held)
+        behind = min(self._packets, default=None)
+        if behind is None:
+            return self._wait()
+        return self._lose(behind, now, held)
+
+    def _starts(self, now: float) -> bool:
+        """Whether the first packet has waited long enough to begin a talk spurt."""
+        if not self._packets:
+            return False
+        first = min(self._packets)
+        if self._lag(first, now) < self.target:
+            return False
+        self.state = State.PLAYING
+        self._next = first
+        self._least_lag = Least(CALM)
+        return True
+
+    def _lag(self, at: int, now: float) -> float:
+        return now - at / RATE - self._delay.base
+
+    def _play(self, now: float, held: int) -> Slot:
+        packet = self._packets.pop(self._next)
+        lag = self._lag(self._next, now)
+        self._least_lag.add(lag, now)
+        first = self._missing_run >= GIVE_UP
+        stretch = Stretch.NONE if packet.last else self._stretch(lag, held)
+        self._next += FRAME
+        self._made_up = self._missing_run = 0
+        self._count(lost=False)
+        if packet.last:
+            self._rest()
+        return Slot(
+            Kind.PLAY, packet.payload, stretch, first, packet.last, max(0.0, now - packet.arrived)
+        )
+
+    def _wait(self) -> Slot:
+        """Rule 1: nothing is there; make a frame up without moving time."""
+        self._made_up += 1
+        return self._conceal()
+
+    def _lose(self, behind: int, now: float, held: int) -> Slot:
+        """Rule 2: the next packet is lost; ``behind`` is the first one there is."""
+        gap = (behind - self._next) // FRAME
+        covered = min(gap, self._made_up)
+        for _ in range(min(covered, GIVE_UP)):
+            self._count(lost=True)
+        self._next += covered * FRAME
+        self._made_up = 0
+        if gap > GIVE_UP + covered or (behind - self._next) % FRAME:
+            return self._skip_to(behind, now, held)
+        if gap == covered:
+            return self._play(now, held)
+        self._count(lost=True)
+        self._next += FRAME
+        if self._next == behind:
+            packet = self._packets[behind]
+            self._missing_run += 1
+            return Slot(Kind.RESTORE, packet.payload, waited=max(0.0, now - packet.arrived))
+        return self._conceal()
+
+    def _skip_to(self, behind: int, now: float, held: int) -> Slot:
+        """A gap no concealment bridges: the end mark was lost, or frames do not fit."""
+        if self._missing_run < GIVE_UP and self._lag(behind, now) < self.target:
+            return self._conceal()
+        self._next = behind
+        return self._play(now, held)
+
+    def _conceal(self) -> Slot:
+        self._missing_run += 1
+        if self._missing_run < GIVE_UP:
+            return Slot(Kind.CONCEAL)
+        self._rest(after_stall=True)
+        return Slot(Kind.CONCEAL, last=True)
+
+    def _rest(self, *, after_stall: bool = False) -> None:
+        self.state = State.RESTING
+        self._made_up = 0
+        self._missing_run = GIVE_UP if after_stall else 0
+        self._growing = self._shrinking = False
+
+    def _count(self, *, lost: bool) -> None:
+        self.lost += lost
+        self.loss += ((1.0 if lost else 0.0) - self.loss) * LOSS_WEIGHT
+        self._lossy = self.loss > (LOSSLESS if self._lossy else LOSSY)
+
+    # -- stretching -------------------------------------------------------
+
+    def _stretch(self, lag: float, held: int) -> Stretch:
+        """Whether the frame about to be played should change its length."""
+        self._growing = lag < (self.target if self._growing else self.target - SLACK)
+        if self._growing:
+            self._shrinking = False
+            return Stretch.LONGER
+        excess = self._excess(held)
+        self._shrinking = excess > (0.0 if self._shrinking else WORTH)
+        return Stretch.SHORTER if self._shrinking else Stretch.NONE
+
+    def _excess(self, held: int) -> float:
+        """Seconds of delay that could go without any packet coming too late."""
+        if not self._least_lag.full:
+            return 0.0
+        spare = self._least_lag.value - self.target - SPARE
+        frames = max(0, math.floor(spare / FRAME_SECONDS))
+        return held / RATE + min(frames, len(self._packets)) * FRAME_SECONDS

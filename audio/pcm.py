@@ -1,0 +1,83 @@
+"""What a frame is, and how samples become frames.
+
+A frame is 20 ms of one voice: float32, shape (960,), 48 kHz, -1 to 1. All of
+``audio`` between the devices and the codec speaks in frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Specification
+RATE = 48_000  # samples per second
+FRAME = 960  # samples of one frame
+FRAME_SECONDS = 0.02  # FRAME / RATE
+
+Samples = NDArray[np.float32]
+"""Any number of mono samples, float32, 48 kHz unless said otherwise."""
+Frame = NDArray[np.float32]
+"""Shape (960,)."""
+
+_FULL_SCALE = 32_767.0
+
+
+def silence(count: int = FRAME) -> Samples:
+    """``count`` samples of silence, the caller's own."""
+    return np.zeros(count, np.float32)
+
+
+def to_mono(block: NDArray[np.float32]) -> Samples:
+    """The mean of all channels of ``block``, shape (n,) or (n, channels)."""
+    if block.ndim == 1:
+        return block
+    if block.shape[1] == 1:
+        return block[:, 0]
+    mean: Samples = block.mean(axis=1, dtype=np.float32)
+    return mean
+
+
+def to_int16(samples: Samples) -> NDArray[np.int16]:
+    """Samples as 16-bit integers, little-endian; what is beyond -1..1 is clipped."""
+    whole: NDArray[np.int16] = np.rint(np.clip(samples, -1.0, 1.0) * _FULL_SCALE).astype("<i2")
+    return whole
+
+
+def from_int16(samples: NDArray[np.int16]) -> Samples:
+    """The inverse of ``to_int16``."""
+    return samples.astype(np.float32) / np.float32(_FULL_SCALE)
+
+
+def fade_in(samples: Samples) -> Samples:
+    """The same samples, rising from nothing over their length."""
+    return samples * np.linspace(0.0, 1.0, len(samples), dtype=np.float32)
+
+
+def fade_out(samples: Samples) -> Samples:
+    """The same samples, falling to nothing over their length."""
+    return samples * np.linspace(1.0, 0.0, len(samples), dtype=np.float32)
+
+
+class Framer:
+    """Cuts chunks of any length into frames."""
+
+    def __init__(self) -> None:
+        self._kept: Samples = silence(0)
+
+    @property
+    def pending(self) -> int:
+        """Samples kept until their frame is full, 0 to 959."""
+        return len(self._kept)
+
+    def push(self, samples: Samples) -> list[Frame]:
+        """The frames that ``samples`` complete, oldest first."""
+        joined = np.concatenate((self._kept, samples))
+        whole = len(joined) // FRAME * FRAME
+        self._kept = joined[whole:].copy()
+        return [joined[at : at + FRAME] for at in range(0, whole, FRAME)]
+
+    def flush(self) -> list[Frame]:
+        """The last frame, filled up with silence, if anything is pending."""
+        if not len(self._kept):
+            return []
+        return self.push(silence(FRAME - len(self._kept)))
