@@ -166,7 +166,7 @@ def parse_invitation(typed: str) -> Invitation:
         raise InvitationError(Flaw.EMPTY)
     if text[: len(LINK_SCHEME)].lower() == LINK_SCHEME:
         return _parse_link(text[len(LINK_SCHEME) :])
-    return _parse_spoken(text.lower())
+    return _parse_spoken(text)
 
 
 def server_url(text: str) -> str:
@@ -175,7 +175,7 @@ def server_url(text: str) -> str:
         if not _URL.fullmatch(text):
             raise InvitationError(Flaw.BAD_SERVER, text)
         return text
-    found = _HOST.fullmatch(text)
+    found = _HOST.fullmatch(text.lower())
     port = int(found[2] or DEFAULT_PORT) if found else 0
     if not found or not 0 < port < 1 << 16:
         raise InvitationError(Flaw.BAD_SERVER, text)
@@ -195,7 +195,7 @@ def _nameplate(digits: str) -> str:
 
 def _parse_spoken(text: str) -> Invitation:
     code, at, server = text.partition("@")
-    nameplate, *words = [piece for piece in _BETWEEN.split(code) if piece] or [""]
+    nameplate, *words = [piece for piece in _BETWEEN.split(code.lower()) if piece] or [""]
     _nameplate(nameplate)
     for word in words:
         if word not in NUMBERS:
@@ -228,10 +228,10 @@ def _check(body: bytes) -> bytes:
 def _parse_link(text: str) -> Invitation:
     letters = "".join(text.split()).removeprefix("//")  # mail programs break lines
     body, check = _decode(letters)
-    if body[:1] and body[0] > LINK_VERSION:
-        raise InvitationError(Flaw.NEWER_LINK)
     if check != _check(body):
         raise InvitationError(Flaw.DAMAGED_LINK)
+    if body[0] > LINK_VERSION:  # the check stands in the same place in every version
+        raise InvitationError(Flaw.NEWER_LINK)
     try:
         reader = Reader(body)
         link = _Link.read_fields(reader)

@@ -57,5 +57,5 @@ def mermaid(table: Table[S]) -> str:
 
 
 def _plain(sentence: object) -> str:
-    """A sentence without the signs that mean something to Mermaid."""
-    return str(sentence).replace(":", "&#58;").replace(";", "&#59;").replace("\n", " ")
+    """A sentence with the signs that mean something to Mermaid in its own notation."""
+    return str(sentence).translate({ord(":"): "#58;", ord(";"): "#59;", ord("\n"): " "})

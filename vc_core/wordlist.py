@@ -16,6 +16,8 @@ from __future__ import annotations
 # Specification
 BITS_PER_WORD = 11
 ROOM_CODE_WORDS = 4
+# Implementation
+MAX_EDITS = 2  # farther away is no misspelling
 
 _TEXT = """
 abacus abbey abrupt absent absorb absurd academy accent accuse ache acid acorn across actual
@@ -183,8 +185,9 @@ def completions(beginning: str) -> tuple[str, ...]:
 
 
 def nearest(word: str) -> str:
-    """The word of the list that somebody most likely meant: least edits, then alphabet."""
-    return min(WORDS, key=lambda known: _edits(word, known))
+    """The word that somebody most likely meant (least edits, then alphabet), or empty."""
+    edits, known = min((_edits(word, known), known) for known in WORDS)
+    return known if edits <= MAX_EDITS else ""
 
 
 def _edits(left: str, right: str) -> int:

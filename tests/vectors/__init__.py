@@ -1,0 +1,1 @@
+"""Test vectors: our own, generated into this folder by ``python -m tests.vectors.make``."""
