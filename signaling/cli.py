@@ -48,7 +48,7 @@ def _read_listen(context: click.Context, option: click.Parameter, value: str) ->
     host, colon, port = value.rpartition(":")
     if not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise click.BadParameter(f"{value!r} is not HOST:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
 
 
 def _read_limits(
