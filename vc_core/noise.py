@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nacl import bindings, exceptions
 
@@ -69,7 +69,7 @@ PATTERNS = {
 class Cipher:
     """ChaCha20-Poly1305 (RFC 8439) under one key; nonces are explicit."""
 
-    key: bytes
+    key: bytes = field(repr=False)
 
     def seal(self, nonce: int, plaintext: bytes, ad: bytes = b"") -> bytes:
         """Ciphertext and tag; ``nonce`` is a u64 and never used twice with one key."""
@@ -95,7 +95,7 @@ class Symmetric:
 
     function: str
     """The hash function, by hashlib's name."""
-    chaining: bytes
+    chaining: bytes = field(repr=False)
     hash: bytes
     cipher: Cipher | None = None
     nonce: int = 0
