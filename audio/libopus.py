@@ -70,7 +70,7 @@ def locate() -> str:
 def _found_at(path: str) -> Iterator[None]:
     """``find_library`` answers ``path`` for a moment."""
     asked = ctypes.util.find_library
-    ctypes.util.find_library = lambda _name: path
+    ctypes.util.find_library = lambda name: path
     try:
         yield
     finally:

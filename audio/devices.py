@@ -1,0 +1,146 @@
+"""Which sound devices there are, and through which library we reach them.
+
+PortAudio (sounddevice) where it loads, else miniaudio, else none. Everything
+here blocks: call it in an executor. Streams call back on a thread of the
+library, where nothing may be done but copying into a ring.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from audio.unavailable import AudioUnavailable
+
+log = logging.getLogger(__name__)
+
+# Implementation
+BLOCK_SECONDS = 0.01  # asked of a device; it may do as it likes
+NO_BACKEND = "no sound library works here: install libportaudio2, or write instead"
+NO_MICROPHONE = "no microphone found: others cannot hear you"
+NO_SPEAKER = "no speaker found: you cannot hear the others"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One microphone or speaker."""
+
+    number: int
+    """What a SPEC may say instead of the name."""
+    name: str
+    channels: int
+    rate: int
+    """Hertz that it likes best."""
+    default: bool
+    handle: Any
+    """What its backend knows it by."""
+
+
+class Stream(Protocol):
+    """An open device."""
+
+    rate: int
+    """Hertz of the samples that are exchanged."""
+    latency: float
+    """Seconds between the air and our callback, as far as is known."""
+
+    def close(self) -> None:
+        """Stop; no callback comes afterwards. Blocks."""
+
+
+Deliver = Callable[[NDArray[Any]], None]
+"""Takes float32 samples, shape (n,) or (n, channels), on the library's thread."""
+Fetch = Callable[[NDArray[Any]], None]
+"""Fills float32 mono samples, shape (n,), on the library's thread."""
+
+
+class Backend(Protocol):
+    """A library that reaches devices."""
+
+    name: str
+
+    def microphones(self) -> list[Device]:
+        """All that can be captured from."""
+
+    def speakers(self) -> list[Device]:
+        """All that can be played to."""
+
+    def capture(self, device: Device, deliver: Deliver) -> Stream:
+        """Open and start a microphone; ``AudioUnavailable`` if it refuses."""
+
+    def play(self, device: Device, fetch: Fetch) -> Stream:
+        """Open and start a speaker; ``AudioUnavailable`` if it refuses."""
+
+
+BACKENDS = ("audio.portaudio", "audio.mini")
+"""Modules with a function ``connect() -> Backend``, best first."""
+
+
+@cache
+def hush_alsa() -> Callable[..., None] | None:
+    """Keep ALSA from writing its own troubles to stderr; the handler, to be kept alive."""
+    if not sys.platform.startswith("linux"):
+        return None
+    text, number = ctypes.c_char_p, ctypes.c_int
+    kind = ctypes.CFUNCTYPE(None, text, number, text, number, text)
+    handler = kind(lambda *_said: None)
+    try:
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(handler)
+    except (OSError, AttributeError) as error:
+        log.debug("no ALSA to keep quiet: %s", error)
+    return handler
+
+
+def backends() -> list[Backend]:
+    """Those that work here, best first."""
+    hush_alsa()
+    found: list[Backend] = []
+    for module in BACKENDS:
+        try:
+            found.append(importlib.import_module(module).connect())
+        except (ImportError, OSError, AudioUnavailable) as error:
+            log.info("%s: %s", module, error)
+    return found
+
+
+def backend_name() -> str:
+    """Of the backend in use: ``PortAudio``, ``miniaudio`` or ``none``."""
+    working = backends()
+    return working[0].name if working else "none"
+
+
+def choose(devices: Sequence[Device], spec: str, what: str) -> Device:
+    """The device that ``spec`` means: its number, its name, or part of its name.
+
+    ``default`` is the default one, else the first. ``AudioUnavailable`` if none fits.
+    """
+    if spec == "default":
+        fitting = [one for one in devices if one.default] or list(devices)
+    elif spec.isascii() and spec.isdigit():
+        fitting = [one for one in devices if one.number == int(spec)]
+    else:
+        exact = [one for one in devices if one.name == spec]
+        fitting = exact or [one for one in devices if spec.casefold() in one.name.casefold()]
+    if not fitting:
+        raise AudioUnavailable("audio-device", f"no {what} fits '{spec}'", "see: vchat devices")
+    return fitting[0]
+
+
+def microphones() -> list[Device]:
+    """All microphones of the backend in use."""
+    working = backends()
+    return working[0].microphones() if working else []
+
+
+def speakers() -> list[Device]:
+    """All speakers of the backend in use."""
+    working = backends()
+    return working[0].speakers() if working else []

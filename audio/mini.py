@@ -1,0 +1,126 @@
+"""Devices through miniaudio, which finds PulseAudio, ALSA and JACK at run time.
+
+It converts rates and channels itself, so all streams are 48 kHz mono. Capture
+and playback are separate devices: its duplex stream is erratic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from audio.devices import BLOCK_SECONDS, Backend, Deliver, Device, Fetch, Stream
+from audio.pcm import RATE
+from audio.unavailable import AudioUnavailable
+
+# Implementation
+PERIODS = 3  # of 10 ms in the device's own buffer: two crackle on a busy machine
+APP_NAME = "vchat"
+
+
+class MiniAudio:
+    """The library with a context that reached a sound system."""
+
+    name = "miniaudio"
+
+    def __init__(self, library: Any) -> None:
+        self._ma = library
+        silent = {library.Backend.NULL, library.Backend.CUSTOM}
+        enabled = library.get_enabled_backends() - silent
+        self._systems = sorted(enabled, key=lambda one: int(one.value))
+        try:
+            self._devices = library.Devices(self._systems)
+        except library.MiniaudioError as error:
+            raise AudioUnavailable("audio-backend", f"miniaudio: {error}") from error
+
+    def microphones(self) -> list[Device]:
+        """All capture devices; the first is what the system prefers."""
+        return self._list(self._devices.get_captures)
+
+    def speakers(self) -> list[Device]:
+        """All playback devices; the first is what the system prefers."""
+        return self._list(self._devices.get_playbacks)
+
+    def _list(self, ask: Any) -> list[Device]:
+        try:
+            found = ask()
+        except self._ma.MiniaudioError:
+            return []
+        return [self._device(number, one) for number, one in enumerate(found)]
+
+    def _device(self, number: int, one: dict[str, Any]) -> Device:
+        native = (one["formats"] or [{}])[0]
+        return Device(
+            number=number,
+            name=one["name"],
+            channels=native.get("channels") or 1,
+            rate=native.get("samplerate") or RATE,
+            default=number == 0,
+            handle=one["id"],
+        )
+
+    def capture(self, device: Device, deliver: Deliver) -> Stream:
+        """See ``Backend``."""
+
+        def receive() -> Generator[None, bytes, None]:
+            while True:
+                deliver(np.frombuffer((yield), np.float32))
+
+        options = {"input_format": self._ma.SampleFormat.FLOAT32}
+        return self._open(self._ma.CaptureDevice, device, receive(), options)
+
+    def play(self, device: Device, fetch: Fetch) -> Stream:
+        """See ``Backend``."""
+        mono = np.zeros(RATE, np.float32)
+
+        def produce() -> Generator[memoryview, int, None]:
+            count = yield memoryview(b"")
+            while True:
+                fetch(mono[:count])
+                count = yield mono[:count].data.cast("B")
+
+        options = {"output_format": self._ma.SampleFormat.FLOAT32}
+        return self._open(self._ma.PlaybackDevice, device, produce(), options)
+
+    def _open(self, kind: Any, device: Device, callback: Any, options: dict[str, Any]) -> Stream:
+        next(callback)
+        try:
+            opened = kind(
+                nchannels=1,
+                sample_rate=RATE,
+                buffersize_msec=round(BLOCK_SECONDS * 1000),
+                callback_periods=PERIODS,
+                device_id=device.handle,
+                backends=self._systems,
+                app_name=APP_NAME,
+                **options,
+            )
+            opened.start(callback)
+        except self._ma.MiniaudioError as error:
+            raise AudioUnavailable(
+                "audio-device", f"'{device.name}' cannot be opened: {error}", "try another device"
+            ) from error
+        return _Stream(opened)
+
+
+class _Stream:
+    """An open miniaudio device."""
+
+    rate = RATE
+    latency = BLOCK_SECONDS
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def close(self) -> None:
+        """Stop and give the device back."""
+        self._opened.close()
+
+
+def connect() -> Backend:
+    """The backend; ``ImportError`` without the library, ``AudioUnavailable`` without sound."""
+    import miniaudio
+
+    return MiniAudio(miniaudio)

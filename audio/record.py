@@ -1,0 +1,138 @@
+"""WAV files that grow: 48 kHz, mono, 16 bit, readable while they are written.
+
+    "RIFF" u32 size | "WAVE" | "fmt " u32 16 | u16 1 (PCM) | u16 1 channel
+    u32 rate | u32 bytes per second | u16 2 | u16 16 | "data" u32 size | samples
+
+Samples go to the file at once and the two sizes once a second, so that a file
+is whole up to its last second even if the process is killed.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+from audio.pcm import FRAME, RATE, Samples, to_int16
+
+# Specification (RIFF WAVE)
+_HEADER = 44
+_MOST = 0xFFFFFFFF - _HEADER  # bytes of samples that the sizes can say: 12 hours
+_SAMPLE = 2  # bytes
+
+# Implementation
+_EVERY = RATE  # samples between two updates of the sizes
+_NAME_LENGTH = 40  # characters of a member's name kept in a file name
+
+log = logging.getLogger(__name__)
+
+
+def header(data_size: int) -> bytes:
+    """The 44 bytes before ``data_size`` bytes of samples."""
+    size = min(data_size, _MOST)
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", size + _HEADER - 8, b"WAVE", b"fmt ", 16, 1, 1),
+        *(RATE, RATE * _SAMPLE, _SAMPLE, 8 * _SAMPLE, b"data", size),
+    )
+
+
+class GrowingWav:
+    """One file being written."""
+
+    def __init__(self, path: Path, *, overwrite: bool = True) -> None:
+        """``OSError`` if it cannot be made, ``FileExistsError`` without ``overwrite``."""
+        self.path = path
+        self.samples = 0
+        self._said = 0
+        self._file = io.FileIO(path, "w" if overwrite else "x")
+        self._file.write(header(0))
+
+    def write(self, samples: Samples) -> None:
+        """Append; ``OSError`` when the disk is full."""
+        self._file.write(to_int16(samples).tobytes())
+        self.samples += len(samples)
+        if self.samples - self._said >= _EVERY:
+            self._say_sizes()
+
+    def _say_sizes(self) -> None:
+        self._file.seek(0)
+        self._file.write(header(self.samples * _SAMPLE))
+        self._file.seek(0, 2)
+        self._said = self.samples
+
+    def close(self) -> None:
+        """Write the final sizes and close; twice is fine."""
+        if not self._file.closed:
+            self._say_sizes()
+            self._file.close()
+
+
+def safe_name(name: str) -> str:
+    """A member's name as part of a file name: letters, digits, ``-`` and ``_`` only."""
+    plain = unicodedata.normalize("NFKC", name)
+    kept = "".join(char if char.isalnum() or char in "-_" else "_" for char in plain)
+    return kept.strip("_")[:_NAME_LENGTH] or "member"
+
+
+def new_file(folder: Path, stem: str) -> GrowingWav:
+    """``stem.wav`` in ``folder``, or ``stem-2.wav`` and so on; never an existing file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        suffix = "" if number == 1 else f"-{number}"
+        try:
+            return GrowingWav(folder / f"{stem}{suffix}.wav", overwrite=False)
+        except FileExistsError:
+            number += 1
+
+
+class Recorder:
+    """One file per member in one folder (``--record``)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name_of: Callable[[int], str],
+        on_failure: Callable[[str], None] | None = None,
+    ) -> None:
+        """``name_of(member)`` is the member's name; ``on_failure`` hears of a full disk."""
+        self._folder = folder
+        self._name_of = name_of
+        self._on_failure = on_failure
+        self._files: dict[int, GrowingWav | None] = {}
+
+    def on_member_frame(self, member: int, frame: Samples) -> None:
+        """Take 20 ms of a member, silence included; a hook for ``Listening``."""
+        try:
+            if member not in self._files:
+                stem = f"{safe_name(self._name_of(member))}-m{member}"
+                self._files[member] = new_file(self._folder, stem)
+            file = self._files[member]
+            if file is not None:
+                file.write(frame[:FRAME])
+        except OSError as error:
+            self._files[member] = None  # do not try again 50 times a second
+            log.warning("recording stopped: %s", error)
+            if self._on_failure is not None:
+                self._on_failure(str(error))
+
+    def forget(self, member: int) -> None:
+        """The member has left: finish its file."""
+        file = self._files.pop(member, None)
+        if file is not None:
+            self._close(file)
+
+    def close(self) -> None:
+        """Finish all files."""
+        for member in list(self._files):
+            self.forget(member)
+
+    def _close(self, file: GrowingWav) -> None:
+        try:
+            file.close()
+        except OSError as error:
+            log.warning("recording not finished: %s", error)

@@ -1,0 +1,189 @@
+"""The speaker: a device, a WAV file or nothing, always pulling in real time.
+
+SPEC: ``default``, ``none``, ``file:PATH`` (48 kHz mono 16 bit, in real time,
+silence included), a device's number or part of its name.
+
+``pull()`` is called in the event loop's thread each time one more frame is
+needed, and returns it. A device's ring is kept as little ahead of the device as
+its thread allows, about one frame; each time it runs dry it is kept 5 ms longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio import devices
+from audio.devices import Backend, Device, Stream
+from audio.pacer import Pacer
+from audio.pcm import RATE, Frame, silence
+from audio.record import GrowingWav
+from audio.resample import Resampler
+from audio.ring import Ring
+from audio.unavailable import AudioUnavailable, malformed
+
+__all__ = ["AudioUnavailable", "Pull", "Speaker", "open_speaker"]
+
+log = logging.getLogger(__name__)
+
+Pull = Callable[[], Frame]
+
+# Implementation
+KINDS = "default, none, file:PATH, or a device's name or number"
+RING_SECONDS = 1.0
+SPARE = 0.005  # seconds kept beyond what the device takes at once
+MOST_SPARE = 0.06  # seconds
+
+
+class Speaker:
+    """An open speaker."""
+
+    def __init__(self, name: str, advice: str | None = None) -> None:
+        self.name = name
+        """What was opened."""
+        self.advice = advice
+        """A sentence for the user when it is not what was asked for."""
+        self.started: float | None = None
+        """Unix time of the first sample; None while there was none."""
+
+    def close(self) -> None:
+        """No pull comes afterwards; twice is fine."""
+
+
+class TimedSpeaker(Speaker):
+    """No device: a beat pulls, and a file (or nothing) keeps what was pulled."""
+
+    def __init__(
+        self, name: str, pull: Pull, file: GrowingWav | None = None, advice: str | None = None
+    ) -> None:
+        super().__init__(name, advice)
+        self._pull = pull
+        self._file = file
+        self.started = time.time()
+        self._pacer = Pacer(self._play, self._lose, time.monotonic())
+
+    def _play(self, _beat: int) -> None:
+        self._keep(self._pull())
+
+    def _lose(self, count: int) -> None:
+        for _ in range(count):
+            self._keep(silence())
+
+    def _keep(self, frame: Frame) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(frame)
+        except OSError as error:
+            log.warning("%s is written no longer: %s", self.name, error)
+            self.advice = f"{self.name} is written no longer: {error.strerror}"
+            self._file = None
+
+    def close(self) -> None:
+        self._pacer.stop()
+        if self._file is not None:
+            self._file.close()
+
+
+class DeviceSpeaker(Speaker):
+    """A device: the loop writes frames into a ring, the device's thread takes them out."""
+
+    def __init__(self, device: Device, pull: Pull) -> None:
+        super().__init__(device.name)
+        self.ran_dry = 0
+        """Times that the device wanted more than there was."""
+        self._loop = asyncio.get_running_loop()
+        self._pull = pull
+        self._ring = Ring(0)
+        self._block = 0
+        self._spare = SPARE
+        self._dry_seen = 0
+        self._woken = False
+        self._closed = False
+        self._stream: Stream | None = None
+
+    async def open(self, backend: Backend, device: Device) -> None:
+        """Open the device in an executor; ``AudioUnavailable`` if it refuses."""
+        self._ring = Ring(int(max(device.rate, RATE) * RING_SECONDS))
+        opening = partial(backend.play, device, self._fetch)
+        self._stream = await self._loop.run_in_executor(None, opening)
+        self._resampler = Resampler(RATE, self._stream.rate)
+        self._fill()
+
+    def _fetch(self, out: NDArray[np.float32]) -> None:
+        """On the device's thread."""
+        count = self._ring.read_into(out)
+        out[count:] = 0.0
+        if self.started is None:
+            self.started = time.time()
+        if self._ring.written and count < len(out):
+            self.ran_dry += 1
+        self._block = max(self._block, len(out))
+        if not self._woken and not self._closed:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._fill)
+
+    def _fill(self) -> None:
+        self._woken = False
+        if self._stream is None or self._closed:
+            return
+        if self.ran_dry > self._dry_seen:
+            self._dry_seen = self.ran_dry
+            self._spare = min(MOST_SPARE, self._spare + SPARE)
+        ahead = min(self._ring.capacity // 2, self._block + int(self._spare * self._stream.rate))
+        while len(self._ring) < ahead:
+            self._ring.write(self._resampler.push(self._pull()))
+
+    def close(self) -> None:
+        if not self._closed and self._stream is not None:
+            self._loop.run_in_executor(None, self._stream.close)
+        self._closed = True
+
+
+async def open_speaker(spec: str, pull: Pull, backend: Backend | None = None) -> Speaker:
+    """Open what ``spec`` says; ``AudioUnavailable`` if it cannot be had.
+
+    ``default`` never fails: without a device nothing is heard, but pulling goes
+    on. ``backend`` is for tests; otherwise the best one that works.
+    """
+    if spec == "none":
+        return TimedSpeaker("none", pull)
+    kind, colon, path = spec.partition(":")
+    if colon and kind == "file":
+        return TimedSpeaker(spec, pull, _open_wav(path))
+    if not spec:
+        raise malformed(spec, KINDS)
+    return await _open_device(spec, pull, backend)
+
+
+def _open_wav(path: str) -> GrowingWav:
+    try:
+        return GrowingWav(Path(path))
+    except OSError as error:
+        raise AudioUnavailable("audio-file", f"cannot write {path}: {error.strerror}") from error
+
+
+async def _open_device(spec: str, pull: Pull, backend: Backend | None) -> Speaker:
+    loop = asyncio.get_running_loop()
+    working = [backend] if backend else await loop.run_in_executor(None, devices.backends)
+    advice = devices.NO_SPEAKER if working else devices.NO_BACKEND
+    refusal = AudioUnavailable("audio-device", f"no speaker fits '{spec}'", advice)
+    for one in working:
+        try:
+            found = await loop.run_in_executor(None, one.speakers)
+            device = devices.choose(found, spec, "speaker")
+            speaker = DeviceSpeaker(device, pull)
+            await speaker.open(one, device)
+            return speaker
+        except AudioUnavailable as error:
+            refusal = error
+    if spec == "default":
+        return TimedSpeaker("none", pull, advice=advice)
+    raise refusal
