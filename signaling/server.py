@@ -27,6 +27,8 @@ from signaling.stun import StunProtocol
 from vc_core.signals import MAX_MESSAGE, SIGNALING_VERSION, Hello
 from vc_core.stun_binding import StunResponder
 
+__all__ = ["CannotListenError", "Server", "Settings", "serve"]
+
 # Implementation
 OPEN_TIMEOUT = 5.0
 """Seconds for a TLS handshake, and again for the greeting of WebSocket."""
