@@ -69,7 +69,7 @@ class DirectCarrier:
     and accepted as well.
     """
 
-    def __init__(  # noqa: PLR0913 - callbacks by name
+    def __init__(
         self,
         *,
         controlling: bool,

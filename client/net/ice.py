@@ -233,14 +233,16 @@ class IceConnection(Connection):
         pair = self._nominated.get(COMPONENT)
         if pair is None:
             return
-        transport = pair.protocol.transport
+        transport: Any = pair.protocol.transport  # typeshed lacks the buffer's size
         if not transport.is_closing() and transport.get_write_buffer_size() < SEND_BUFFER:
             transport.sendto(data, pair.remote_addr)
 
     def selected(self) -> tuple[str, str] | None:
         """Types of the nominated pair's candidates: (local, remote)."""
         pair = self._nominated.get(COMPONENT)
-        return pair and (pair.local_candidate.type, pair.remote_candidate.type)
+        if pair is None:
+            return None
+        return pair.local_candidate.type, pair.remote_candidate.type
 
     # aioice's own steps, changed
 
@@ -262,9 +264,9 @@ class IceConnection(Connection):
             self.check_complete(pair)
 
     def check_incoming(self, message: stun.Message, addr: Address, protocol: StunProtocol) -> None:
-        if len(self._check_list) >= MAX_PAIRS or len(self._remote_candidates) >= MAX_SOURCES:
-            if all((c._network_host, c.port) != addr for c in self._remote_candidates):
-                return
+        full = len(self._check_list) >= MAX_PAIRS or len(self._remote_candidates) >= MAX_SOURCES
+        if full and all((c._network_host, c.port) != addr for c in self._remote_candidates):
+            return
         super().check_incoming(message, addr, protocol)
         if not self._connected:
             cast(IceSocket, protocol).repeat_check(addr)
