@@ -51,7 +51,7 @@ class Client:
     def take(self, kind: type[R]) -> R:
         """The next signal heard, which is to be of ``kind``."""
         signal = self.inbox.popleft()
-        assert isinstance(signal, kind), signal
+        assert isinstance(signal, kind), repr(signal)[:200]
         return signal
 
     def is_refused(self) -> Refusal:

@@ -42,7 +42,7 @@ class Caller:
         message = await soon(self.connection.recv())
         assert isinstance(message, bytes)
         signal = TO_CLIENT.read(message)
-        assert isinstance(signal, kind), signal
+        assert isinstance(signal, kind), repr(signal)[:200]
         return signal
 
     async def allocate(self, wanted: str = "", token: bytes = TOKEN) -> str:
