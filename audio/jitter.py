@@ -42,7 +42,8 @@ SLACK = 0.003  # seconds below the target that are still fine
 SPARE = 0.005  # seconds above target + one frame that are still fine
 WORTH = 0.008  # seconds; less delay than this is not worth stretching for
 CALM = 1.0  # seconds over which the least lag is taken
-LOSS_WEIGHT = 1 / 200  # of one frame in the loss estimate: 4 s
+LOSS_MEMORY = 200  # frames: 4 s
+LOSS_PRIOR = 50  # frames without loss that are assumed before the first
 LOSSY, LOSSLESS = 0.02, 0.008  # loss estimates that turn the extra frame on and off
 
 
@@ -107,6 +108,7 @@ class Jitter:
         self._delay = Delay()
         self._packets: dict[int, _Packet] = {}
         self._newest: int | None = None
+        self._counted = LOSS_PRIOR
         self._next = NEVER
         self._made_up = 0
         self._missing_run = 0
@@ -271,7 +273,8 @@ class Jitter:
 
     def _count(self, *, lost: bool) -> None:
         self.lost += lost
-        self.loss += ((1.0 if lost else 0.0) - self.loss) * LOSS_WEIGHT
+        self._counted = min(LOSS_MEMORY, self._counted + 1)
+        self.loss += ((1.0 if lost else 0.0) - self.loss) / self._counted
         self._lossy = self.loss > (LOSSLESS if self._lossy else LOSSY)
 
     # -- stretching -------------------------------------------------------

@@ -189,7 +189,7 @@ def _open_with_av(path: str) -> FileSource:
         raise AudioUnavailable("audio-file", f"cannot read {path}: {error}") from error
 
 
-def _av_blocks(container: av.container.InputContainer) -> Iterator[Samples]:  # noqa: F821, UP037
+def _av_blocks(container: av.container.InputContainer) -> Iterator[Samples]:
     import av
 
     planar = av.AudioResampler(format="fltp")
