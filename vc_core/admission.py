@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from vc_core.errors import RemoteProtocolError
 from vc_core.events import CodeEnded, CodeFailed, CodeReady
 from vc_core.ids import ExchangeId, Rng
-from vc_core.invite import Invitation, make_link, make_spoken
+from vc_core.invite import Invitation, make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, Kem, Met, OtherVersion, Password, State, WrongCode
 from vc_core.keys import Identity
 from vc_core.messages import JOIN, Ask, Confirm, Denial, Denied, Finish, Form, Letter
@@ -179,13 +179,9 @@ class Desk:
         fingerprint = self.identity.public.fingerprint
         self.code = Code(
             nameplate=signal.nameplate,
-            spoken=make_spoken(self.rng, signal.nameplate, self.server or None),
+            spoken=make_spoken(self.rng, signal.nameplate, self.server),
             link=make_link(
-                self.rng,
-                signal.nameplate,
-                server=self.link_server,
-                fingerprint=fingerprint,
-                relays=self.relays,
+                self.rng, signal.nameplate, fingerprint, (self.link_server,), self.relays
             ),
             guests_left=self.guests,
             expires_at=now + min(self.life, signal.life),
@@ -195,7 +191,12 @@ class Desk:
     @staticmethod
     def code_ready(code: Code) -> CodeReady:
         """The event that hands an invitation out."""
-        return CodeReady(str(code.spoken), str(code.link), code.guests_left, code.expires_at)
+        return CodeReady(
+            write_invitation(code.spoken),
+            write_invitation(code.link),
+            code.guests_left,
+            code.expires_at,
+        )
 
     def _opened(self, signal: Opened, now: float) -> None:
         exchange = ExchangeId(signal.exchange)

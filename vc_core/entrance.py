@@ -164,12 +164,12 @@ class Entrance:
         handshake = self._handshake
         if isinstance(message, Letter):
             return message
-        if self.state is not State.PROVING or handshake is None:
-            return None
-        if isinstance(message, Denied):
+        if isinstance(message, Denied) and self.state is not State.INSIDE:
             known = message.reason in set(Denial)
             self.ending = DENIALS.get(Denial(message.reason)) if known else None
             self.ending = self.ending or Ending.FAILED
+        elif self.state is not State.PROVING or handshake is None:
+            return None
         elif isinstance(message, Answer):
             self._post(handshake.receive_answer(message))
         elif isinstance(message, Accept):

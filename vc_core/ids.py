@@ -23,6 +23,8 @@ Rng = Callable[[int], bytes]
 """Chance as an argument: a function from a count to that many random bytes."""
 
 FOUNDER = Member(0)
+NOBODY = Member(0xFFFF)
+"""Stands for a member whose number is not known yet; never given to anyone."""
 
 
 def member_word(member: Member) -> str:

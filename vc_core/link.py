@@ -51,6 +51,8 @@ class Link:
         self.begun = now
         self.streaming = False
         """Whether records may be written: QUIC stands and both ends know stream 0."""
+        self.told_generation = 0
+        """The generation of our sender key that the handshake itself carried."""
         self.path = Path(hkdf(send, LABEL_PROBE), hkdf(receive, LABEL_PROBE), now)
         self._letters_out = Cipher(hkdf(send, LABEL_LETTER))
         self._letters_in = Cipher(hkdf(receive, LABEL_LETTER))

@@ -95,11 +95,11 @@ class Path:
 
     def handle_timer(self, now: float) -> list[bytes]:
         """Datagrams that are due; may turn the path silent."""
-        if self.state is State.ALIVE and now - self.last_life >= SILENCE:
+        if self.state is State.ALIVE and now >= self.last_life + SILENCE:
             self.state = State.SILENT
         if not self.open or now < self._next_probe:
             return []
-        self._next_probe = max(self._next_probe + INTERVAL, now + INTERVAL / 2)
+        self._next_probe = (now // INTERVAL + 1) * INTERVAL  # one beat for all paths: one wake-up
         return [self._write(now)]
 
     def _write(self, now: float) -> bytes:
@@ -125,6 +125,8 @@ class Path:
         probe = self._read(datagram)
         if self._newest is not None and probe.counter <= self._newest.counter:
             raise RemoteProtocolError("an old probe")
+        if self._newest is None:
+            self._next_probe = now  # answer the first at once, so that the round trip is known
         self._newest, self._newest_at = probe, now
         self._heard += 1
         self.alive(now)

@@ -322,6 +322,10 @@ class Roster:
             raise Forked("two entries at one place of the roster")
         return kept is not None
 
+    def evidence(self, position: Position) -> Signed:
+        """Our signed entry for the place of ``position``, which must be known."""
+        return self._kept[position.order][1]
+
     def since(self, position: Position) -> list[Signed]:
         """The entries after ``position``; empty if it is the newest or unknown."""
         if not self.knows(position):

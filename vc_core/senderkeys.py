@@ -95,7 +95,7 @@ class OwnKeys:
         current = self.current
         if current is None or self.coming is not None:
             return False
-        return now - current.begun >= MAX_AGE or current.sealer.next_ctr >= MAX_FRAMES
+        return now >= current.begun + MAX_AGE or current.sealer.next_ctr >= MAX_FRAMES
 
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
@@ -154,7 +154,7 @@ class OthersKeys:
                 raise RemoteProtocolError("two keys for one generation")
             return []
         if known and generation < max(known):
-            raise RemoteProtocolError("a generation older than a known one")
+            return []  # a letter that was overtaken by the stream
         kid = Kid(generation, member, VOICE)
         key = media_key(announcement.key, self._room, kid, announcement.position.hash)
         opening = Opening(member, announcement, MediaOpener(key))

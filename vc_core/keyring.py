@@ -1,0 +1,138 @@
+"""The keyring: who is told our sender key and when, and what the others sealed.
+
+Rule 1: a key goes only to members who are present in our roster, are not
+        blocked, and only while the host is known to be alive (freshness), so
+        that a hidden removal cannot be used to collect keys.
+Rule 2: what comes in counts only from the path of the member whose key it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vc_core.attest import Signer
+from vc_core.courier import Courier
+from vc_core.errors import RemoteProtocolError
+from vc_core.events import Warned
+from vc_core.ids import Member
+from vc_core.messages import Attest, KeyTaken, SenderKey
+from vc_core.peer import Peer
+from vc_core.room import Room
+from vc_core.senderkeys import Opened, OthersKeys, OwnKeys
+
+# Implementation
+FORGED_PAUSE = 30.0  # s between two warnings about one member
+
+
+class Keyring:
+    """Sender keys of everybody, as one member holds them."""
+
+    def __init__(self, room: Room, courier: Courier, fresh: Callable[[float], bool]) -> None:
+        self._room = room
+        self._courier = courier
+        self._fresh = fresh
+        self.own = OwnKeys(room.number, room.id, room.rng)
+        self._others = OthersKeys(room.id)
+        self._signer = Signer(room.id, room.number, room.identity)
+        self._warned: dict[Member, float] = {}
+
+    # Our own keys
+
+    def rotate(self, now: float, newcomer: Member | None = None) -> None:
+        """A new generation for the newest entry, told to everybody who may know it."""
+        before = self.own.newest.announcement.generation if self.own.current else 0
+        holders = {p.number for p in self._room.present() if p.key_sent == before > 0}
+        self.own.rotate(self._room.roster.position, holders - {newcomer}, now)
+        for peer in self._room.present():
+            self.announce(peer, now)
+
+    def announce(self, peer: Peer, now: float) -> None:
+        """Tell a member our newest generation, once per link."""
+        key = self.key_for(peer, now)
+        if key is None or peer.link is None or peer.key_sent >= key.generation:
+            return
+        if self._courier.send(peer, key):
+            peer.key_sent = key.generation
+
+    def key_for(self, peer: Peer, now: float) -> SenderKey | None:
+        """Our newest generation, if this member may have it now."""
+        if peer.blocked or not peer.seat.present or not self._fresh(now):
+            return None
+        return self.own.newest.announcement
+
+    def taken(self, peer: Peer, message: KeyTaken, now: float) -> None:
+        """A member holds one of our generations."""
+        self.own.taken(peer.number, message.generation, now)
+
+    def gone(self, member: Member, now: float) -> None:
+        """A member is out or away: its keys die, the others' older ones soon."""
+        self._others.forget(member)
+        self._others.hurry(self._room.roster.position, now)
+        self.own.gone(member, now)
+
+    # Media
+
+    def seal(self, kind: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
+        """One datagram of voice for everybody, or None while we must not speak."""
+        current = self.own.current
+        if current is None or not self._fresh(now):
+            return None
+        ctr = current.sealer.next_ctr
+        datagram = current.sealer.seal(kind, timestamp, payload)
+        self._attest(self._signer.sealed(current.announcement, ctr, datagram, now))
+        return datagram
+
+    def open(self, peer: Peer, datagram: bytes, now: float) -> Opened | None:
+        """What a member's packet says; None if its key has not come yet."""
+        if peer.blocked or not peer.seat.present or not self._fresh(now):
+            raise RemoteProtocolError("media from somebody who may not be heard now")
+        opened = self._others.open(peer.number, datagram, now)
+        if opened is not None:
+            peer.witness.heard(opened, now)
+        return opened
+
+    def learn(self, peer: Peer, key: SenderKey, now: float) -> list[Opened]:
+        """Take a member's key and acknowledge it."""
+        opened = self._others.learn(peer.number, key, now)
+        self._courier.send(peer, KeyTaken(key.generation))
+        for one in opened:
+            peer.witness.heard(one, now)
+        return opened
+
+    # Attestations
+
+    def attested(self, peer: Peer, attest: Attest, now: float) -> None:
+        """A member signed what it sent."""
+        key = self._others.announcement(peer.number, attest.generation)
+        if key is not None and not peer.witness.receive(attest, key):
+            self._warn(peer, now)
+
+    def _attest(self, attests: list[Attest]) -> None:
+        for attest in attests:
+            for peer in self._room.present():
+                if peer.streaming and not peer.blocked:
+                    self._courier.send(peer, attest)
+
+    def _warn(self, peer: Peer, now: float) -> None:
+        if now - self._warned.get(peer.number, float("-inf")) >= FORGED_PAUSE:
+            self._warned[peer.number] = now
+            self._room.tell(Warned("voice-forged", peer.number))
+
+    # Time
+
+    def next_timer(self) -> float | None:
+        """When ``handle_timer`` wants to run."""
+        times = (self.own.next_timer(), self._signer.next_timer())
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Rotate what is due, sign what is due, name what nobody signed."""
+        self.own.handle_timer(now)
+        if self.own.due(now):
+            self.rotate(now)
+        self._attest(self._signer.handle_timer(now))
+        for peer in self._room.present():
+            if not peer.streaming:
+                peer.witness.clear()
+            elif peer.witness.overdue(now):
+                self._warn(peer, now)

@@ -1,0 +1,145 @@
+"""The room as one member holds it: what all parts of a session share.
+
+Commands for the world and events for people are queued here, in order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from vc_core.commands import CloseRoad, Command, OpenRoad
+from vc_core.errors import Ending, LocalProtocolError
+from vc_core.events import Ended, Event, PathChanged
+from vc_core.ids import NOBODY, LinkId, Member, Rng
+from vc_core.join import Kem
+from vc_core.keys import Identity, PublicIdentity
+from vc_core.ladder import Asked, RoadAnswered, Told
+from vc_core.link import Link
+from vc_core.peer import Peer
+from vc_core.roster import Roster, Seat
+
+Judge = Callable[[str, PublicIdentity], bool]
+"""Whether a name belongs to a saved contact with another key."""
+
+
+@dataclass
+class Room:
+    """State that has no better home. Everything secret here lives in memory only."""
+
+    identity: Identity
+    name: str
+    kem: Kem
+    rng: Rng
+    judge: Judge
+    number: Member = NOBODY
+    founder: bytes = b""
+    nonce: bytes = b""
+    secrets: list[bytes] = field(default_factory=list)
+    """Room secrets, newest first; older ones are kept for members who are absent."""
+    peers: dict[Member, Peer] = field(default_factory=dict)
+    commands: deque[Command] = field(default_factory=deque)
+    events: deque[Event] = field(default_factory=deque)
+    ended: bool = False
+    muted: bool = False
+    _roster: Roster | None = None
+    _links: int = 0
+
+    @property
+    def inside(self) -> bool:
+        """Whether one's own place is certain."""
+        return self._roster is not None
+
+    @property
+    def roster(self) -> Roster:
+        """The chain; only once inside."""
+        if self._roster is None:
+            raise LocalProtocolError("there is no roster before the welcome")
+        return self._roster
+
+    @roster.setter
+    def roster(self, roster: Roster) -> None:
+        self._roster = roster
+
+    @property
+    def id(self) -> bytes:
+        """The room's 32 bytes."""
+        return self.roster.entry.room
+
+    @property
+    def hosting(self) -> bool:
+        """Whether we sign the roster."""
+        return self.inside and self.roster.host == self.number
+
+    @property
+    def host(self) -> Peer | None:
+        """The host, if it is somebody else."""
+        return self.peers.get(self.roster.host) if self.inside else None
+
+    def present(self) -> Iterator[Peer]:
+        """Everybody else who is here."""
+        return (peer for peer in self.peers.values() if peer.seat.present)
+
+    def next_link(self) -> LinkId:
+        """A number for one more link."""
+        self._links += 1
+        return LinkId(self._links)
+
+    def add_peer(self, seat: Seat, now: float) -> Peer:
+        """Somebody new; blocked if a saved contact had another key."""
+        peer = self.peers[seat.number] = Peer(seat, self.id, now)
+        peer.blocked = self.judge(seat.name, seat.identity)
+        return peer
+
+    def tell(self, event: Event) -> None:
+        """Something for people."""
+        self.events.append(event)
+
+    def ask(self, command: Command) -> None:
+        """Something for the driver."""
+        self.commands.append(command)
+
+    def end(self, ending: Ending) -> None:
+        """The room is over for us; told once."""
+        if not self.ended:
+            self.ended = True
+            self.tell(Ended(ending))
+
+    def open_road(self, peer: Peer, link: Link) -> None:
+        """Look for a road for a link, unless the member is blocked."""
+        if not peer.blocked:
+            self.told(peer, Asked())
+            self.ask(OpenRoad(peer.number, link.id, link.leading))
+
+    def use_link(self, peer: Peer, link: Link) -> None:
+        """Replace the link in use."""
+        old = peer.take_link(link)
+        if old is not None:
+            self.ask(CloseRoad(peer.number, old))
+
+    def close_road(self, peer: Peer, link: Link) -> None:
+        """Let go of a link's road."""
+        self.ask(CloseRoad(peer.number, link.id))
+
+    def drop_links(self, peer: Peer) -> None:
+        """Forget all keys of a pair and close its roads."""
+        for number in peer.drop_links():
+            self.ask(CloseRoad(peer.number, number))
+
+    def told(self, peer: Peer, what: Told) -> None:
+        """Tell the peer's ladder something; people hear when the rung changes."""
+        if peer.ladder.tell(what) and not isinstance(what, Asked):
+            self.show_path(peer)
+
+    def show_path(self, peer: Peer) -> None:
+        """Say how packets flow to a member now."""
+        rtt = peer.link.path.rtt if peer.link is not None else None
+        self.tell(PathChanged(peer.number, peer.ladder.rung, peer.ladder.reason, rtt))
+
+    def alive(self, peer: Peer, link: Link, now: float) -> None:
+        """Something verified came over the path of a link."""
+        peer.alive(now)
+        link.path.alive(now)
+        if link is peer.link and peer.ladder.rung == "none":
+            self.told(peer, RoadAnswered())
