@@ -41,6 +41,8 @@ AGREE = 1.0  # seconds of difference between two wild packets that vouch for eac
 SLACK = 0.003  # seconds below the target that are still fine
 SPARE = 0.005  # seconds above target + one frame that are still fine
 WORTH = 0.008  # seconds; less delay than this is not worth stretching for
+PAUSE = 3  # frames from one shortened frame to the next, so that nobody seems to hurry
+HURRY = 0.12  # seconds of needless delay from which every frame is shortened
 CALM = 1.0  # seconds over which the least lag is taken
 LOSS_MEMORY = 200  # frames: 4 s
 LOSS_PRIOR = 50  # frames without loss that are assumed before the first
@@ -115,6 +117,7 @@ class Jitter:
         self._lossy = False
         self._growing = False
         self._shrinking = False
+        self._unshortened = 0
         self._least_lag = Least(CALM)
         self._wild: tuple[int, float] | None = None
 
@@ -287,7 +290,11 @@ class Jitter:
             return Stretch.LONGER
         excess = self._excess(held)
         self._shrinking = excess > (0.0 if self._shrinking else WORTH)
-        return Stretch.SHORTER if self._shrinking else Stretch.NONE
+        self._unshortened += 1
+        if not self._shrinking or (self._unshortened < PAUSE and excess < HURRY):
+            return Stretch.NONE
+        self._unshortened = 0
+        return Stretch.SHORTER
 
     def _excess(self, held: int) -> float:
         """Seconds of delay that could go without any packet coming too late."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from audio import devices
 from audio.devices import Backend, Device, Stream
 from audio.pacer import Pacer
-from audio.pcm import FRAME_SECONDS, RATE, Frame, Framer, silence, to_mono
+from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, Framer, silence, to_mono
 from audio.resample import Resampler
 from audio.ring import Ring
 from audio.sources import Loop, Source, Tone, open_file
@@ -35,6 +35,8 @@ OnFrame = Callable[[Frame, float], None]
 KINDS = "default, none, file:PATH, loop:PATH, tone:HZ, or a device's name or number"
 HIGHEST_TONE = 20_000.0  # hertz
 RING_SECONDS = 1.0  # what a stalled event loop may leave behind
+FOLLOW = 0.002  # of a later estimate of the first sample's time, per frame: clock drift
+LOST = 0.2  # seconds of difference that mean lost samples and not a late thread
 
 
 class Microphone:
@@ -77,6 +79,21 @@ class TimedMicrophone(Microphone):
         self._source.close()
 
 
+class SampleClock:
+    """When a sample was captured: a straight line under times that only come late."""
+
+    def __init__(self) -> None:
+        self._origin: float | None = None
+
+    def at(self, sample: int, estimate: float) -> float:
+        """The time of sample number ``sample``, which is thought to be ``estimate``."""
+        origin = estimate - sample / RATE
+        if self._origin is None or origin < self._origin or origin - self._origin > LOST:
+            self._origin = origin
+        self._origin += (origin - self._origin) * FOLLOW
+        return self._origin + sample / RATE
+
+
 class DeviceMicrophone(Microphone):
     """A device: its thread writes into a ring, the loop takes frames out."""
 
@@ -86,6 +103,8 @@ class DeviceMicrophone(Microphone):
         self._on_frame = on_frame
         self._ring = Ring(0)
         self._framer = Framer()
+        self._clock = SampleClock()
+        self._frames = 0
         self._mark = (0, 0.0)
         self._woken = False
         self._closed = False
@@ -113,12 +132,14 @@ class DeviceMicrophone(Microphone):
         rate = self._stream.rate
         written, marked = self._mark
         behind = (written - self._ring.read_count) / rate
-        first_at = marked - behind - self._stream.latency - self._framer.pending / RATE
+        estimate = marked - behind - self._stream.latency - self._framer.pending / RATE
         if self.started is None:
-            self.started = time.time() - (time.monotonic() - first_at)
+            self.started = time.time() - (time.monotonic() - estimate)
         frames = self._framer.push(self._resampler.push(self._ring.read()))
+        captured_at = self._clock.at(self._frames * FRAME, estimate)
+        self._frames += len(frames)
         for number, frame in enumerate(frames):
-            self._on_frame(frame, first_at + number * FRAME_SECONDS)
+            self._on_frame(frame, captured_at + number * FRAME_SECONDS)
 
     def close(self) -> None:
         if not self._closed and self._stream is not None:

@@ -54,7 +54,8 @@ def speech(seconds: float, seed: int = 1) -> Samples:
         pieces.extend(syllable)
         length += sum(len(piece) for piece in syllable)
     joined = np.concatenate(pieces)[: int(seconds * RATE)]
-    return (joined / np.abs(joined).max() * PEAK).astype(np.float32)
+    loud: Samples = (joined / np.abs(joined).max() * PEAK).astype(np.float32)
+    return loud
 
 
 def frames(samples: Samples) -> list[Frame]:

@@ -1,0 +1,180 @@
+"""The jitter buffer on virtual lines: what it plays, and how long it waits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.jitter import MOST_PACKETS, Jitter, Kind, Slot, Stretch
+from audio.pcm import FRAME, FRAME_SECONDS
+
+START = 0xFFFF_F000  # wraps after four packets
+
+
+def stamp(number: int) -> int:
+    return (START + number * FRAME) % 2**32
+
+
+def name(number: int) -> bytes:
+    return number.to_bytes(2, "big")
+
+
+def put(jitter: Jitter, number: int, now: float, last: bool = False) -> None:
+    jitter.put(stamp(number), name(number), last, now)
+
+
+def steady(jitter: Jitter, numbers: list[int], upto: int, wait: float = 0.012) -> list[Slot]:
+    """Packets on the beat (those of ``numbers``), pulled ``wait`` later."""
+    slots = []
+    for number in range(upto):
+        now = number * FRAME_SECONDS
+        if number in numbers:
+            put(jitter, number, now)
+        slots.append(jitter.get(now + wait))
+    return slots
+
+
+def test_plays_everything_in_order_over_the_wrap_when_nothing_is_wrong() -> None:
+    slots = steady(Jitter(), list(range(200)), 200)
+    assert [slot.payload for slot in slots] == [name(number) for number in range(200)]
+    assert {slot.kind for slot in slots} == {Kind.PLAY}
+    assert {slot.stretch for slot in slots} == {Stretch.NONE}
+
+
+def test_waits_for_no_more_than_a_beat_and_the_first_margin() -> None:
+    jitter = Jitter()
+    slots = steady(jitter, list(range(50)), 50, wait=0.001)
+    played = [slot for slot in slots if slot.kind is Kind.PLAY]
+    assert max(slot.waited for slot in played) <= 0.03
+
+
+def test_makes_a_lost_frame_up_and_keeps_the_delay() -> None:
+    numbers = [number for number in range(100) if number != 40]
+    slots = steady(Jitter(), numbers, 100)
+    assert slots[40].kind is Kind.CONCEAL
+    assert slots[41].payload == name(41)
+    assert slots[99].payload == name(99)
+
+
+def test_restores_a_lost_frame_when_the_next_packet_is_there() -> None:
+    jitter = Jitter()
+    for number in (0, 1, 3, 4):
+        put(jitter, number, number * FRAME_SECONDS)
+    slots = [jitter.get(0.1 + number * FRAME_SECONDS) for number in range(5)]
+    kinds = [slot.kind for slot in slots]
+    assert kinds == [Kind.PLAY, Kind.PLAY, Kind.RESTORE, Kind.PLAY, Kind.PLAY]
+    assert slots[2].payload == slots[3].payload == name(3)
+
+
+def test_plays_a_packet_that_was_only_late() -> None:
+    jitter = Jitter()
+    steady(jitter, list(range(20)), 21)
+    put(jitter, 20, 20.9 * FRAME_SECONDS)
+    put(jitter, 21, 21 * FRAME_SECONDS)
+    slot = jitter.get(21 * FRAME_SECONDS + 0.012)
+    assert (slot.kind, slot.payload) == (Kind.PLAY, name(20))
+
+
+def test_takes_the_end_of_talking_for_silence_and_not_for_loss() -> None:
+    jitter = Jitter()
+    put(jitter, 0, 0.0)
+    put(jitter, 1, 0.02, last=True)
+    kinds = [jitter.get(0.012 + number * FRAME_SECONDS).kind for number in range(10)]
+    assert kinds == [Kind.PLAY, Kind.PLAY, *[Kind.SILENCE] * 8]
+    assert jitter.lost == 0
+
+
+def test_rests_after_a_tenth_of_a_second_without_packets() -> None:
+    jitter = Jitter()
+    slots = steady(jitter, list(range(10)), 30)
+    made_up = [slot for slot in slots if slot.kind is Kind.CONCEAL]
+    assert len(made_up) == 5
+    assert made_up[-1].last
+    assert slots[-1].kind is Kind.SILENCE
+
+
+def test_ignores_a_packet_older_than_what_was_played_even_in_silence() -> None:
+    jitter = Jitter()
+    put(jitter, 5, 0.1)
+    put(jitter, 6, 0.12, last=True)
+    for number in range(5):
+        jitter.get(0.13 + number * FRAME_SECONDS)
+    put(jitter, 4, 0.24)
+    assert jitter.get(0.3).kind is Kind.SILENCE
+
+
+def test_waits_longer_while_packets_get_lost_so_that_they_can_be_restored() -> None:
+    jitter = Jitter()
+    before = jitter.target
+    numbers = [number for number in range(300) if number % 10]
+    steady(jitter, numbers, 300)
+    assert jitter.loss == pytest.approx(0.1, abs=0.04)
+    assert jitter.target >= before + FRAME_SECONDS - 0.005
+
+
+def test_learns_the_jitter_of_the_line() -> None:
+    calm, shaken = Jitter(), Jitter()
+    for number in range(500):
+        put(calm, number, number * FRAME_SECONDS)
+        put(shaken, number, number * FRAME_SECONDS + (number * 7 % 50) / 1000)
+    assert calm.target < 0.012
+    assert 0.045 < shaken.target < 0.06
+
+
+def test_believes_a_clock_that_jumped_once_two_packets_agree() -> None:
+    jitter = Jitter()
+    steady(jitter, list(range(50)), 50)
+    far = 10_000_000
+    now = 1.02
+    jitter.put((stamp(0) + far) % 2**32, b"far", False, now)
+    assert len(jitter) == 0
+    jitter.put((stamp(1) + far) % 2**32, b"far too", False, now + 0.02)
+    assert jitter.get(now + 0.05).payload == b"far too"
+
+
+def test_keeps_at_most_a_second_of_packets_and_the_newest_ones() -> None:
+    jitter = Jitter()
+    for number in range(MOST_PACKETS + 30):
+        put(jitter, number, 0.5)
+    assert len(jitter) == MOST_PACKETS
+    assert jitter.get(2.0).payload == name(30)
+
+
+def test_shrinks_a_delay_that_is_no_longer_needed() -> None:
+    jitter = Jitter()
+    stretches = []
+    for number in range(200):
+        now = number * FRAME_SECONDS
+        put(jitter, number, now)
+        if number >= 10:  # the speaker opens late: 200 ms have piled up
+            stretches.append(jitter.get(now + 0.005).stretch)
+    assert Stretch.SHORTER in stretches
+    assert Stretch.SHORTER not in stretches[:40]  # not before a calm second was seen
+
+
+operations = st.tuples(
+    st.sampled_from(["put", "get"]),
+    st.integers(0, 2**32 - 1) | st.integers(0, 60).map(lambda number: number * FRAME),
+    st.binary(max_size=3),
+    st.booleans(),
+    st.floats(0, 0.5),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(operations, max_size=120))
+def test_whatever_arrives_nothing_is_raised_and_memory_is_bounded(
+    steps: list[tuple[str, int, bytes, bool, float]],
+) -> None:
+    jitter, now = Jitter(), 0.0
+    for what, timestamp, payload, last, pause in steps:
+        now += pause
+        if what == "put":
+            jitter.put(timestamp, payload, last, now)
+        else:
+            slot = jitter.get(now)
+            assert bool(slot.payload) == (slot.kind in {Kind.PLAY, Kind.RESTORE})
+        assert len(jitter) <= MOST_PACKETS
+        assert 0.0 <= jitter.loss <= 1.0
+        assert 0.0 < jitter.target < 1.0

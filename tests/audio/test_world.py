@@ -1,0 +1,360 @@
+"""Microphones, speakers, files and recordings, without a sound device."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio import devices
+from audio.microphone import AudioUnavailable, SampleClock, open_microphone
+from audio.pacer import MOST_AT_ONCE, Pacer
+from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, silence, to_int16
+from audio.record import GrowingWav, Recorder, safe_name
+from audio.sources import open_file
+from audio.speaker import DeviceSpeaker, open_speaker
+from tests.audio.devices import FakeBackend
+from tests.audio.signal import delay_of, speech
+
+BOUND = 10.0  # seconds that any condition may take
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, but not for ever."""
+    async with asyncio.timeout(BOUND):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, channels: int = 1) -> str:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(to_int16(np.repeat(samples, channels)).tobytes())
+    return str(path)
+
+
+def read_wav(path: Path) -> np.ndarray:
+    with wave.open(str(path), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32_767
+
+
+def read_all(path: str) -> np.ndarray:
+    source, out = open_file(path), []
+    while (frame := source.read()) is not None:
+        out.append(frame)
+    return np.concatenate(out)
+
+
+class Ears:
+    """Keeps what a microphone gives."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.times: list[float] = []
+
+    def __call__(self, frame: Frame, captured_at: float) -> None:
+        self.frames.append(frame)
+        self.times.append(captured_at)
+
+
+# -- the beat -------------------------------------------------------------
+
+
+async def test_the_beat_makes_up_for_a_short_stall_and_skips_a_long_one() -> None:
+    now, beats, skipped = [100.0], list[int](), list[int]()
+    pacer = Pacer(beats.append, skipped.append, 100.0, clock=lambda: now[0])
+    await until(lambda: beats == [0])
+    now[0] = 100.0 + 3 * FRAME_SECONDS
+    await until(lambda: beats == [0, 1, 2, 3])
+    now[0] = 100.0 + 40 * FRAME_SECONDS
+    await until(lambda: len(beats) == 4 + MOST_AT_ONCE)
+    assert beats[-1] == 40
+    assert sum(skipped) == 40 - 3 - MOST_AT_ONCE
+    pacer.stop()
+
+
+async def test_the_beat_does_not_drift() -> None:
+    late: list[float] = []
+    origin = time.monotonic() + 0.01
+    pacer = Pacer(
+        lambda beat: late.append(time.monotonic() - origin - beat * FRAME_SECONDS),
+        lambda _count: None,
+        origin,
+    )
+    await until(lambda: len(late) >= 40)
+    pacer.stop()
+    assert min(late) > -0.002
+    assert min(late[-20:]) < 0.01
+
+
+# -- microphones ----------------------------------------------------------
+
+
+async def test_a_file_is_played_once_in_real_time_and_then_silence_goes_on(tmp_path: Path) -> None:
+    said = speech(0.2)
+    ears = Ears()
+    begun = time.monotonic()
+    microphone = await open_microphone("file:" + write_wav(tmp_path / "a.wav", said), ears)
+    await until(lambda: len(ears.frames) >= 15)
+    microphone.close()
+    heard = np.concatenate(ears.frames)
+    assert np.abs(heard[: len(said)] - said).max() < 1e-4
+    assert not heard[len(said) :].any()
+    assert np.diff(ears.times) == pytest.approx(FRAME_SECONDS)
+    assert ears.times[0] >= begun
+    assert time.monotonic() - ears.times[0] >= 15 * FRAME_SECONDS - 0.002
+    assert microphone.name.startswith("file:")
+    assert microphone.started == pytest.approx(time.time(), abs=BOUND)
+
+
+async def test_a_loop_begins_again(tmp_path: Path) -> None:
+    said = speech(0.06)
+    ears = Ears()
+    microphone = await open_microphone("loop:" + write_wav(tmp_path / "a.wav", said), ears)
+    await until(lambda: len(ears.frames) >= 6)
+    microphone.close()
+    assert np.array_equal(ears.frames[0], ears.frames[3])
+    assert ears.frames[0].any()
+
+
+async def test_a_tone_is_continuous_from_frame_to_frame() -> None:
+    ears = Ears()
+    microphone = await open_microphone("tone:440", ears)
+    await until(lambda: len(ears.frames) >= 4)
+    microphone.close()
+    joined = np.concatenate(ears.frames)
+    assert np.abs(np.diff(joined)).max() <= 0.25 * 2 * np.pi * 440 / RATE * 1.01
+
+
+async def test_none_is_silent_and_never_calls() -> None:
+    microphone = await open_microphone("none", Ears())
+    assert (microphone.name, microphone.started) == ("none", None)
+    microphone.close()
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "tone:", "tone:high", "tone:0", "tone:nan", "file:/no/such/file", "file:"]
+)
+async def test_a_bad_microphone_is_refused_with_a_sentence(spec: str) -> None:
+    with pytest.raises(AudioUnavailable) as caught:
+        await open_microphone(spec, Ears())
+    assert caught.value.message and caught.value.code
+
+
+async def test_a_file_without_sound_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note.wav").write_text("this is no sound " * 100)
+    with pytest.raises(AudioUnavailable):
+        await open_microphone(f"file:{tmp_path / 'note.wav'}", Ears())
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 2)])
+def test_files_of_any_rate_and_channels_become_frames(
+    rate: int, channels: int, tmp_path: Path
+) -> None:
+    at = np.arange(rate) / rate
+    path = write_wav(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 500 * at), rate, channels)
+    heard = read_all(path)
+    expected = 0.5 * np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)
+    assert len(heard) == pytest.approx(RATE, abs=FRAME)
+    assert np.abs(heard[2000:40_000] - expected[2000:40_000]).max() < 0.01
+
+
+def test_other_formats_are_read_through_pyav(tmp_path: Path) -> None:
+    import av
+
+    path, said = str(tmp_path / "a.flac"), speech(0.5)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("flac", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(to_int16(said)[np.newaxis], "s16", "mono")
+        frame.rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert np.abs(read_all(path)[: len(said)] - said).max() < 1e-3
+
+
+# -- speakers -------------------------------------------------------------
+
+
+async def test_a_file_speaker_writes_what_it_pulls_and_is_readable_meanwhile(
+    tmp_path: Path,
+) -> None:
+    path, pulled = tmp_path / "out.wav", list[Frame]()
+
+    def pull() -> Frame:
+        pulled.append(np.full(FRAME, len(pulled) / 1000, np.float32))
+        return pulled[-1]
+
+    speaker = await open_speaker(f"file:{path}", pull)
+    await until(lambda: len(pulled) >= 55)
+    assert len(read_wav(path)) >= RATE  # sizes are said once a second
+    speaker.close()
+    speaker.close()
+    written = read_wav(path)
+    assert len(written) >= len(pulled) * FRAME
+    assert written[10 * FRAME] == pytest.approx(0.01, abs=1e-4)
+
+
+async def test_a_full_disk_ends_the_file_and_not_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: GrowingWav, _samples: Frame) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(GrowingWav, "write", full)
+    pulls: list[int] = []
+
+    def pull() -> Frame:
+        pulls.append(1)
+        return silence()
+
+    speaker = await open_speaker(f"file:{tmp_path / 'out.wav'}", pull)
+    await until(lambda: len(pulls) >= 3)
+    speaker.close()
+    assert speaker.advice is not None
+    assert "No space" in speaker.advice
+
+
+async def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AudioUnavailable):
+        await open_speaker(f"file:{tmp_path}/no/folder.wav", silence)
+
+
+# -- devices --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [48_000, 44_100, 16_000])
+async def test_a_device_microphone_gives_frames_whatever_its_rate(rate: int) -> None:
+    backend, ears = FakeBackend(rate), Ears()
+    microphone = await open_microphone("default", ears, backend)
+    assert microphone.name == "Built-in"
+    assert backend.deliver is not None
+    tone = 0.5 * np.sin(2 * np.pi * 300 * np.arange(rate) / rate).astype(np.float32)
+    for block in np.split(tone, 100):
+        backend.deliver(np.stack((block, block), axis=1))
+        await asyncio.sleep(0)
+    await until(lambda: len(ears.frames) >= 40)
+    microphone.close()
+    await until(lambda: backend.stream.closed)
+    heard = np.concatenate(ears.frames)[4800:30_000]
+    assert np.abs(heard).max() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("rate", [48_000, 44_100])
+async def test_a_device_speaker_stays_about_a_frame_ahead(rate: int) -> None:
+    pulls: list[int] = []
+
+    def pull() -> Frame:
+        pulls.append(1)
+        return np.full(FRAME, 0.25, np.float32)
+
+    backend = FakeBackend(rate)
+    speaker = await open_speaker("default", pull, backend)
+    block = rate // 100
+    out = []
+    for _ in range(100):
+        out.append(backend.take(block))
+        await asyncio.sleep(0.001)
+    speaker.close()
+    played = np.concatenate(out)
+    assert np.isfinite(played).all()
+    assert played[rate // 10 :] == pytest.approx(0.25, abs=0.01)
+    assert len(pulls) * FRAME / RATE <= 1.0 + 3 * FRAME_SECONDS
+    assert speaker.started is not None
+
+
+async def test_a_speaker_that_ran_dry_keeps_more_ahead() -> None:
+    pulls: list[int] = []
+
+    def pull() -> Frame:
+        pulls.append(1)
+        return np.full(FRAME, 0.25, np.float32)
+
+    backend = FakeBackend()
+    speaker = await open_speaker("default", pull, backend)
+    assert isinstance(speaker, DeviceSpeaker)
+    backend.take(4800)  # far more than there is
+    assert speaker.ran_dry == 1
+    await until(lambda: len(pulls) * FRAME >= 4800 + FRAME)
+    assert backend.take(4800).min() == np.float32(0.25)
+    assert speaker.ran_dry == 1
+    speaker.close()
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"), [("default", "Built-in"), ("3", "Headset Mono"), ("head", "Headset Mono")]
+)
+def test_a_device_is_found_by_number_or_part_of_its_name(spec: str, name: str) -> None:
+    assert devices.choose(FakeBackend().microphones(), spec, "microphone").name == name
+
+
+@pytest.mark.parametrize("backend", [FakeBackend(empty=True), FakeBackend(refuses=True)])
+async def test_default_without_a_device_is_none_with_advice(backend: FakeBackend) -> None:
+    microphone = await open_microphone("default", Ears(), backend)
+    speaker = await open_speaker("default", silence, backend)
+    assert (microphone.name, speaker.name) == ("none", "none")
+    assert microphone.advice == devices.NO_MICROPHONE
+    assert speaker.advice == devices.NO_SPEAKER
+    speaker.close()
+
+
+async def test_default_without_any_library_is_none_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "BACKENDS", ("audio.no_such_backend",))
+    assert devices.backend_name() == "none"
+    microphone = await open_microphone("default", Ears())
+    assert (microphone.name, microphone.advice) == ("none", devices.NO_BACKEND)
+
+
+async def test_a_device_that_was_named_is_never_replaced() -> None:
+    with pytest.raises(AudioUnavailable):
+        await open_microphone("Headset", Ears(), FakeBackend(refuses=True))
+    with pytest.raises(AudioUnavailable):
+        await open_speaker("no such thing", silence, FakeBackend())
+
+
+def test_the_clock_of_samples_is_straight_although_threads_are_late() -> None:
+    clock, rng = SampleClock(), np.random.default_rng(1)
+    late = rng.exponential(0.005, 500)
+    times = [clock.at(n * FRAME, 50 + n * FRAME_SECONDS + late[n]) for n in range(500)]
+    assert np.diff(times)[50:] == pytest.approx(FRAME_SECONDS, abs=0.001)
+    assert times[-1] == pytest.approx(50 + 499 * FRAME_SECONDS, abs=0.003)
+
+
+# -- recordings -----------------------------------------------------------
+
+
+def test_no_name_leads_out_of_the_folder_or_over_a_file(tmp_path: Path) -> None:
+    names = ["../../etc/passwd", "a/b\\c", "..", "", "CON", "\x1b[2J", "日本 👩", "x" * 500]
+    for number in range(len(names)):
+        for _ in range(2):
+            recorder = Recorder(tmp_path / "rec", names.__getitem__)
+            recorder.on_member_frame(number, silence())
+            recorder.close()
+    files = list((tmp_path / "rec").iterdir())
+    assert len(files) == 2 * len(names)
+    assert list(tmp_path.iterdir()) == [tmp_path / "rec"]
+    assert all(len(read_wav(file)) == FRAME for file in files)
+    assert safe_name("Zoë/..") == "Zoë"
+
+
+def test_a_recording_holds_each_member_and_survives_a_failing_disk(tmp_path: Path) -> None:
+    said, failures = speech(0.1), list[str]()
+    recorder = Recorder(tmp_path, lambda member: f"n{member}", failures.append)
+    for at in range(0, len(said), FRAME):
+        recorder.on_member_frame(7, said[at : at + FRAME])
+    recorder.forget(7)
+    assert delay_of(read_wav(tmp_path / "n7-m7.wav"), said) == 0
+    blocked = Recorder(tmp_path / "n7-m7.wav", lambda _member: "x", failures.append)
+    blocked.on_member_frame(1, silence())
+    blocked.on_member_frame(1, silence())
+    blocked.close()
+    assert len(failures) == 1
