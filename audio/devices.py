@@ -8,7 +8,6 @@ library, where nothing may be done but copying into a ring.
 from __future__ import annotations
 
 import ctypes
-import importlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -80,10 +79,6 @@ class Backend(Protocol):
         """Open and start a speaker; ``AudioUnavailable`` if it refuses."""
 
 
-BACKENDS = ("audio.portaudio", "audio.mini")
-"""Modules with a function ``connect() -> Backend``, best first."""
-
-
 @cache
 def hush_alsa() -> Callable[..., None] | None:
     """Keep ALSA from writing its own troubles to stderr; the handler, to be kept alive."""
@@ -99,15 +94,37 @@ def hush_alsa() -> Callable[..., None] | None:
     return handler
 
 
+def port_audio() -> Backend:
+    """PortAudio; ``OSError`` or ``ImportError`` where it is missing."""
+    import sounddevice
+
+    from audio.portaudio import PortAudio
+
+    return PortAudio(sounddevice)
+
+
+def mini_audio() -> Backend:
+    """miniaudio; ``ImportError`` without it, ``AudioUnavailable`` without a sound system."""
+    import miniaudio
+
+    from audio.mini import MiniAudio
+
+    return MiniAudio(miniaudio)
+
+
+BACKENDS = (port_audio, mini_audio)
+"""Best first."""
+
+
 def backends() -> list[Backend]:
     """Those that work here, best first."""
     hush_alsa()
     found: list[Backend] = []
-    for module in BACKENDS:
+    for connect in BACKENDS:
         try:
-            found.append(importlib.import_module(module).connect())
+            found.append(connect())
         except (ImportError, OSError, AudioUnavailable) as error:
-            log.info("%s: %s", module, error)
+            log.info("%s: %s", connect.__name__, error)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from audio.devices import BLOCK_SECONDS, Backend, Deliver, Device, Fetch, Stream
+from audio.devices import BLOCK_SECONDS, Deliver, Device, Fetch, Stream
 from audio.pcm import RATE
 from audio.unavailable import AudioUnavailable
 
@@ -36,11 +36,11 @@ class MiniAudio:
             raise AudioUnavailable("audio-backend", f"miniaudio: {error}") from error
 
     def microphones(self) -> list[Device]:
-        """All capture devices; the first is what the system prefers."""
+        """All capture devices; number 0 is whichever the system prefers."""
         return self._list(self._devices.get_captures)
 
     def speakers(self) -> list[Device]:
-        """All playback devices; the first is what the system prefers."""
+        """All playback devices; number 0 is whichever the system prefers."""
         return self._list(self._devices.get_playbacks)
 
     def _list(self, ask: Any) -> list[Device]:
@@ -48,7 +48,10 @@ class MiniAudio:
             found = ask()
         except self._ma.MiniaudioError:
             return []
-        return [self._device(number, one) for number, one in enumerate(found)]
+        if not found:
+            return []
+        preferred = Device(0, "default", 1, RATE, default=True, handle=None)
+        return [preferred, *(self._device(number, one) for number, one in enumerate(found, 1))]
 
     def _device(self, number: int, one: dict[str, Any]) -> Device:
         native = (one["formats"] or [{}])[0]
@@ -57,7 +60,7 @@ class MiniAudio:
             name=one["name"],
             channels=native.get("channels") or 1,
             rate=native.get("samplerate") or RATE,
-            default=number == 0,
+            default=False,
             handle=one["id"],
         )
 
@@ -117,10 +120,3 @@ class _Stream:
     def close(self) -> None:
         """Stop and give the device back."""
         self._opened.close()
-
-
-def connect() -> Backend:
-    """The backend; ``ImportError`` without the library, ``AudioUnavailable`` without sound."""
-    import miniaudio
-
-    return MiniAudio(miniaudio)

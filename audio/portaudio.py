@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.devices import BLOCK_SECONDS, Backend, Deliver, Device, Fetch, Stream
+from audio.devices import BLOCK_SECONDS, Deliver, Device, Fetch, Stream
 from audio.pcm import RATE
 from audio.unavailable import AudioUnavailable
 
@@ -115,10 +115,3 @@ class _Stream:
     def close(self) -> None:
         """Stop at once."""
         self._stream.close(ignore_errors=True)
-
-
-def connect() -> Backend:
-    """The backend; ``OSError`` or ``ImportError`` where PortAudio is missing."""
-    import sounddevice
-
-    return PortAudio(sounddevice)

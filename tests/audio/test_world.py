@@ -308,7 +308,11 @@ async def test_default_without_a_device_is_none_with_advice(backend: FakeBackend
 async def test_default_without_any_library_is_none_with_advice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(devices, "BACKENDS", ("audio.no_such_backend",))
+
+    def missing() -> devices.Backend:
+        raise OSError("PortAudio library not found")
+
+    monkeypatch.setattr(devices, "BACKENDS", (missing, missing))
     assert devices.backend_name() == "none"
     microphone = await open_microphone("default", Ears())
     assert (microphone.name, microphone.advice) == ("none", devices.NO_BACKEND)
