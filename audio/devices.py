@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -116,22 +116,25 @@ BACKENDS = (port_audio, mini_audio)
 """Best first."""
 
 
-def backends() -> list[Backend]:
-    """Those that work here, best first."""
+def backends() -> Iterator[Backend]:
+    """Those that work here, best first; none is loaded before it is asked for."""
     hush_alsa()
-    found: list[Backend] = []
     for connect in BACKENDS:
         try:
-            found.append(connect())
+            yield connect()
         except (ImportError, OSError, AudioUnavailable) as error:
             log.info("%s: %s", connect.__name__, error)
-    return found
+
+
+def best() -> Backend | None:
+    """The backend in use, if any."""
+    return next(backends(), None)
 
 
 def backend_name() -> str:
     """Of the backend in use: ``PortAudio``, ``miniaudio`` or ``none``."""
-    working = backends()
-    return working[0].name if working else "none"
+    backend = best()
+    return backend.name if backend else "none"
 
 
 def choose(devices: Sequence[Device], spec: str, what: str) -> Device:
@@ -153,11 +156,11 @@ def choose(devices: Sequence[Device], spec: str, what: str) -> Device:
 
 def microphones() -> list[Device]:
     """All microphones of the backend in use."""
-    working = backends()
-    return working[0].microphones() if working else []
+    backend = best()
+    return backend.microphones() if backend else []
 
 
 def speakers() -> list[Device]:
     """All speakers of the backend in use."""
-    working = backends()
-    return working[0].speakers() if working else []
+    backend = best()
+    return backend.speakers() if backend else []

@@ -190,10 +190,11 @@ _OPENERS: dict[str, Callable[[str], Source]] = {
 
 async def _open_device(spec: str, on_frame: OnFrame, backend: Backend | None) -> Microphone:
     loop = asyncio.get_running_loop()
-    working = [backend] if backend else await loop.run_in_executor(None, devices.backends)
-    advice = devices.NO_MICROPHONE if working else devices.NO_BACKEND
+    untried = iter([backend]) if backend else devices.backends()
+    advice = devices.NO_BACKEND
     refusal = AudioUnavailable("audio-device", f"no microphone fits '{spec}'", advice)
-    for one in working:
+    while one := await loop.run_in_executor(None, next, untried, None):
+        advice = devices.NO_MICROPHONE
         try:
             found = await loop.run_in_executor(None, one.microphones)
             device = devices.choose(found, spec, "microphone")

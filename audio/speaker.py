@@ -172,10 +172,11 @@ def _open_wav(path: str) -> GrowingWav:
 
 async def _open_device(spec: str, pull: Pull, backend: Backend | None) -> Speaker:
     loop = asyncio.get_running_loop()
-    working = [backend] if backend else await loop.run_in_executor(None, devices.backends)
-    advice = devices.NO_SPEAKER if working else devices.NO_BACKEND
+    untried = iter([backend]) if backend else devices.backends()
+    advice = devices.NO_BACKEND
     refusal = AudioUnavailable("audio-device", f"no speaker fits '{spec}'", advice)
-    for one in working:
+    while one := await loop.run_in_executor(None, next, untried, None):
+        advice = devices.NO_SPEAKER
         try:
             found = await loop.run_in_executor(None, one.speakers)
             device = devices.choose(found, spec, "speaker")
