@@ -1,0 +1,378 @@
+"""A room as an async Python object: what everything with a face is built on.
+
+    async with Room(settings, identity) as room:
+        async for event in room.events():
+            ...
+
+Events are those of ``vc_core.events`` and the few that this file adds. The
+example is ``docs/examples/echo_bot.py``; the JSON interface is ``client.engine``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from client.embedded import Embedded, embed, split_address
+from client.net.kem import MlKem
+from client.net.mailbox import Mailbox, SignalingUnreachable
+from client.settings import Settings
+from vc_core.admission import Desk
+from vc_core.errors import Ending, LocalProtocolError
+from vc_core.events import Ended, Event, MemberLeft, RoomOpened
+from vc_core.ids import Member, Rng
+from vc_core.invite import Invitation, parse_invitation, server_url
+from vc_core.join import Kem
+from vc_core.keys import Identity
+from vc_core.room import Judge
+from vc_core.session import Session
+
+# Implementation
+CONNECT_TIMEOUT = 8.0  # s until a signaling server counts as unreachable
+STUN_PORT = 3478
+AUDIO_PATIENCE = 1.0  # s that the report about devices waits for their first sample
+LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AudioOpened:
+    """Microphone and speaker are open."""
+
+    mic: str
+    speaker: str
+    mic_started: float | None
+    """Unix time of the first sample."""
+    speaker_started: float | None
+    advice: tuple[str, ...]
+    """Sentences when something is not what was asked for."""
+
+
+@dataclass(frozen=True)
+class AudioFailed:
+    """A sound device could not be opened; the call goes on without."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Talked:
+    """Somebody (oneself included) began or ended to talk."""
+
+    member: Member
+    on: bool
+
+
+@dataclass(frozen=True)
+class SignalingChanged:
+    """The signaling server was lost, or is back."""
+
+    connected: bool
+
+
+RoomEvent = Event | AudioOpened | AudioFailed | Talked | SignalingChanged
+
+
+class Room:
+    """One call. Open it with ``async with``; it leaves politely at the end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        judge: Judge = lambda _name, _identity: False,
+        rng: Rng = os.urandom,
+    ) -> None:
+        self.settings = settings
+        self.identity = identity
+        self.member = Member(0)
+        self.signal_url = ""
+        self._judge = judge
+        self._rng = rng
+        self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
+        self._embedded: Embedded | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._names: dict[int, str] = {}
+        self._over = asyncio.Event()
+
+    async def __aenter__(self) -> Room:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # ---- Opening -----------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect, host or knock.
+
+        Raises ``SignalingUnreachable``, ``signaling.server.CannotListenError``,
+        ``vc_core.invite.InvitationError``, ``ValueError`` for an address and
+        ``audio.codec.OpusMissing``.
+        """
+        settings = self.settings
+        invitation = parse_invitation(settings.code or "") if not settings.hosting else None
+        url = await self._server(invitation)
+        self.signal_url = url
+        self._mailbox = Mailbox(
+            url,
+            on_signal=lambda signal: self._driver.signal(signal),
+            on_state=self._signaling,
+            reconnect=True,
+            rng=self._rng,
+        )
+        hello = asyncio.create_task(self._mailbox.connect(CONNECT_TIMEOUT))
+        self._spawn(asyncio.to_thread(_preload))
+        from client.driver import Driver
+
+        await hello
+        embedded = self._embedded
+        self._driver = Driver(
+            self._mailbox,
+            stun=self._stun_servers(),
+            loopback=embedded.loopback if embedded else self._mailbox.local,
+            on_event=self._happened,
+            on_voice=lambda opened: self.sound.receive(opened),
+        )
+        from client.media import Sound
+
+        self.sound = Sound(
+            self._driver.speak,
+            on_talking=lambda member, on: self._tell(Talked(Member(member), on)),
+            on_own_talking=lambda on: self._tell(Talked(self.member, on)),
+            name_of=lambda member: self._names.get(member, "member"),
+            record=settings.record,
+        )
+        kem = MlKem()
+        if invitation is None:
+            self._driver.start(lambda now: self._host(kem, now))
+        else:
+            self._driver.start(
+                lambda now: Session.join(
+                    invitation, self.identity, settings.name, kem, self._rng, now, self._judge
+                )
+            )
+
+    async def _server(self, invitation: Invitation | None) -> str:
+        settings = self.settings
+        if invitation is not None and invitation.servers:
+            return server_url(invitation.servers[0])
+        if settings.signal is not None:
+            return server_url(settings.signal)
+        if invitation is not None:
+            raise LocalProtocolError("the code names no server")
+        self._embedded = await embed(settings.listen, settings.advertise, settings.relays)
+        return self._embedded.url
+
+    def _host(self, kem: Kem, now: float) -> Session:
+        settings, embedded = self.settings, self._embedded
+        shown = embedded.address if embedded else ""
+        full = f"ws://{shown}" if embedded else self.signal_url
+
+        def desk(identity: Identity, kem: Kem, rng: Rng) -> Desk:
+            return Desk(
+                identity,
+                kem,
+                rng,
+                shown,
+                full,
+                settings.relays,
+                guests=settings.guests,
+                life=settings.life,
+            )
+
+        return Session.host(
+            self.identity, settings.name, desk, kem, self._rng, now, self._judge
+        )
+
+    def _stun_servers(self) -> list[tuple[str, int]]:
+        if self.settings.no_stun:
+            return []
+        servers = [split_address(server, STUN_PORT) for server in self.settings.stun]
+        own = self._mailbox.stun_server
+        return [own, *servers] if own is not None else servers
+
+    # ---- Events ------------------------------------------------------------------
+
+    async def events(self) -> AsyncIterator[RoomEvent]:
+        """Everything that happens, until the room has ended for us."""
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, Ended):
+                return
+
+    def _tell(self, event: RoomEvent) -> None:
+        self._events.put_nowait(event)
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, RoomOpened):
+            self.member = event.member
+            self._spawn(self._open_sound())
+            self._spawn(self._follow_loss())
+        elif isinstance(event, MemberLeft):
+            self.sound.forget(event.member)
+        elif isinstance(event, Ended):
+            self._over.set()
+        name = getattr(event, "name", None)
+        if name is not None:
+            self._names[event.member] = name  # type: ignore[union-attr]
+        self._tell(event)
+
+    def _signaling(self, state: str) -> None:
+        driver = getattr(self, "_driver", None)
+        if driver is None:
+            return
+        connected = state == "connected"
+        driver.signaling(connected=connected)
+        self._tell(SignalingChanged(connected))
+
+    async def _open_sound(self) -> None:
+        from audio.unavailable import AudioUnavailable
+
+        sound, settings = self.sound, self.settings
+        for mic, speaker in (
+            (settings.mic, settings.speaker),
+            (settings.mic, "none"),
+            ("none", settings.speaker),
+            ("none", "none"),
+        ):
+            try:
+                await sound.open(mic, speaker)
+                break
+            except AudioUnavailable as error:
+                sound.microphone.close()
+                if sound.speaker is not None:
+                    sound.speaker.close()
+                self._tell(AudioFailed(error.code, error.message, error.hint))
+        assert sound.speaker is not None
+        deadline = time.monotonic() + AUDIO_PATIENCE
+        while time.monotonic() < deadline and None in (
+            sound.speaker.started,
+            sound.microphone.started if sound.microphone.name != "none" else 0.0,
+        ):
+            await asyncio.sleep(0.02)
+        advice = tuple(a for a in (sound.microphone.advice, sound.speaker.advice) if a)
+        self._tell(
+            AudioOpened(
+                sound.microphone.name,
+                sound.speaker.name,
+                sound.microphone.started,
+                sound.speaker.started,
+                advice,
+            )
+        )
+
+    async def _follow_loss(self) -> None:
+        """Tell the encoder what the paths lose."""
+        while True:
+            await asyncio.sleep(LOSS_INTERVAL)
+            links = [peer.link for peer in self.session.room.peers.values() if peer.link]
+            self.sound.set_loss(max((link.path.loss_out for link in links), default=0.0))
+
+    # ---- Verbs -------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session inside."""
+        if self._driver.session is None:
+            raise LocalProtocolError("the room is closed")
+        return self._driver.session
+
+    def _do(self, action: Callable[[float], None]) -> None:
+        self._driver.feed(lambda: action(time.monotonic()))
+
+    def say(self, text: str, to: Member | None = None) -> bytes:
+        """Send a text to everybody or to one; its id. ``LocalProtocolError`` if it cannot be."""
+        id = self.session.say(text, to)
+        self._driver.pump()
+        return id
+
+    def mute(self, on: bool) -> bool:
+        """Microphone off or on; whether that changed anything."""
+        changed = self.sound.mute(on)
+        self.session.mute(self.sound.muted)
+        self._driver.pump()
+        return changed
+
+    def push_to_talk(self, on: bool) -> bool:
+        """The talk key is down or up; whether that changed anything."""
+        changed = self.sound.push_to_talk(on)
+        self.session.mute(self.sound.muted)
+        self._driver.pump()
+        return changed
+
+    def kick(self, member: Member) -> None:
+        """Remove a member (host only; ``LocalProtocolError`` otherwise)."""
+        self.session.kick(member, time.monotonic())
+        self._driver.pump()
+
+    def lock(self, on: bool) -> None:
+        """Take nobody in, or again (host only)."""
+        self.session.lock(on, time.monotonic())
+        self._driver.pump()
+
+    def invite(self) -> None:
+        """Ask for a new code (host only)."""
+        self.session.invite(time.monotonic())
+        self._driver.pump()
+
+    def accept(self, member: Member) -> None:
+        """Trust a changed key."""
+        self.session.accept(member, time.monotonic())
+        self._driver.pump()
+
+    def leave(self) -> None:
+        """Say good-bye; ``Ended`` follows."""
+        if self._driver.session is not None and not self._driver.session.room.ended:
+            self.session.leave(time.monotonic())
+            self._driver.pump()
+
+    # ---- End ---------------------------------------------------------------------
+
+    def _spawn(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Leave if need be, and let go of everything."""
+        if hasattr(self, "_driver"):
+            self.leave()
+            await self._driver.close()
+        for task in self._tasks:
+            task.cancel()
+        if hasattr(self, "sound"):
+            self.sound.close()
+        if hasattr(self, "_mailbox"):
+            await self._mailbox.close()
+        if self._embedded is not None:
+            await self._embedded.server.close()
+
+
+def _preload() -> None:
+    """Import what is heavy while the network is awaited."""
+    from client.net import direct, quic
+
+    direct.preload()
+    quic.preload()
+
+
+__all__ = [
+    "AudioFailed",
+    "AudioOpened",
+    "Ending",
+    "Room",
+    "RoomEvent",
+    "SignalingChanged",
+    "SignalingUnreachable",
+    "Talked",
+]
