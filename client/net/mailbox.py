@@ -22,7 +22,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
@@ -230,7 +230,7 @@ class Mailbox:
 
     async def _run(self, opened: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
-        delay = FIRST_DELAY
+        waits = delays(self._rng)
         while True:
             since = loop.time()
             await self._converse(opened)
@@ -241,23 +241,21 @@ class Mailbox:
             if not self._reconnect:
                 return
             if loop.time() - since > STEADY:
-                delay = FIRST_DELAY
-            opened, delay = await self._return(delay)
+                waits = delays(self._rng)
+            opened = await self._return(waits)
             self._enter(State.CONNECTED)
 
     def _enter(self, state: State) -> None:
         self._state = state
         self._on_state(state.name.lower())
 
-    async def _return(self, delay: float) -> tuple[ClientConnection, float]:
-        """Try until the server answers; the connection and the next delay."""
-        while True:
-            await asyncio.sleep(delay * (0.5 + self._rng(1)[0] / 510))
-            delay = min(2 * delay, LAST_DELAY)
-            try:
-                return (await self._open(OPEN_LIMIT))[0], delay
-            except SignalingUnreachable as error:
-                log.debug("signaling is away: %s", error)
+    async def _return(self, waits: Iterator[float]) -> ClientConnection:
+        """Try until the server answers."""
+        for wait in waits:
+            await asyncio.sleep(wait)
+            with suppress(SignalingUnreachable):
+                return (await self._open(OPEN_LIMIT))[0]
+        raise LocalProtocolError("the delays never end")
 
     async def _converse(self, opened: ClientConnection) -> None:
         """Read and write until one side ends."""
@@ -296,6 +294,14 @@ class Mailbox:
     def _forget_queue(self) -> None:
         self.dropped += self._queue.qsize()
         self._queue, self._queued = asyncio.Queue(), 0
+
+
+def delays(rng: Rng) -> Iterator[float]:
+    """Seconds before each attempt: doubling up to a limit, each shortened by up to half."""
+    delay = FIRST_DELAY
+    while True:
+        yield delay * (0.5 + rng(1)[0] / 510)
+        delay = min(2 * delay, LAST_DELAY)
 
 
 async def _first(opened: ClientConnection) -> Hello:

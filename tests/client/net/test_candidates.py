@@ -25,12 +25,14 @@ def test_a_good_line_comes_out_canonical() -> None:
 
 
 def test_the_related_address_is_not_taken_over() -> None:
-    assert clean(line("198.51.100.1", kind="srflx") + " raddr 10.0.0.1 rport 9", loopback=False) == (
-        line("198.51.100.1", kind="srflx")
-    )
+    assert clean(
+        line("198.51.100.1", kind="srflx") + " raddr 10.0.0.1 rport 9", loopback=False
+    ) == (line("198.51.100.1", kind="srflx"))
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.7", "172.18.0.4", "100.64.0.9", "fd00::2"])
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "192.168.0.7", "172.18.0.4", "100.64.0.9", "fd00::2"]
+)
 def test_private_and_carrier_grade_addresses_are_fine(address: str) -> None:
     assert clean(line(address), loopback=False, bridges=BRIDGES)
 
@@ -47,7 +49,8 @@ def test_loopback_is_for_two_ends_on_one_machine(address: str) -> None:
         "0.0.0.0", "0.1.2.3", "255.255.255.255", "240.0.0.1", "224.0.0.251", "239.1.1.1",
         "::", "ff02::1", "fe80::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1",
         "172.17.0.2", "fd12::7",
-        "printer.local", "8f3c.local", "localhost", "1.2.3", "1.2.3.4.5", "10.0.0.1%eth0", "fe80::1%1",
+        "printer.local", "8f3c.local", "localhost", "1.2.3", "1.2.3.4.5",
+        "10.0.0.1%eth0", "fe80::1%1",
         "010.0.0.1", "0x7f.1", "2130706433", "1::2::3", "٣.1.1.1",
     ],
 )  # fmt: skip
