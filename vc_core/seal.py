@@ -8,6 +8,8 @@ can be kept. 192 random bits do not repeat.
 
 from __future__ import annotations
 
+import unicodedata
+
 from nacl import bindings, exceptions
 
 from vc_core.errors import RemoteProtocolError
@@ -17,6 +19,10 @@ from vc_core.ids import Rng
 NONCE_SIZE = 24
 TAG_SIZE = 16
 OVERHEAD = NONCE_SIZE + TAG_SIZE
+KEY_SIZE = 32
+SALT_SIZE = 16
+ARGON2_PASSES = 3  # libsodium's OPSLIMIT_MODERATE
+ARGON2_MEMORY = 256 << 20  # bytes, its MEMLIMIT_MODERATE
 
 
 def seal_box(key: bytes, plaintext: bytes, ad: bytes, rng: Rng) -> bytes:
@@ -35,3 +41,23 @@ def open_box(key: bytes, box: bytes, ad: bytes) -> bytes:
         )
     except exceptions.CryptoError as error:
         raise RemoteProtocolError("a sealed box that does not open") from error
+
+
+def argon2id(passphrase: str, salt: bytes) -> bytes:
+    """A 32-byte key from what a person can remember: Argon2id (RFC 9106), MODERATE.
+
+    Takes 256 MiB and most of a second; ``salt`` is 16 bytes. ``MemoryError`` if
+    there is not that much.
+    """
+    remembered = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass")
+    try:
+        return bindings.crypto_pwhash_alg(
+            KEY_SIZE,
+            remembered,
+            salt,
+            ARGON2_PASSES,
+            ARGON2_MEMORY,
+            bindings.crypto_pwhash_ALG_ARGON2ID13,
+        )
+    except exceptions.RuntimeError as error:
+        raise MemoryError("no 256 MiB for Argon2id") from error

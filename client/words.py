@@ -1,0 +1,291 @@
+"""Every sentence that a person reads, beside the word that the machines use.
+
+Lower case, no full stop, one thing at a time: what happened (message) and what
+can be done about it (hint, where there is something). ``{name}`` is a member.
+The words stand in the JSON interface and never change; the sentences may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from vc_core.errors import Ending
+
+if TYPE_CHECKING:
+    from vc_core.invite import InvitationError
+
+
+class Words(NamedTuple):
+    """A sentence, and what to do about it."""
+
+    message: str
+    hint: str = ""
+
+    def naming(self, name: str) -> Words:
+        """With a member's name in it."""
+        return Words(self.message.replace("{name}", name), self.hint.replace("{name}", name))
+
+
+NEW_CODE = "ask the host for a new code (/code there)"
+
+ENDINGS: Mapping[Ending, Words] = {
+    Ending.LEFT: Words("you left the room"),
+    Ending.HOST_LEFT: Words("the host left, and the room ended with that"),
+    Ending.FAILED: Words(
+        "the call broke off: something came that the protocol does not allow",
+        "try again; with -v the log says more",
+    ),
+    Ending.KICKED: Words("the host removed you from the room"),
+    Ending.ROOM_FORKED: Words(
+        "two different lists of members carry the host's signature, so the room stopped",
+        "somebody may be cheating: talk to the host in another way before you try again",
+    ),
+    Ending.USAGE: Words(
+        "vchat was called in a way that it does not understand", "see: vchat --help"
+    ),
+    Ending.CODE_MALFORMED: Words(
+        "this is no code that vchat could read", "a code looks like 4821-apple-robot-candle"
+    ),
+    Ending.CODE_WRONG: Words(
+        "the code is wrong", "check the digits and each word with the host, then try again"
+    ),
+    Ending.CODE_EXPIRED: Words("the code has expired", NEW_CODE),
+    Ending.CODE_USED: Words("the code has let in all the guests that it was made for", NEW_CODE),
+    Ending.ROOM_FULL: Words("the room is full"),
+    Ending.ROOM_LOCKED: Words(
+        "the host has locked the room", "ask the host to unlock it (/lock off there)"
+    ),
+    Ending.BANNED: Words("the host removed you from this room and takes you back no more"),
+    Ending.TOO_MANY_TRIES: Words(
+        "too many wrong codes were tried", "wait a minute, and " + NEW_CODE
+    ),
+    Ending.OTHER_VERSION: Words(
+        "the other side runs a version of vchat that this one cannot talk to",
+        "install the same version on both sides",
+    ),
+    Ending.NO_SIGNALING: Words(
+        "the signaling server cannot be reached",
+        "check its address and the network; vchat doctor shows what works here",
+    ),
+    Ending.NO_ROAD: Words(
+        "no network path to the host was found",
+        "a network between you blocks udp: try another network on either side",
+    ),
+    Ending.HOST_LOST: Words(
+        "the host cannot be reached any more", "ask the host whether vchat still runs"
+    ),
+    Ending.NOT_THE_HOST: Words(
+        "who answered is not the host that the link names, so nothing was sent",
+        "somebody may be in between: get the link again in another way",
+    ),
+    Ending.VERIFICATION_FAILED: Words(
+        "the other side could not prove who it is, so the call was ended",
+        "try again; if it happens again, somebody may be in between",
+    ),
+    Ending.LIBRARY_MISSING: Words(
+        "a library or a device that this needs is missing", "vchat doctor shows what is missing"
+    ),
+    Ending.INTERRUPTED: Words("interrupted"),
+}
+
+FLAWS: Mapping[str, Words] = {
+    "EMPTY": Words(
+        "there is no code", "type what the host reads out: vchat join 4821-apple-robot-candle"
+    ),
+    "TOO_LONG": Words("this is too long for a code", "paste the link alone"),
+    "NO_NAMEPLATE": Words(
+        "a code begins with four or more digits", "it looks like 4821-apple-robot-candle"
+    ),
+    "TOO_FEW_WORDS": Words("the code has fewer than three words", "type all of its words"),
+    "TOO_MANY_WORDS": Words("the code has more than eight words", "type the code alone"),
+    "UNKNOWN_WORD": Words("'{what}' is in no code", "check this word with the host"),
+    "BAD_SERVER": Words(
+        "'{what}' behind the @ is no address", "it looks like @192.168.1.7:8765 or @example.org"
+    ),
+    "DAMAGED_LINK": Words("the link was cut or changed on its way", "copy all of it once more"),
+    "NEWER_LINK": Words("the link is of a newer version of vchat", "install the newer version"),
+}
+"""By the name of ``vc_core.invite.Flaw``."""
+
+NO_SERVER = Words(
+    "the code names no server, and none is set",
+    "type the part behind the @ too, or give the server: --signal ws://HOST:PORT",
+)
+ONLY_DIRECT = Words(
+    "--only forbids the direct path, and this version knows no other",
+    "relays come with the next version; allow direct",
+)
+
+UNREACHABLE: Mapping[str, Words] = {
+    "ADDRESS": Words("the server's address is not a ws:// or wss:// address"),
+    "NAME": Words("no machine has the name of the signaling server", "check its spelling"),
+    "SILENT": Words(
+        "nothing answers at the address of the signaling server",
+        "is it running, and does its firewall let you in?",
+    ),
+    "SLOW": Words("the signaling server did not answer in time", "check the network"),
+    "CERTIFICATE": Words(
+        "the certificate of the signaling server is not trusted, or it speaks no tls",
+        "is it wss:// or ws:// there?",
+    ),
+    "PROXY": Words("the proxy did not let us through to the signaling server", "check HTTPS_PROXY"),
+    "BUSY": Words("the signaling server takes no more connections now", "try again in a minute"),
+    "STRANGER": Words("what answers there is no vchat signaling server", "check address and port"),
+    "VERSION": Words(
+        "the signaling server speaks another version", "install the same version on both sides"
+    ),
+}
+"""By the name of ``client.net.mailbox.Unreachable``; all of them are ``no-signaling``."""
+
+PATHS: Mapping[str, str] = {
+    "not-tried": "no path was tried yet",
+    "trying": "looking for a path",
+    "answered": "direct: the other side answers",
+    "silent": "the direct path fell silent; trying to wake it",
+    "direct-failed": "direct failed: no pair of addresses answered",
+}
+"""By the ``reason`` of a ``path`` event."""
+
+DEPARTURES: Mapping[str, str] = {
+    "left": "{name} left",
+    "vanished": "{name} is gone: nothing was heard for 10 seconds",
+    "kicked": "{name} was removed by the host",
+}
+"""By the ``reason`` of ``member-left``."""
+
+KNOWN: Mapping[str, str] = {
+    "new": "never met before",
+    "known": "met before, the same key",
+    "changed": "not the key of the contact of that name",
+}
+"""By ``known`` of ``member-joined``."""
+
+CODE_ENDS: Mapping[str, Words] = {
+    "used": Words("the code has let in all its guests", "/code makes a new one"),
+    "expired": Words("the code has expired", "/code makes a new one"),
+    "burned": Words(
+        "the code was tried wrongly too often and is dead now", "/code makes a new one"
+    ),
+}
+
+WARNINGS: Mapping[str, Words] = {
+    "code-used": CODE_ENDS["used"],
+    "code-expired": CODE_ENDS["expired"],
+    "code-burned": CODE_ENDS["burned"],
+    "identity-changed": Words(
+        "{name} has another key than your contact of that name, so nothing is exchanged",
+        "ask in another way, then /accept {name}",
+    ),
+    "identity-in-use": Words(
+        "your identity is in use by another vchat on this machine: here you have one for this call",
+        "use --config DIR to be two people on one machine",
+    ),
+    "contacts-damaged": Words(
+        "the list of contacts could not be read and was put aside",
+        "contacts.json.damaged is what it was; people count as new now",
+    ),
+    "host-silent": Words("nothing is heard from the host: the call goes on while it is looked for"),
+    "voice-forged": Words(
+        "somebody in the room sent voice in the name of {name}", "compare the room code by voice"
+    ),
+    "room-code-missing": Words("{name} did not help to make the room code, so there is none now"),
+    "roster-differs": Words(
+        "{name} sees another list of members", "compare the room code by voice"
+    ),
+    "peer-misbehaved": Words(
+        "{name} sent what the protocol does not allow, and the connection was made anew"
+    ),
+    "text-refused": Words(
+        "a text to {name} could not be delivered", "it was too much at once: send it again later"
+    ),
+    "signaling-lost": Words(
+        "the signaling server is gone: the call goes on, but nobody new can join"
+    ),
+    "signaling-back": Words("the signaling server is back: people can join again"),
+    "no-microphone": Words(
+        "no microphone found: others cannot hear you", "writing works; see vchat devices"
+    ),
+    "no-speaker": Words(
+        "no speaker found: you cannot hear the others", "writing works; see vchat devices"
+    ),
+    "no-audio": Words(
+        "no sound library works here, so there is no voice",
+        "writing works; install libportaudio2 for voice",
+    ),
+    "microphone-lost": Words("the microphone is gone", "plug it in again, or see vchat devices"),
+    "speaker-lost": Words("the speaker is gone", "plug it in again, or see vchat devices"),
+    "microphone-silent": Words(
+        "the microphone gives nothing but silence", "is it muted in the system's settings?"
+    ),
+    "face-gone": Words("the window of this call is gone: the microphone is muted"),
+    "name-taken": Words("somebody here has your name: you are called {name}"),
+}
+"""By the ``code`` of a ``warning``."""
+
+ERRORS: Mapping[str, Words] = {
+    "bad-command": Words("this is no command of the json interface", "see docs/interface.md"),
+    "no-such-member": Words("nobody here is called that", "/who lists everybody"),
+    "no-such-stream": Words("there is no such stream"),
+    "not-the-host": Words("only the host may do that"),
+    "not-in-room": Words("that needs an open room"),
+    "not-available": Words("this version cannot do that yet"),
+    "text-too-long": Words("a text has at most 16 KiB", "send it in parts"),
+    "text-empty": Words("there is nothing to send"),
+    "too-much-waiting": Words(
+        "too many texts wait for delivery", "wait until the others have taken them"
+    ),
+    "microphone-missing": Words("there is no microphone to unmute", "see vchat devices"),
+    "opus-missing": Words(
+        "the opus library could not be loaded",
+        "reinstall the package av, or install libopus0 of your system",
+    ),
+    "listen-failed": Words(
+        "the port for guests cannot be opened", "choose another with --listen 0.0.0.0:0"
+    ),
+    "internal": Words("something in vchat broke", "with -v the log says more; please report it"),
+}
+"""By the ``code`` of an ``error`` that ends nothing by itself."""
+
+
+def of_ending(ending: Ending) -> Words:
+    """Why it ended."""
+    return ENDINGS[ending]
+
+
+def of_ending_word(word: str) -> Words:
+    """The same by the ``reason`` of ``ended``; a word that we do not know stands for itself."""
+    return next((words for one, words in ENDINGS.items() if one.word == word), Words(word))
+
+
+def of_invitation(error: InvitationError) -> Words:
+    """What is wrong with a code, and what was probably meant."""
+    message, hint = FLAWS[error.flaw.name]
+    meant = f"did you mean '{error.suggestion}'?" if error.suggestion else hint
+    return Words(message.replace("{what}", error.what), meant)
+
+
+def of_unreachable(reason: str, server: str = "") -> Words:
+    """Why signaling cannot be used; ``reason`` is a name of ``Unreachable``."""
+    message, hint = UNREACHABLE[reason]
+    return Words(f"{message} ({server})" if server else message, hint)
+
+
+def of_warning(code: str, name: str = "somebody") -> Words:
+    """A warning that may name a member."""
+    return WARNINGS.get(code, Words(code)).naming(name)
+
+
+def of_error(code: str) -> Words:
+    """An error of the JSON interface."""
+    return ERRORS.get(code, Words(code))
+
+
+def of_path(rung: str, reason: str) -> str:
+    """Why packets flow the way they do."""
+    return PATHS.get(reason, f"{rung}: {reason}")
+
+
+def of_departure(reason: str, name: str) -> str:
+    """Somebody is no longer there."""
+    return DEPARTURES.get(reason, "{name} left").replace("{name}", name)
