@@ -171,6 +171,11 @@ class Driver:
         else:
             self.feed(lambda: session.signaling_lost(time.monotonic()))
 
+    def traffic(self, link: LinkId) -> tuple[int, int]:
+        """Bytes (in, out) of a link's road."""
+        road = self._roads.get(link)
+        return (road.bytes_in, road.bytes_out) if road is not None else (0, 0)
+
     # ---- Voice -------------------------------------------------------------------
 
     def speak(self, kind: int, timestamp: int, payload: bytes) -> None:

@@ -78,6 +78,9 @@ class Road:
         self._streaming = False
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self.bytes_in = 0
+        """Bytes of datagrams that came, since the road was opened."""
+        self.bytes_out = 0
         self.carrier = DirectCarrier(
             controlling=leading,
             stun=stun,
@@ -89,7 +92,7 @@ class Road:
         self._quic = QuicLink(
             client=leading,
             now=time.monotonic,
-            send=self.carrier.send,
+            send=self.send,
             on_stream=self._stream,
             on_ready=self._ready,
             on_closed=self._closed,
@@ -99,6 +102,7 @@ class Road:
 
     def receive(self, datagram: bytes) -> None:
         """Sort one datagram by its first byte."""
+        self.bytes_in += len(datagram)
         first = datagram[0] if datagram else 0
         if 128 <= first < 192:
             self._told.media(datagram)
@@ -168,6 +172,7 @@ class Road:
 
     def send(self, datagram: bytes) -> None:
         """One datagram straight on the path."""
+        self.bytes_out += len(datagram)
         self.carrier.send(datagram)
 
     def wake(self) -> None:

@@ -14,8 +14,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from client.embedded import Embedded, embed, split_address
 from client.net.kem import MlKem
@@ -23,13 +24,15 @@ from client.net.mailbox import Mailbox, SignalingUnreachable
 from client.settings import Settings
 from vc_core.admission import Desk
 from vc_core.errors import Ending, LocalProtocolError
-from vc_core.events import Ended, Event, MemberLeft, RoomOpened
+from vc_core.events import CodeReady, Ended, Event, MemberJoined, MemberLeft, RoomOpened
 from vc_core.ids import Member, Rng
 from vc_core.invite import Invitation, parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.room import Judge
+from vc_core.senderkeys import Opened
 from vc_core.session import Session
+from vc_core.wire import Record
 
 # Implementation
 CONNECT_TIMEOUT = 8.0  # s until a signaling server counts as unreachable
@@ -100,7 +103,7 @@ class Room:
         self._embedded: Embedded | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
-        self._over = asyncio.Event()
+        self._sounding = False
 
     async def __aenter__(self) -> Room:
         await self.open()
@@ -124,7 +127,7 @@ class Room:
         self.signal_url = url
         self._mailbox = Mailbox(
             url,
-            on_signal=lambda signal: self._driver.signal(signal),
+            on_signal=self._signalled,
             on_state=self._signaling,
             reconnect=True,
             rng=self._rng,
@@ -140,7 +143,7 @@ class Room:
             stun=self._stun_servers(),
             loopback=embedded.loopback if embedded else self._mailbox.local,
             on_event=self._happened,
-            on_voice=lambda opened: self.sound.receive(opened),
+            on_voice=self._heard,
         )
         from client.media import Sound
 
@@ -189,9 +192,7 @@ class Room:
                 life=settings.life,
             )
 
-        return Session.host(
-            self.identity, settings.name, desk, kem, self._rng, now, self._judge
-        )
+        return Session.host(self.identity, settings.name, desk, kem, self._rng, now, self._judge)
 
     def _stun_servers(self) -> list[tuple[str, int]]:
         if self.settings.no_stun:
@@ -216,16 +217,21 @@ class Room:
     def _happened(self, event: Event) -> None:
         if isinstance(event, RoomOpened):
             self.member = event.member
-            self._spawn(self._open_sound())
-            self._spawn(self._follow_loss())
+            if not event.hosting:
+                self._begin_sound()
+        elif isinstance(event, CodeReady):
+            self._begin_sound()
         elif isinstance(event, MemberLeft):
             self.sound.forget(event.member)
-        elif isinstance(event, Ended):
-            self._over.set()
-        name = getattr(event, "name", None)
-        if name is not None:
-            self._names[event.member] = name  # type: ignore[union-attr]
+        if isinstance(event, RoomOpened | MemberJoined):
+            self._names[event.member] = event.name
         self._tell(event)
+
+    def _signalled(self, signal: Record) -> None:
+        self._driver.signal(signal)
+
+    def _heard(self, opened: Opened) -> None:
+        self.sound.receive(opened)
 
     def _signaling(self, state: str) -> None:
         driver = getattr(self, "_driver", None)
@@ -234,6 +240,13 @@ class Room:
         connected = state == "connected"
         driver.signaling(connected=connected)
         self._tell(SignalingChanged(connected))
+
+    def _begin_sound(self) -> None:
+        """Open the devices, once: right after the room is there for us."""
+        if not self._sounding:
+            self._sounding = True
+            self._spawn(self._open_sound())
+            self._spawn(self._follow_loss())
 
     async def _open_sound(self) -> None:
         from audio.unavailable import AudioUnavailable
@@ -277,6 +290,12 @@ class Room:
             await asyncio.sleep(LOSS_INTERVAL)
             links = [peer.link for peer in self.session.room.peers.values() if peer.link]
             self.sound.set_loss(max((link.path.loss_out for link in links), default=0.0))
+
+    def traffic(self, member: Member) -> tuple[int, int]:
+        """Bytes (in, out) of the road to a member."""
+        peer = self.session.room.peers.get(member)
+        link = peer.link if peer is not None else None
+        return self._driver.traffic(link.id) if link is not None else (0, 0)
 
     # ---- Verbs -------------------------------------------------------------------
 
@@ -338,8 +357,8 @@ class Room:
 
     # ---- End ---------------------------------------------------------------------
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,0 +1,254 @@
+"""Events of the JSON interface: what happened in a room, as one object per event.
+
+Rule: text of peers comes here cleaned (``vc_core.clean``); what is written is
+      JSON in ASCII, so that no byte of theirs reaches a terminal raw.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from client import __version__, words
+from client.contacts import Contacts
+from client.room import AudioFailed, AudioOpened, Room, RoomEvent, SignalingChanged, Talked
+from vc_core.events import (
+    Chatted,
+    CodeEnded,
+    CodeFailed,
+    CodeReady,
+    Delivered,
+    Ended,
+    MemberJoined,
+    MemberLeft,
+    MemberMuted,
+    PathChanged,
+    RoomCodeShown,
+    RoomLocked,
+    RoomOpened,
+    Warned,
+)
+from vc_core.ids import Member, member_word
+
+# Specification
+SCHEMA = 1
+
+Told = dict[str, Any]
+
+
+def write(event: Told) -> bytes:
+    """One line."""
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+
+
+class Reporter:
+    """Turns the events of one room into objects, and remembers what a late face needs."""
+
+    def __init__(self, room: Room, contacts: Contacts) -> None:
+        self._room = room
+        self._contacts = contacts
+        self._begun = time.monotonic()
+        self._opened: RoomOpened | None = None
+        self._names: dict[Member, str] = {}
+        self._kept: dict[tuple[str, str], Told] = {}
+        """The newest of each event that a face attaching later must see, in order."""
+
+    def stamp(self, event: str, **fields: Any) -> Told:
+        """An event with its time."""
+        told = {"event": event, "t": round(time.monotonic() - self._begun, 3), **fields}
+        self._keep(told)
+        return told
+
+    def ready(self, name: str) -> Told:
+        """The first event of all."""
+        return self.stamp(
+            "ready",
+            schema=SCHEMA,
+            version=__version__,
+            name=name,
+            identity=self._room.identity.public.fingerprint,
+        )
+
+    def problem(self, kind: str, code: str, message: str, hint: str = "") -> Told:
+        """An ``error`` or ``warning``."""
+        return self.stamp(kind, code=code, message=message, hint=hint)
+
+    def snapshot(self) -> list[Told]:
+        """What a face that attaches now must be told."""
+        return list(self._kept.values())
+
+    def report(self, event: RoomEvent) -> list[Told]:
+        """The objects for one event, mostly one."""
+        make = self._MAKERS.get(type(event))
+        return make(self, event) if make is not None else []
+
+    # ---- One for each event --------------------------------------------------------
+
+    def _room_opened(self, event: RoomOpened) -> list[Told]:
+        self._opened = event
+        self._names[event.member] = event.name
+        return [] if event.hosting else [self._room_event(event)]
+
+    def _room_event(self, event: RoomOpened, **more: Any) -> Told:
+        return self.stamp(
+            "room",
+            room=event.room.hex(),
+            member=member_word(event.member),
+            name=event.name,
+            role="host" if event.hosting else "guest",
+            signal=self._room.signal_url,
+            **more,
+        )
+
+    def _code_ready(self, event: CodeReady) -> list[Told]:
+        code = {
+            "code": event.code,
+            "link": event.link,
+            "guests_left": event.guests_left,
+            "expires_in": max(0, round(event.expires_at - time.monotonic())),
+        }
+        opened = self._opened
+        if opened is not None and ("room", "") not in self._kept:
+            return [self._room_event(opened, **code)]
+        return [self.stamp("code", **code)]
+
+    def _code_failed(self, event: CodeFailed) -> list[Told]:
+        return [self.stamp("code-failed", left=event.left)]
+
+    def _code_ended(self, event: CodeEnded) -> list[Told]:
+        return [self.stamp("code-ended", reason=event.reason)]
+
+    def _joined(self, event: MemberJoined) -> list[Told]:
+        self._names[event.member] = event.name
+        known = self._contacts.known(event.name, event.identity)
+        self._contacts.remember(event.name, event.identity)
+        return [
+            self.stamp(
+                "member-joined",
+                member=member_word(event.member),
+                name=event.name,
+                identity=event.identity.fingerprint,
+                known=known,
+                host=event.hosting,
+            )
+        ]
+
+    def _left(self, event: MemberLeft) -> list[Told]:
+        return [
+            self.stamp(
+                "member-left",
+                member=member_word(event.member),
+                name=event.name,
+                reason=event.reason,
+            )
+        ]
+
+    def _path(self, event: PathChanged) -> list[Told]:
+        return [
+            self.stamp(
+                "path",
+                member=member_word(event.member),
+                rung=event.rung,
+                transport="udp",
+                rtt_ms=None if event.rtt is None else round(event.rtt * 1000, 2),
+                reason=words.of_path(event.rung, event.reason),
+            )
+        ]
+
+    def _audio(self, event: AudioOpened) -> list[Told]:
+        told = self.stamp(
+            "audio",
+            mic=event.mic,
+            speaker=event.speaker,
+            mic_started=event.mic_started,
+            speaker_started=event.speaker_started,
+        )
+        advice = [self.problem("warning", "audio-advice", one) for one in event.advice]
+        return [told, *advice]
+
+    def _audio_failed(self, event: AudioFailed) -> list[Told]:
+        return [self.problem("error", event.code, event.message, event.hint)]
+
+    def _talked(self, event: Talked) -> list[Told]:
+        return [self.stamp("talking", member=member_word(event.member), on=event.on)]
+
+    def _muted(self, event: MemberMuted) -> list[Told]:
+        return [self.stamp("muted", member=member_word(event.member), on=event.on)]
+
+    def _chatted(self, event: Chatted) -> list[Told]:
+        return [
+            self.stamp(
+                "chat",
+                member=member_word(event.member),
+                name=self._names.get(event.member, ""),
+                id=event.id.hex(),
+                text=event.text,
+                private=event.private,
+            )
+        ]
+
+    def _delivered(self, event: Delivered) -> list[Told]:
+        return [self.stamp("delivered", id=event.id.hex(), member=member_word(event.member))]
+
+    def _room_code(self, event: RoomCodeShown) -> list[Told]:
+        return [self.stamp("room-code", words=list(event.words))]
+
+    def _locked(self, event: RoomLocked) -> list[Told]:
+        return [self.stamp("locked", on=event.on)]
+
+    def _warned(self, event: Warned) -> list[Told]:
+        name = self._names.get(event.member) if event.member is not None else None
+        message, hint = words.of_warning(event.word, name or "somebody")
+        told = self.problem("warning", event.word, message, hint)
+        if event.member is not None:
+            told["member"] = member_word(event.member)
+        return [told]
+
+    def _signaling(self, event: SignalingChanged) -> list[Told]:
+        word = "signaling-back" if event.connected else "signaling-lost"
+        return [self.problem("warning", word, *words.of_warning(word))]
+
+    def _ended(self, event: Ended) -> list[Told]:
+        told = []
+        if event.ending.exit_code not in (0, 130):
+            told.append(self.problem("error", event.ending.word, *words.of_ending(event.ending)))
+        return [*told, self.ended(event.ending.word, event.ending.exit_code)]
+
+    def ended(self, reason: str, exit_code: int) -> Told:
+        """The last event of all."""
+        return self.stamp("ended", reason=reason, exit=exit_code)
+
+    _MAKERS: ClassVar[dict[type, Callable[[Reporter, Any], list[Told]]]] = {
+        RoomOpened: _room_opened,
+        CodeReady: _code_ready,
+        CodeFailed: _code_failed,
+        CodeEnded: _code_ended,
+        MemberJoined: _joined,
+        MemberLeft: _left,
+        PathChanged: _path,
+        AudioOpened: _audio,
+        AudioFailed: _audio_failed,
+        Talked: _talked,
+        MemberMuted: _muted,
+        Chatted: _chatted,
+        Delivered: _delivered,
+        RoomCodeShown: _room_code,
+        RoomLocked: _locked,
+        Warned: _warned,
+        SignalingChanged: _signaling,
+        Ended: _ended,
+    }
+
+    # ---- What late faces need -------------------------------------------------------
+
+    def _keep(self, told: Told) -> None:
+        event, member = told["event"], str(told.get("member", ""))
+        if event == "member-left":
+            for key in [key for key in self._kept if key[1] == member]:
+                del self._kept[key]
+        elif event in ("ready", "room", "code", "audio", "room-code", "locked", "code-ended"):
+            self._kept[event, ""] = told
+        elif event in ("member-joined", "path", "muted"):
+            self._kept[event, member] = told
