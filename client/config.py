@@ -12,30 +12,21 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from client.options import OPTIONS, Option
 from client.refused import Refused
-from client.settings import RUNGS, Settings
+from client.settings import Settings
 from client.storage import read_bounded
 from vc_core.errors import Ending
 
 # Implementation
 FILE = "config.toml"
 MAX_FILE = 65536  # bytes
-MAX_GUESTS = 63  # seats of one roster, without the host's
-LONGEST_LIFE = 86400  # seconds of a code
 NAMELESS = "someone"
-
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]@]*):([0-9]{1,5})")
-_HOST = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]+|\[[0-9a-fA-F:.]+\]|[^\s:/\[\]@]+")
-_URL = re.compile(r"wss?://[^\s/@]+(/\S*)?")
-_RELAY = re.compile(
-    r"(?:(?:udp|wss?)://)?(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]@,#]+):[0-9]{1,5}(?:#\S+)?"
-)
 
 
 class ConfigError(Refused):
@@ -43,137 +34,6 @@ class ConfigError(Refused):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__("bad-config", message, hint, Ending.USAGE)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError("a text in one line")
-    return value.strip()
-
-
-def _yes_or_no(value: Any) -> bool:
-    word = str(value).lower()
-    if word not in _YES + _NO:
-        raise ValueError("true or false")
-    return word in _YES
-
-
-def _guests(value: Any) -> int:
-    if isinstance(value, bool) or not str(value).isdecimal() or not 1 <= int(value) <= MAX_GUESTS:
-        raise ValueError(f"a number from 1 to {MAX_GUESTS}")
-    return int(value)
-
-
-def _minutes(value: Any) -> float:
-    """Minutes as written, seconds as kept."""
-    seconds = 60 * float(value)
-    if isinstance(value, bool) or not 1 <= seconds <= LONGEST_LIFE:
-        raise ValueError(f"a number of minutes up to {LONGEST_LIFE // 60}")
-    return seconds
-
-
-def _folder(value: Any) -> Path:
-    return Path(_text(str(value))).expanduser()
-
-
-def _shaped(pattern: re.Pattern[str], meant: str) -> Callable[[Any], str]:
-    def _read(value: Any) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError(meant)
-        return value
-
-    return _read
-
-
-def _address(value: Any) -> str:
-    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    if not found or int(found[2]) > 65535:
-        raise ValueError("HOST:PORT")
-    return found[0]
-
-
-def _server(value: Any) -> str:
-    """A URL; HOST or HOST:PORT means ``ws://``, as behind the @ of a code."""
-    if isinstance(value, str) and _URL.fullmatch(value):
-        return value
-    if isinstance(value, str) and "://" not in value and _ADDRESS.fullmatch(value):
-        return f"ws://{_address(value)}"
-    raise ValueError("a ws:// or wss:// address")
-
-
-def _relay(value: Any) -> str:
-    parts = value.split(",") if isinstance(value, str) else []
-    if not parts or not all(_RELAY.fullmatch(part) for part in parts):
-        raise ValueError("HOST:PORT, udp://HOST:PORT, wss://HOST:PORT or ws://HOST:PORT")
-    return str(value)
-
-
-def _rung(value: Any) -> str:
-    if value not in RUNGS:
-        raise ValueError(", ".join(RUNGS))
-    return str(value)
-
-
-def _process(value: Any) -> bool:
-    if value not in ("on", "off", True, False):
-        raise ValueError("on or off")
-    return value in ("on", True)
-
-
-def _list(each: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
-    """A list of values, or one text with blanks between them."""
-
-    def _read(value: Any) -> tuple[str, ...]:
-        values = value.split() if isinstance(value, str) else value
-        if not isinstance(values, list | tuple):
-            raise ValueError("a list of texts")
-        return tuple(dict.fromkeys(each(one) for one in values))
-
-    return _read
-
-
-@dataclass(frozen=True)
-class Option:
-    """One thing that can be chosen."""
-
-    key: str
-    """In ``config.toml``; the flag has ``-`` and the environment ``VCHAT_`` and capitals."""
-    read: Callable[[Any], Any]
-    """The value; ``ValueError`` says what is allowed."""
-    default: Any = None
-
-    @property
-    def variable(self) -> str:
-        """Its name in the environment."""
-        return f"VCHAT_{self.key.upper()}"
-
-    @property
-    def flag(self) -> str:
-        """Its name on the command line."""
-        return f"--{self.key.replace('_', '-')}"
-
-
-OPTIONS = {
-    option.key: option
-    for option in (
-        Option("name", _text),
-        Option("signal", _server),
-        Option("relay", _list(_relay), ()),
-        Option("stun", _list(_address), ()),
-        Option("no_stun", _yes_or_no, False),
-        Option("only", _list(_rung), RUNGS),
-        Option("mic", _text, "default"),
-        Option("speaker", _text, "default"),
-        Option("process", _process, False),
-        Option("record", _folder),
-        Option("guests", _guests, 8),
-        Option("life", _minutes, 600.0),
-        Option("listen", _address),
-        Option("advertise", _shaped(_HOST, "a host name or an address")),
-        Option("plain", _yes_or_no, False),
-        Option("log_file", _folder),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -299,8 +159,9 @@ def _choose(option: Option, value: Any, source: str, rank: int) -> Chosen:
     try:
         return Chosen(option.read(value), source, rank)
     except (ValueError, TypeError) as error:
-        shown = f"'{value}'" if isinstance(value, str) else value
-        raise ConfigError(f"{source}: {shown} is not {error}") from error
+        where = f"{option.key} in {source}" if rank == 2 else source
+        shown = value if isinstance(value, int | float) else f"'{value}'"
+        raise ConfigError(f"{where}: {shown} is not {error}") from error
 
 
 def _agreed(chosen: dict[str, Chosen]) -> dict[str, Chosen]:
@@ -312,12 +173,8 @@ def _agreed(chosen: dict[str, Chosen]) -> dict[str, Chosen]:
         if left.rank == right.rank:
             flags = f"{OPTIONS[one].flag} and {OPTIONS[other].flag}"
             raise ConfigError(f"{flags} exclude each other ({left.source}, {right.source})")
-        weaker = one if left.rank > right.rank else other
-        chosen[weaker] = Chosen(
-            OPTIONS[weaker].default,
-            f"default, because of {OPTIONS[one if weaker == other else other].flag}",
-            3,
-        )
+        weaker, winner = (one, right) if left.rank > right.rank else (other, left)
+        chosen[weaker] = Chosen(OPTIONS[weaker].default, f"default, because of {winner.source}", 3)
     return chosen
 
 

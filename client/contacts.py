@@ -54,7 +54,11 @@ class Person:
 
 
 class Contacts:
-    """The list of one folder. Blocks for a file; keeps what it read for questions."""
+    """The list of one folder.
+
+    Questions are answered from memory; changes block for a file (a disk's flush)
+    and may be made on another thread, one at a time.
+    """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
@@ -92,20 +96,22 @@ class Contacts:
         A full disk ends no call: what cannot be written is remembered until the end.
         """
         try:
-            with self._changing():
-                self._met(name, identity)
+            with self._changing() as people:
+                self._met(people, name, identity)
         except Refused as error:
             log.warning("%s", error)
-            self._met(name, identity)
+            people = dict(self._people)
+            self._met(people, name, identity)
+            self._people = people
 
     def save(self, name: str, identity: PublicIdentity) -> None:
         """Make a contact of somebody; whoever had the name before has it no longer."""
-        with self._changing():
-            for mark, one in self._people.items():
+        with self._changing() as people:
+            for mark, one in people.items():
                 if one.saved and _alike(one.name, name):
-                    self._people[mark] = replace(one, saved=False)
-            person = self._met(name, identity)
-            self._people[identity.fingerprint] = replace(person, name=clean_name(name), saved=True)
+                    people[mark] = replace(one, saved=False)
+            person = self._met(people, name, identity)
+            people[identity.fingerprint] = replace(person, name=clean_name(name), saved=True)
 
     def accept(self, name: str, identity: PublicIdentity) -> None:
         """The contact of this name has this key now."""
@@ -113,9 +119,9 @@ class Contacts:
 
     def forget(self, identity: PublicIdentity) -> None:
         """No contact any more; the key stays known."""
-        with self._changing():
-            if one := self._people.get(identity.fingerprint):
-                self._people[identity.fingerprint] = replace(one, saved=False)
+        with self._changing() as people:
+            if one := people.get(identity.fingerprint):
+                people[identity.fingerprint] = replace(one, saved=False)
 
     def find(self, what: str) -> list[Person]:
         """Whose fingerprint begins so (blanks do not count), or whose name it is."""
@@ -126,31 +132,28 @@ class Contacts:
                 return found
         return [one for one in self.people if _alike(one.name, what)]
 
-    def _met(self, name: str, identity: PublicIdentity) -> Person:
+    def _met(self, people: dict[str, Person], name: str, identity: PublicIdentity) -> Person:
         now = self._clock()
-        met = self._people.get(identity.fingerprint)
+        met = people.get(identity.fingerprint)
         shown = met.name if met and met.saved else clean_name(name)
         first, saved = (met.first, met.saved) if met else (now, False)
         person = Person(identity, shown, first, now, saved)
-        self._people[identity.fingerprint] = person
+        people[identity.fingerprint] = person
         return person
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self) -> Iterator[dict[str, Person]]:
         """What is done inside is on the disk afterwards; ``Refused`` if it cannot be."""
         try:
             private_folder(self._folder)
             with alone(self._folder / LOCK):
-                self._people = self._read()
-                yield
-                self._forget_some()
+                people = self._read()
+                yield people
+                order = sorted(people.values(), key=lambda one: (not one.saved, -one.last))
+                self._people = {one.identity.fingerprint: one for one in order[:MAX_PEOPLE]}
                 replace_whole(self._folder / FILE, _write(self.people))
         except OSError as error:
             raise self._unusable(error) from error
-
-    def _forget_some(self) -> None:
-        order = sorted(self.people, key=lambda one: (not one.saved, -one.last))
-        self._people = {one.identity.fingerprint: one for one in order[:MAX_PEOPLE]}
 
     def _read(self) -> dict[str, Person]:
         path = self._folder / FILE

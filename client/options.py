@@ -1,0 +1,162 @@
+"""The table of options: what can be chosen, and how each value is read.
+
+One reader takes what stands on the command line, in the environment or in
+``config.toml``; its ``ValueError`` says what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from client.settings import RUNGS
+
+# Implementation
+MAX_GUESTS = 63  # seats of one roster, without the host's
+LONGEST_LIFE = 86400  # seconds of a code
+
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]@]*):([0-9]{1,5})")
+_HOST = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]+|\[[0-9a-fA-F:.]+\]|[^\s:/\[\]@]+")
+_RELAY = re.compile(
+    r"(?:(?:udp|wss?)://)?(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]@,#]+):[0-9]{1,5}(?:#\S+)?"
+)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("a text in one line")
+    return value.strip()
+
+
+def _yes_or_no(value: Any) -> bool:
+    word = str(value).lower()
+    if word not in _YES + _NO:
+        raise ValueError("true or false")
+    return word in _YES
+
+
+def _guests(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).isdecimal() or not 1 <= int(value) <= MAX_GUESTS:
+        raise ValueError(f"a number from 1 to {MAX_GUESTS}")
+    return int(value)
+
+
+def _minutes(value: Any) -> float:
+    """Minutes as written, seconds as kept."""
+    meant = f"a number of minutes up to {LONGEST_LIFE // 60}"
+    try:
+        seconds = 0.0 if isinstance(value, bool) else 60 * float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(meant) from error
+    if not 1 <= seconds <= LONGEST_LIFE:
+        raise ValueError(meant)
+    return seconds
+
+
+def _folder(value: Any) -> Path:
+    return Path(_text(str(value))).expanduser()
+
+
+def _shaped(pattern: re.Pattern[str], meant: str) -> Callable[[Any], str]:
+    def _read(value: Any) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError(meant)
+        return value
+
+    return _read
+
+
+def _address(value: Any) -> str:
+    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if not found or int(found[2]) > 65535:
+        raise ValueError("HOST:PORT")
+    return found[0]
+
+
+def _server(value: Any) -> str:
+    """A URL; HOST or HOST:PORT means what it means behind the @ of a code."""
+    from vc_core.invite import InvitationError, server_url
+
+    try:
+        return server_url(_text(value))
+    except (InvitationError, ValueError) as error:
+        raise ValueError("a ws:// or wss:// address") from error
+
+
+def _relay(value: Any) -> str:
+    parts = value.split(",") if isinstance(value, str) else []
+    if not parts or not all(_RELAY.fullmatch(part) for part in parts):
+        raise ValueError("HOST:PORT, udp://HOST:PORT, wss://HOST:PORT or ws://HOST:PORT")
+    return str(value)
+
+
+def _rung(value: Any) -> str:
+    if value not in RUNGS:
+        raise ValueError(", ".join(RUNGS))
+    return str(value)
+
+
+def _process(value: Any) -> bool:
+    if value not in ("on", "off", True, False):
+        raise ValueError("on or off")
+    return value in ("on", True)
+
+
+def _list(each: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
+    """A list of values, or one text with blanks between them."""
+
+    def _read(value: Any) -> tuple[str, ...]:
+        values = value.split() if isinstance(value, str) else value
+        if not isinstance(values, list | tuple):
+            raise ValueError("a list of texts")
+        return tuple(dict.fromkeys(each(one) for one in values))
+
+    return _read
+
+
+@dataclass(frozen=True)
+class Option:
+    """One thing that can be chosen."""
+
+    key: str
+    """In ``config.toml``; the flag has ``-`` and the environment ``VCHAT_`` and capitals."""
+    read: Callable[[Any], Any]
+    """The value; ``ValueError`` says what is allowed."""
+    default: Any = None
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return f"VCHAT_{self.key.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line."""
+        return f"--{self.key.replace('_', '-')}"
+
+
+OPTIONS = {
+    option.key: option
+    for option in (
+        Option("name", _text),
+        Option("signal", _server),
+        Option("relay", _list(_relay), ()),
+        Option("stun", _list(_address), ()),
+        Option("no_stun", _yes_or_no, False),
+        Option("only", _list(_rung), RUNGS),
+        Option("mic", _text, "default"),
+        Option("speaker", _text, "default"),
+        Option("process", _process, False),
+        Option("record", _folder),
+        Option("guests", _guests, 8),
+        Option("life", _minutes, 600.0),
+        Option("listen", _address),
+        Option("advertise", _shaped(_HOST, "a host name or an address")),
+        Option("plain", _yes_or_no, False),
+        Option("log_file", _folder),
+    )
+}
