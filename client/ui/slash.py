@@ -1,0 +1,269 @@
+"""What a line means that somebody typed: a text, or a command behind a slash.
+
+    parse("/msg ann hello", {"ann": "m1"})  →  Send({"do": "chat", "to": "m1", …})
+
+Pure: a line and the people who are there come in; out comes a command for the
+engine (``Send``), something that the face does itself (``Do``), or a sentence for
+who typed it (``Say``). A line that begins with two slashes is a text with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+# Specification
+MAX_TEXT = 16 * 1024  # bytes of UTF-8 in one text
+MAX_PERCENT = 400  # of a member's volume
+
+# Implementation
+LIKENESS = 2  # letters that a command may be misspelt by and still be guessed
+
+People = Mapping[str, str]
+"""Name → member id, of the others in the room."""
+
+
+class Local(Enum):
+    """What a face does without asking the engine first."""
+
+    HELP = "show the commands and keys"
+    WHO = "list who is here"
+    CODE = "show the code for guests"
+    COPY_CODE = "put the code into the clipboard"
+    MUTE = "microphone off, or on again"
+    DEAFEN = "hear nobody, or everybody again"
+    DETACH = "go, and let the call run"
+    LEAVE = "leave the room"
+
+
+@dataclass(frozen=True)
+class Send:
+    """A command of the JSON interface."""
+
+    command: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Do:
+    """The face does this itself."""
+
+    what: Local
+
+
+@dataclass(frozen=True)
+class Say:
+    """A sentence for who typed the line; nothing happens."""
+
+    message: str
+
+
+Meaning = Send | Do | Say
+
+
+@dataclass(frozen=True)
+class Slash:
+    """One command as the help shows it."""
+
+    name: str
+    wants: str
+    about: str
+    read: Callable[[Slash, str, People], Meaning]
+    """From the rest of the line."""
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"/{self.name} {self.wants}".rstrip()
+
+    @property
+    def names_somebody(self) -> bool:
+        """Whether a member's name comes first."""
+        return self.wants.startswith("NAME")
+
+
+def parse(line: str, people: People) -> Meaning | None:
+    """The meaning of one line; None for a blank one."""
+    typed = line.strip()
+    if not typed:
+        return None
+    if not typed.startswith("/"):
+        return _text(typed)
+    if typed.startswith("//"):
+        return _text(typed[1:])
+    word, _, rest = typed[1:].partition(" ")
+    slash = COMMANDS.get(word.lower())
+    if slash is None:
+        return Say(_unknown(word.lower()))
+    return slash.read(slash, rest.strip(), people)
+
+
+def complete(before: str, people: People) -> list[tuple[str, int]]:
+    """What may stand at the end of ``before``: (text, how many letters it replaces)."""
+    if not before.startswith("/"):
+        if " " in before or not before:
+            return []
+        return [(f"{name}: ", len(before)) for name in _beginning(people, before)]
+    word, blank, rest = before[1:].partition(" ")
+    if not blank:
+        names = sorted({slash.name for slash in COMMANDS.values()})
+        return [(f"/{name}", len(before)) for name in names if name.startswith(word.lower())]
+    slash = COMMANDS.get(word.lower())
+    if slash is None:
+        return []
+    if slash.names_somebody:
+        return [(f"{name} ", len(rest)) for name in _beginning(people, rest)]
+    choices = slash.wants.strip("[]").split("|") if "|" in slash.wants else []
+    choices = ["copy"] if slash.name == "code" else choices
+    return [(choice, len(rest)) for choice in choices if choice.startswith(rest.lower())]
+
+
+def _beginning(people: People, start: str) -> list[str]:
+    return sorted(n for n in people if n.lower().startswith(start.lower()))
+
+
+# ---- One for each way to read the rest ------------------------------------------------
+
+
+def _text(text: str, **more: str) -> Meaning:
+    if len(text.encode("utf-8", "replace")) > MAX_TEXT:
+        return Say("a text has at most 16 KiB: send it in parts")
+    return Send({"do": "chat", "text": text, **more})
+
+
+def _alone(slash: Slash, rest: str, _people: People) -> Meaning:
+    if rest:
+        return Say(f"/{slash.name} stands alone")
+    return Do(_LOCAL[slash.name])
+
+
+def _code(_slash: Slash, rest: str, _people: People) -> Meaning:
+    if rest.lower() in ("", "copy"):
+        return Do(Local.COPY_CODE if rest else Local.CODE)
+    return Say("type /code, or /code copy")
+
+
+def _plain(slash: Slash, rest: str, _people: People) -> Meaning:
+    if rest:
+        return Say(f"/{slash.name} stands alone")
+    return Send({"do": slash.name})
+
+
+def _switch(slash: Slash, rest: str, _people: People) -> Meaning:
+    word = rest.lower()
+    if word in ("on", "off"):
+        return Send({"do": slash.name, "on": word == "on"})
+    if word:
+        return Say(f"type {slash.usage}")
+    if slash.name in _LOCAL:
+        return Do(_LOCAL[slash.name])
+    return Send({"do": slash.name, "on": True})
+
+
+def _member(slash: Slash, rest: str, people: People) -> Meaning:
+    member, behind, sentence = _who(slash, rest, people)
+    if member is None or behind:
+        return Say(sentence or f"nobody here is called '{rest}' (/who lists everybody)")
+    return Send({"do": slash.name, "member": member})
+
+
+def _message(slash: Slash, rest: str, people: People) -> Meaning:
+    member, text, sentence = _who(slash, rest, people)
+    if member is None:
+        return Say(sentence)
+    return _text(text, to=member) if text else Say(f"type {slash.usage}")
+
+
+def _volume(slash: Slash, rest: str, people: People) -> Meaning:
+    member, text, sentence = _who(slash, rest, people)
+    if member is None:
+        return Say(sentence)
+    digits = text.removesuffix("%").strip()
+    if not (digits.isascii() and digits.isdigit()) or int(digits[:5]) > MAX_PERCENT:
+        return Say(f"type {slash.usage}, from 0 to {MAX_PERCENT}; 100 is as it comes")
+    return Send({"do": "volume", "member": member, "percent": int(digits)})
+
+
+def _who(slash: Slash, rest: str, people: People) -> tuple[str | None, str, str]:
+    """Who is meant at the start of ``rest``: (member or None, what follows, a sentence).
+
+    Names may have blanks, so the longest one that fits wins; the start of a name is
+    enough when it is nobody else's.
+    """
+    if not rest:
+        return None, "", f"type {slash.usage}"
+    lower = rest.lower()
+    for fold in (str, str.lower):
+        line = fold(rest)
+        whole = [n for n in people if line == fold(n) or line.startswith(fold(n) + " ")]
+        if whole:
+            name = max(whole, key=len)
+            return people[name], rest[len(name) :].strip(), ""
+    start, _, behind = rest.partition(" ")
+    begun = [name for name in people if name.lower().startswith(lower.partition(" ")[0])]
+    if len(begun) == 1:
+        return people[begun[0]], behind.strip(), ""
+    if begun:
+        return None, "", f"'{start}' may be {' or '.join(sorted(begun))}"
+    return None, "", f"nobody here is called '{start}' (/who lists everybody)"
+
+
+# ---- All commands ---------------------------------------------------------------------
+
+_LOCAL = {
+    "help": Local.HELP,
+    "who": Local.WHO,
+    "mute": Local.MUTE,
+    "deafen": Local.DEAFEN,
+    "detach": Local.DETACH,
+    "leave": Local.LEAVE,
+}
+
+ALL = (
+    Slash("help", "", "these lines", _alone),
+    Slash("mute", "[on|off]", "your microphone off, or on again", _switch),
+    Slash("deafen", "[on|off]", "hear nobody, or everybody again", _switch),
+    Slash("msg", "NAME TEXT", "a text to one member only", _message),
+    Slash("who", "", "who is here, and by which road", _alone),
+    Slash("volume", "NAME PERCENT", "how loud you hear a member", _volume),
+    Slash("code", "[copy]", "the code for guests; copy puts it into the clipboard", _code),
+    Slash("invite", "", "a new code for guests (host)", _plain),
+    Slash("kick", "NAME", "remove a member (host)", _member),
+    Slash("lock", "[on|off]", "let nobody in any more, or again (host)", _switch),
+    Slash("accept", "NAME", "talk to a member whose key has changed", _member),
+    Slash("save", "NAME", "keep a member's key as a contact", _member),
+    Slash("detach", "", "close this window; the call goes on (vchat attach)", _alone),
+    Slash("leave", "", "leave the room", _alone),
+)
+
+ALIASES = {"quit": "leave", "exit": "leave", "q": "leave", "w": "msg", "?": "help", "vol": "volume"}
+
+COMMANDS: Mapping[str, Slash] = {
+    **{slash.name: slash for slash in ALL},
+    **{alias: next(s for s in ALL if s.name == name) for alias, name in ALIASES.items()},
+}
+
+
+def help_lines() -> list[str]:
+    """The commands, one on each line."""
+    width = max(len(slash.usage) for slash in ALL)
+    return [f"{slash.usage.ljust(width)}  {slash.about}" for slash in ALL]
+
+
+def _unknown(word: str) -> str:
+    nearest = min(COMMANDS, key=lambda name: (_edits(word[:20], name), name))
+    close = _edits(word[:20], nearest) <= min(LIKENESS, len(nearest) - 1)
+    meant = f"did you mean /{nearest}?" if close else "/help lists all commands"
+    return f"there is no command /{word[:20]}: {meant}"
+
+
+def _edits(left: str, right: str) -> int:
+    """Levenshtein distance."""
+    row = list(range(len(right) + 1))
+    for i, letter in enumerate(left, 1):
+        previous, row[0] = row[0], i
+        for j, other in enumerate(right, 1):
+            cost = min(row[j] + 1, row[j - 1] + 1, previous + (letter != other))
+            previous, row[j] = row[j], cost
+    return row[-1]

@@ -1,0 +1,121 @@
+"""What happens to a line that somebody typed: to the engine, to the log, to the face.
+
+The same for the plain face and the full screen; what differs (help on a page or in
+lines, a clipboard or none) is a method of ``Surface``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from client.ui.log import Kind
+from client.ui.model import Model
+from client.ui.slash import Do, Local, Say, Send, parse
+
+GOES_ON = "the call goes on; vchat attach shows it again"
+
+
+class Hold(Protocol):
+    """What is needed of ``client.attach.Engine``."""
+
+    def send(self, command: Mapping[str, Any]) -> None:
+        """Give one command."""
+
+    def leave(self) -> None:
+        """Leave the room."""
+
+    def detach(self) -> None:
+        """Go, and let the call run."""
+
+
+class Surface(Protocol):
+    """What a face does in its own way."""
+
+    def show_help(self) -> None:
+        """Show commands and keys."""
+
+    def copy(self, text: str) -> bool:
+        """Put ``text`` into the clipboard; False when there is no way."""
+
+
+class Typed:
+    """Obeys lines and keys."""
+
+    def __init__(
+        self, model: Model, engine: Hold, surface: Surface, clock: Callable[[], str]
+    ) -> None:
+        self._model = model
+        self._engine = engine
+        self._surface = surface
+        self._clock = clock
+
+    def line(self, text: str) -> None:
+        """A whole line."""
+        meaning = parse(text, self._model.others)
+        if isinstance(meaning, Send):
+            self._send(meaning.command)
+        elif isinstance(meaning, Do):
+            self.do(meaning.what)
+        elif isinstance(meaning, Say):
+            self._say(meaning.message)
+
+    def do(self, what: Local) -> None:
+        """A command without words, or a key."""
+        self._DOINGS[what](self)
+
+    def _say(self, message: str) -> None:
+        self._model.say(Kind.ANSWER, message, self._clock())
+
+    def _send(self, command: Mapping[str, Any]) -> None:
+        if command["do"] == "chat":
+            if not self._model.opened:
+                return self._say("you are not in the room yet")
+            if not self._model.others:
+                return self._say("nobody is here yet to read that")
+        self._engine.send(self._model.send(command, self._clock()))
+
+    def _help(self) -> None:
+        self._surface.show_help()
+
+    def _who(self) -> None:
+        self._model.show_people(self._clock())
+
+    def _code(self) -> None:
+        code = self._model.code
+        if code is not None and code.ended:
+            self._engine.send({"do": "invite"})
+        else:
+            self._model.show_code(self._clock())
+
+    def _copy_code(self) -> None:
+        code = self._model.code
+        if code is None or code.ended:
+            self._code()
+        elif self._surface.copy(code.code):
+            self._say("the code is in the clipboard, if your terminal allows that")
+        else:
+            self._model.show_code(self._clock())
+
+    def _mute(self) -> None:
+        self._engine.send({"do": "mute", "on": not self._model.muted})
+
+    def _deafen(self) -> None:
+        self._engine.send({"do": "deafen", "on": not self._model.deafened})
+
+    def _detach(self) -> None:
+        self._engine.detach()
+
+    def _leave(self) -> None:
+        self._engine.leave()
+
+    _DOINGS: Mapping[Local, Callable[[Typed], None]] = {
+        Local.HELP: _help,
+        Local.WHO: _who,
+        Local.CODE: _code,
+        Local.COPY_CODE: _copy_code,
+        Local.MUTE: _mute,
+        Local.DEAFEN: _deafen,
+        Local.DETACH: _detach,
+        Local.LEAVE: _leave,
+    }
