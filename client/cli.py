@@ -94,7 +94,7 @@ def _of_click(typed: Sequence[str], error: click.ClickException) -> Refused:
 
     from client.refused import Refused
 
-    said = error.format_message().strip()
+    said = " ".join(error.format_message().split())
     message = (said[:1].lower() + said[1:]).removesuffix(".")
     if not isinstance(error, click.UsageError):
         return Refused("failed", message, getattr(error, "hint", ""))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Implementation
 CODE_VARIABLE = "VCHAT_CODE"
-MAX_LINE = 8192  # bytes of a code on stdin
+MAX_LINE = 1 << 16  # bytes of a code on stdin
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

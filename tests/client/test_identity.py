@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client import identity as identities
-from client import storage
 from client.identity import (
     FILE,
     IdentityError,
@@ -56,22 +55,21 @@ def test_the_next_start_finds_the_same(tmp_path: Path) -> None:
     assert kept_identity(tmp_path) == kept_identity(tmp_path)
 
 
-def test_first_starts_at_once_agree(tmp_path: Path) -> None:
-    for turn in range(20):
-        folder, found = tmp_path / str(turn), set()
-        together = threading.Barrier(6)
+@pytest.mark.parametrize("turn", range(20))
+def test_first_starts_at_once_agree(tmp_path: Path, turn: int) -> None:
+    found, together = set(), threading.Barrier(6)
 
-        def _start(folder: Path = folder, together: threading.Barrier = together) -> None:
-            together.wait()
-            found.add(kept_identity(folder).public.fingerprint)
+    def _start() -> None:
+        together.wait()
+        found.add(kept_identity(tmp_path).public.fingerprint)
 
-        threads = [threading.Thread(target=_start) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(found) == 1
-        assert [path.name for path in folder.iterdir()] == [FILE]
+    threads = [threading.Thread(target=_start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 def test_a_second_call_on_this_machine_is_somebody_else_for_that_time(tmp_path: Path) -> None:
@@ -206,7 +204,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mon
     def _full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "fsync", _full)
+    monkeypatch.setattr(os, "fsync", _full)
     with pytest.raises(IdentityError) as caught:
         kept_identity(tmp_path)
     assert caught.value.message.endswith("no space left on device")
@@ -219,7 +217,7 @@ def test_where_links_do_not_exist_the_file_is_made_all_the_same(
     def _no_links(source: Path, target: Path) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(storage.os, "link", _no_links)
+    monkeypatch.setattr(os, "link", _no_links)
     assert kept_identity(tmp_path) == kept_identity(tmp_path)
     assert bits(tmp_path / FILE) == 0o600
 
