@@ -4,6 +4,7 @@ One invitation is open at a time. It has a nameplate at the signaling server, a
 spoken form and a link form, a number of guests it still admits, and at most ten
 tries in all: failures and open exchanges together never exceed that. A wrong
 code is answered after 1 s, then 2, 4 … 30 s, and each is shown to the host.
+What the server says without having been asked changes nothing.
 
 Rule: this desk decides who holds the code. Who may come in (ban, lock, number of
       guests) is asked of it afterwards, by ``verdict``.
@@ -18,7 +19,7 @@ from vc_core.errors import RemoteProtocolError
 from vc_core.events import CodeEnded, CodeFailed, CodeReady
 from vc_core.ids import ExchangeId, Rng
 from vc_core.invite import Invitation, make_link, make_spoken, write_invitation
-from vc_core.join import HostExchange, Kem, Met, OtherVersion, Password, State, WrongCode
+from vc_core.join import HostExchange, Kem, Met, OtherVersion, Password, WrongCode
 from vc_core.keys import Identity
 from vc_core.messages import JOIN, Ask, Confirm, Denial, Denied, Finish, Form, Letter
 from vc_core.signals import (
@@ -47,7 +48,9 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # s before a wrong code is answered
 
 # Implementation
 LETTER_LIFE = 60.0  # s that an exchange carries letters after the handshake
+UNDER_WAY = 5.0  # s that a letter takes at most
 MAX_EXCHANGES = 32  # exchanges in all, those that carry letters included
+ASK_AGAIN = 10.0  # s until a server that could not give a nameplate is asked again
 
 
 @dataclass
@@ -104,7 +107,10 @@ class Desk:
     events: deque[CodeReady | CodeFailed | CodeEnded] = field(default_factory=deque)
     code: Code | None = None
     _token: bytes = b""
-    _wants_code: bool = False
+    _asked: bool = False
+    """Whether a nameplate was asked for and is not here yet."""
+    _ask_at: float | None = None
+    """When to ask again after a refusal."""
     _knocking: dict[ExchangeId, Knocking] = field(default_factory=dict)
     _banned: set[bytes] = field(default_factory=set)
 
@@ -114,31 +120,42 @@ class Desk:
         """Ask for a fresh nameplate; an older invitation ends."""
         self._end_code("used", Release.USED)
         self._token = self.rng(TOKEN_SIZE)
-        self._wants_code = True
-        self.signals.append(Allocate("", self._token, int(self.life)))
+        self._ask(now)
 
     def reattach(self, now: float) -> None:
         """The signaling server is back: have the same nameplate again."""
         self._knocking.clear()
-        if self.code is not None and self.code.expires_at > now:
-            left = max(1, int(self.code.expires_at - now))
-            self.signals.append(Allocate(self.code.nameplate, self._token, left))
-        elif self._wants_code:
-            self.signals.append(Allocate("", self._token, int(self.life)))
+        if self.code is not None or self._asked or self._ask_at is not None:
+            self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        self._asked, self._ask_at = True, None
+        code = self.code
+        wanted, life = ("", self.life) if code is None else (code.nameplate, code.expires_at - now)
+        self.signals.append(Allocate(wanted, self._token, max(1, int(life))))
 
     def ban(self, sign: bytes) -> None:
         """Never admit this key again, and end every open code."""
         self._banned.add(sign)
-        self._wants_code = False
+        self.shut()
+
+    def shut(self) -> None:
+        """Nobody comes in until there is a new invitation."""
+        self._asked, self._ask_at = False, None
         self._end_code("burned", Release.BURNED)
 
-    def verdict(self, sign: bytes) -> Denial | None:
+    def verdict(self, exchange: ExchangeId, sign: bytes) -> Denial | None:
         """Why a proven identity may not come in, as far as this desk knows."""
         if sign in self._banned:
             return Denial.BANNED
-        if self.code is None or self.code.guests_left <= 0:
-            return Denial.USED
+        knocking = self._knocking.get(exchange)
+        if self.code is None or knocking is None or knocking.code is not self.code:
+            return Denial.USED  # proven with a code that has ended since
         return None
+
+    def holds(self, exchange: ExchangeId) -> bool:
+        """Whether an exchange is open."""
+        return exchange in self._knocking
 
     def admitted(self) -> None:
         """One guest came in."""
@@ -146,6 +163,12 @@ class Desk:
             self.code.guests_left -= 1
             if self.code.guests_left <= 0:
                 self._end_code("used", Release.USED)
+
+    def finish(self, exchange: ExchangeId, now: float) -> None:
+        """A road stands: the exchange is kept for what is under way only."""
+        knocking = self._knocking.get(exchange)
+        if knocking is not None:
+            knocking.ends_at = min(knocking.ends_at, now + UNDER_WAY)
 
     def close(self, exchange: ExchangeId) -> None:
         """An exchange is not needed any more."""
@@ -167,14 +190,26 @@ class Desk:
         elif isinstance(signal, Ended):
             if self.code is not None and signal.nameplate == self.code.nameplate:
                 self._expire()
-        elif isinstance(signal, Refused) and signal.reason == Refusal.TAKEN:
-            self.code = None
-            self.invite(now)
+        elif isinstance(signal, Refused) and self._asked:
+            self._refused(signal, now)
         return None
 
+    def _refused(self, signal: Refused, now: float) -> None:
+        """No nameplate: ask again later, or for another one if ours is gone."""
+        self._asked = False
+        if self.code is None or signal.reason in (Refusal.TOO_FAST, Refusal.FULL):
+            self._ask_at = now + ASK_AGAIN
+        else:
+            self._expire()
+            self.invite(now)
+
     def _allocated(self, signal: Allocated, now: float) -> None:
-        self._wants_code = False
-        if self.code is not None and self.code.nameplate == signal.nameplate:
+        if not self._asked:
+            return
+        self._asked = False
+        if self.code is not None:
+            if signal.nameplate != self.code.nameplate:
+                self._expire()
             return
         fingerprint = self.identity.public.fingerprint
         self.code = Code(
@@ -201,10 +236,16 @@ class Desk:
     def _opened(self, signal: Opened, now: float) -> None:
         exchange = ExchangeId(signal.exchange)
         code = self.code
-        if code is None or signal.nameplate != code.nameplate or len(self._knocking) >= MAX_EXCHANGES:
+        if exchange in self._knocking:
+            return
+        full = len(self._knocking) >= MAX_EXCHANGES
+        if code is None or signal.nameplate != code.nameplate or full:
             self._deny(exchange, Denial.USED)
             return
-        proving = sum(not knocking.met for knocking in self._knocking.values())
+        proving = sum(
+            knocking.code is code and not knocking.met and knocking.deny_at is None
+            for knocking in self._knocking.values()
+        )
         if code.failures + proving >= MAX_TRIES:
             self._deny(exchange, Denial.TOO_MANY_TRIES)
             return
@@ -262,21 +303,22 @@ class Desk:
         times = [knocking.ends_at for knocking in self._knocking.values()]
         if self.code is not None:
             times.append(self.code.expires_at)
+        if self._ask_at is not None:
+            times.append(self._ask_at)
         return min(times, default=None)
 
     def handle_timer(self, now: float) -> None:
         """End what has lived long enough."""
         for knocking in list(self._knocking.values()):
             if now >= knocking.ends_at:
-                wrong = knocking.deny_at is not None
-                if wrong or not knocking.met:
-                    slow = knocking.handshake.state is not State.DONE
-                    self._deny(
-                        knocking.exchange,
-                        Denial.WRONG_CODE if wrong or not slow else Denial.TOO_SLOW,
-                    )
-                else:
+                if knocking.met:
                     self.close(knocking.exchange)
+                else:
+                    wrong = knocking.deny_at is not None
+                    reason = Denial.WRONG_CODE if wrong else Denial.TOO_SLOW
+                    self._deny(knocking.exchange, reason)
+        if self._ask_at is not None and now >= self._ask_at:
+            self._ask(now)
         if self.code is not None and now >= self.code.expires_at:
             self._expire()
 

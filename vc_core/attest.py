@@ -35,7 +35,9 @@ def frame_digest(datagram: bytes) -> bytes:
     return hashlib.blake2s(datagram, digest_size=12).digest()
 
 
-def _parts(room: bytes, key: SenderKey, member: Member, frames: tuple[Attested, ...]) -> tuple[bytes, ...]:
+def _parts(
+    room: bytes, key: SenderKey, member: Member, frames: tuple[Attested, ...]
+) -> tuple[bytes, ...]:
     kid = Kid(key.generation, member, VOICE)
     body = b"".join(frame.write_fields() for frame in frames)
     return room, key.position.hash, digest(LABEL_KEY, key.key), kid.pack(), body

@@ -118,6 +118,10 @@ class Entrance:
 
     def receive(self, signal: Record) -> Met | Letter | None:
         """Take one signal; a bad one closes this entrance with an ``ending``."""
+        if self.ending is not None:
+            return None
+        if self.state is State.INSIDE:
+            return self._after(signal)
         try:
             return self._take(signal)
         except WrongCode:
@@ -130,6 +134,15 @@ class Entrance:
             self.ending = Ending.VERIFICATION_FAILED
         return None
 
+    def _after(self, signal: Record) -> Letter | None:
+        """Inside, the exchange carries letters until it is closed; nothing else counts."""
+        if isinstance(signal, Closed) and signal.exchange == self.exchange:
+            self.exchange = None
+        elif isinstance(signal, Posted) and signal.exchange == self.exchange:
+            message = JOIN.read(signal.body)
+            return message if isinstance(message, Letter) else None
+        return None
+
     def _take(self, signal: Record) -> Met | Letter | None:
         if isinstance(signal, Refused) and self.state is State.KNOCKING:
             known = signal.reason in set(Refusal)
@@ -140,8 +153,7 @@ class Entrance:
             self.exchange = ExchangeId(signal.exchange)
             self._ask(signal.mailbox)
         elif isinstance(signal, Closed) and signal.exchange == self.exchange:
-            if self.state is not State.INSIDE:
-                self.ending = Ending.HOST_LOST
+            self.ending = Ending.HOST_LOST
         elif isinstance(signal, Posted) and signal.exchange == self.exchange:
             return self._read(signal.body)
         return None
@@ -164,7 +176,7 @@ class Entrance:
         handshake = self._handshake
         if isinstance(message, Letter):
             return message
-        if isinstance(message, Denied) and self.state is not State.INSIDE:
+        if isinstance(message, Denied):
             known = message.reason in set(Denial)
             self.ending = DENIALS.get(Denial(message.reason)) if known else None
             self.ending = self.ending or Ending.FAILED

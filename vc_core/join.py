@@ -285,9 +285,7 @@ class HostExchange:
         state = _move(self.state, ask)
         if ask.version != PROTOCOL_VERSION:
             raise OtherVersion("the joiner speaks another version")
-        draft = Answer(
-            self._rng(32), bytes(32), PROTOCOL_VERSION, FEATURES, self._ephemeral.public
-        )
+        draft = Answer(self._rng(32), bytes(32), PROTOCOL_VERSION, FEATURES, self._ephemeral.public)
         self._pake = Exchange(
             password.secret,
             password.channel,

@@ -8,33 +8,34 @@ Rule 2: what comes in counts only from the path of the member whose key it names
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vc_core.attest import Signer
 from vc_core.courier import Courier
 from vc_core.errors import RemoteProtocolError
 from vc_core.events import Warned
 from vc_core.ids import Member
 from vc_core.messages import Attest, KeyTaken, SenderKey
+from vc_core.path import State as PathState
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.senderkeys import Opened, OthersKeys, OwnKeys
 
 # Implementation
 FORGED_PAUSE = 30.0  # s between two warnings about one member
+SETTLING = 3.0  # s after a new control stream in which nothing counts as forged
 
 
 class Keyring:
     """Sender keys of everybody, as one member holds them."""
 
-    def __init__(self, room: Room, courier: Courier, fresh: Callable[[float], bool]) -> None:
+    def __init__(self, room: Room, courier: Courier) -> None:
         self._room = room
         self._courier = courier
-        self._fresh = fresh
         self.own = OwnKeys(room.number, room.id, room.rng)
         self._others = OthersKeys(room.id)
         self._signer = Signer(room.id, room.number, room.identity)
         self._warned: dict[Member, float] = {}
+        self.ready: list[Opened] = []
+        """Packets that had waited for their key and are open now."""
 
     # Our own keys
 
@@ -43,8 +44,18 @@ class Keyring:
         before = self.own.newest.announcement.generation if self.own.current else 0
         holders = {p.number for p in self._room.present() if p.key_sent == before > 0}
         self.own.rotate(self._room.roster.position, holders - {newcomer}, now)
+        self.announce_all(now)
+
+    def announce_all(self, now: float) -> None:
+        """Tell everybody present who does not know it yet."""
         for peer in self._room.present():
             self.announce(peer, now)
+
+    def opening(self, peer: Peer, now: float) -> None:
+        """A fresh control stream: repeat what was not acknowledged, letters get lost."""
+        peer.streaming_since = now
+        peer.key_sent = peer.key_taken
+        self.announce(peer, now)
 
     def announce(self, peer: Peer, now: float) -> None:
         """Tell a member our newest generation, once per link."""
@@ -56,13 +67,15 @@ class Keyring:
 
     def key_for(self, peer: Peer, now: float) -> SenderKey | None:
         """Our newest generation, if this member may have it now."""
-        if peer.blocked or not peer.seat.present or not self._fresh(now):
+        if peer.blocked or not peer.seat.present or not self._room.fresh(now):
             return None
         return self.own.newest.announcement
 
     def taken(self, peer: Peer, message: KeyTaken, now: float) -> None:
         """A member holds one of our generations."""
-        self.own.taken(peer.number, message.generation, now)
+        if message.generation <= peer.key_sent:
+            peer.key_taken = max(peer.key_taken, message.generation)
+            self.own.taken(peer.number, message.generation, now)
 
     def gone(self, member: Member, now: float) -> None:
         """A member is out or away: its keys die, the others' older ones soon."""
@@ -75,7 +88,7 @@ class Keyring:
     def seal(self, kind: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
         """One datagram of voice for everybody, or None while we must not speak."""
         current = self.own.current
-        if current is None or not self._fresh(now):
+        if current is None or not self._room.fresh(now):
             return None
         ctr = current.sealer.next_ctr
         datagram = current.sealer.seal(kind, timestamp, payload)
@@ -84,20 +97,22 @@ class Keyring:
 
     def open(self, peer: Peer, datagram: bytes, now: float) -> Opened | None:
         """What a member's packet says; None if its key has not come yet."""
-        if peer.blocked or not peer.seat.present or not self._fresh(now):
+        if peer.blocked or not peer.seat.present or not self._room.fresh(now):
             raise RemoteProtocolError("media from somebody who may not be heard now")
         opened = self._others.open(peer.number, datagram, now)
         if opened is not None:
             peer.witness.heard(opened, now)
         return opened
 
-    def learn(self, peer: Peer, key: SenderKey, now: float) -> list[Opened]:
+    def learn(self, peer: Peer, key: SenderKey, now: float) -> None:
         """Take a member's key and acknowledge it."""
+        if not peer.seat.present:
+            return
         opened = self._others.learn(peer.number, key, now)
         self._courier.send(peer, KeyTaken(key.generation))
         for one in opened:
             peer.witness.heard(one, now)
-        return opened
+        self.ready += opened
 
     # Attestations
 
@@ -132,7 +147,14 @@ class Keyring:
             self.rotate(now)
         self._attest(self._signer.handle_timer(now))
         for peer in self._room.present():
-            if not peer.streaming:
+            if self._unjudged(peer, now):
                 peer.witness.clear()
             elif peer.witness.overdue(now):
                 self._warn(peer, now)
+
+    @staticmethod
+    def _unjudged(peer: Peer, now: float) -> bool:
+        """Signatures could not come: the control stream is new, or the path was away."""
+        link = peer.link
+        alive = link is not None and link.streaming and link.path.state is PathState.ALIVE
+        return not alive or now - peer.streaming_since < SETTLING

@@ -47,14 +47,20 @@ class RoadFailed:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """The link is new; its road has to answer first."""
+
+
+@dataclass(frozen=True)
 class Dropped:
     """Nobody needs the peer any more."""
 
 
 MOVES: Table[State] = {
-    State.RESTING: {Asked: State.CLIMBING, Dropped: State.RESTING},
+    State.RESTING: {Asked: State.CLIMBING, Replaced: State.RESTING, Dropped: State.RESTING},
     State.CLIMBING: {
         Asked: State.CLIMBING,
+        Replaced: State.CLIMBING,
         RoadAnswered: State.CARRIED,
         RoadSilent: State.CLIMBING,
         RoadFailed: State.CLIMBING,
@@ -62,6 +68,7 @@ MOVES: Table[State] = {
     },
     State.CARRIED: {
         Asked: State.CARRIED,
+        Replaced: State.STRANDED,
         RoadAnswered: State.CARRIED,
         RoadSilent: State.STRANDED,
         RoadFailed: State.STRANDED,
@@ -69,6 +76,7 @@ MOVES: Table[State] = {
     },
     State.STRANDED: {
         Asked: State.STRANDED,
+        Replaced: State.STRANDED,
         RoadAnswered: State.CARRIED,
         RoadSilent: State.STRANDED,
         RoadFailed: State.STRANDED,
@@ -76,7 +84,7 @@ MOVES: Table[State] = {
     },
 }
 
-Told = Asked | RoadAnswered | RoadSilent | RoadFailed | Dropped
+Told = Asked | RoadAnswered | RoadSilent | RoadFailed | Replaced | Dropped
 
 REASONS = {
     State.RESTING: "not-tried",

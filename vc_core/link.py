@@ -9,7 +9,8 @@ own key from them by HKDF with a label of its own:
 
 Letters carry ``PEER`` messages while there is no QUIC connection yet, through
 the exchange, the host or a re-join mailbox. They may be lost but not replayed:
-only rising counters are taken.
+only rising counters are taken. A letter may come later than records of the
+stream that were sent after it, so nothing that undoes another goes as a letter.
 """
 
 from __future__ import annotations
@@ -41,18 +42,26 @@ class Link:
         *,
         leading: bool,
         now: float,
+        secret: bytes | None = None,
     ) -> None:
-        """``keys`` are (send, receive); ``leading`` opens QUIC and controls ICE."""
+        """``keys`` are (send, receive); ``leading`` opens QUIC and controls ICE.
+
+        ``secret`` is the room secret of the handshake: the other side knows it, so
+        its mailbox is where letters of this link are heard.
+        """
         send, receive = keys
         self.member = member
         self.id = number
         self.tag = tag
         self.leading = leading
         self.begun = now
+        self.secret = secret
         self.streaming = False
         """Whether records may be written: QUIC stands and both ends know stream 0."""
         self.told_generation = 0
         """The generation of our sender key that the handshake itself carried."""
+        self.hints = 0
+        """How many descriptions of the other side's road have come."""
         self.path = Path(hkdf(send, LABEL_PROBE), hkdf(receive, LABEL_PROBE), now)
         self._letters_out = Cipher(hkdf(send, LABEL_LETTER))
         self._letters_in = Cipher(hkdf(receive, LABEL_LETTER))

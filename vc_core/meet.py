@@ -12,6 +12,8 @@ could be replayed; the responder keeps an older link until message 3 opens.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rng
 from vc_core.join import LABEL_KEM, Kem
@@ -34,15 +36,23 @@ def _psk(room_secret: bytes, shared: bytes, kem_public: bytes, ciphertext: bytes
     return hkdf(room_secret + shared + digest(LABEL_KEM, kem_public, ciphertext), LABEL_PSK)
 
 
-def _handshake(
-    own: Identity, other: PublicIdentity, room: bytes, tag: bytes, rng: Rng, *, initiator: bool
-) -> Handshake:
+@dataclass(frozen=True)
+class Pair:
+    """Who meets whom, and in which room."""
+
+    own: Identity
+    other: PublicIdentity
+    room: bytes
+
+
+def _handshake(pair: Pair, tag: bytes, rng: Rng, *, initiator: bool) -> Handshake:
+    own, other = pair.own, pair.other
     first, second = (own.public, other) if initiator else (other, own.public)
     version = PROTOCOL_VERSION.to_bytes(2, "big")
     return Handshake(
         "KKpsk2",
         initiator=initiator,
-        prologue=fields(LABEL_PROLOGUE, version, room, first.sign, second.sign, tag),
+        prologue=fields(LABEL_PROLOGUE, version, pair.room, first.sign, second.sign, tag),
         ephemeral=KeyPair.generate(rng),
         static=own.dh,
         remote_static=other.dh,
@@ -59,18 +69,18 @@ def _read_bundle(payload: bytes) -> Bundle:
 class Greeting:
     """The initiator's side of one attempt."""
 
-    def __init__(
-        self, own: Identity, other: PublicIdentity, room: bytes, kem: Kem, rng: Rng, now: float
-    ) -> None:
+    def __init__(self, pair: Pair, kem: Kem, rng: Rng, now: float) -> None:
         self.begun = now
         self.tag = rng(TAG_SIZE)
         self._kem = kem
         self._kem_public, self._kem_secret = kem.generate()
-        self._noise = _handshake(own, other, room, self.tag, rng, initiator=True)
+        self._noise = _handshake(pair, self.tag, rng, initiator=True)
         self.greet = Greet(self.tag, self._kem_public, self._noise.write_message())
 
-    def receive(self, reply: Reply, secrets: list[bytes]) -> tuple[tuple[bytes, bytes], Bundle]:
-        """Keys (send, receive) and the responder's first messages.
+    def receive(
+        self, reply: Reply, secrets: list[bytes]
+    ) -> tuple[tuple[bytes, bytes], bytes, Bundle]:
+        """Keys (send, receive), the room secret in use, the responder's first messages.
 
         ``secrets`` are the room secrets that may be in use, newest first.
         """
@@ -83,22 +93,15 @@ class Greeting:
                 payload = self._noise.read_message(reply.noise)
             except RemoteProtocolError:
                 continue
-            return self._noise.split(), _read_bundle(payload)
+            return self._noise.split(), secret, _read_bundle(payload)
         raise RemoteProtocolError("a reply that no room secret opens")
 
 
 def reply_to(
-    greet: Greet,
-    own: Identity,
-    other: PublicIdentity,
-    room: bytes,
-    secret: bytes,
-    bundle: Bundle,
-    kem: Kem,
-    rng: Rng,
+    greet: Greet, pair: Pair, secret: bytes, bundle: Bundle, kem: Kem, rng: Rng
 ) -> tuple[Reply, tuple[bytes, bytes]]:
     """The responder's whole side: message 2 and keys (send, receive)."""
-    noise = _handshake(own, other, room, greet.tag, rng, initiator=False)
+    noise = _handshake(pair, greet.tag, rng, initiator=False)
     noise.read_message(greet.noise)
     shared, ciphertext = kem.encapsulate(greet.kem_public)
     noise.set_psk(_psk(secret, shared, greet.kem_public, ciphertext))

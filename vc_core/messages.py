@@ -26,7 +26,8 @@ KEM_CIPHERTEXT_SIZE = 1088
 NOISE_OPENING_SIZE = 48  # an ephemeral key and an empty sealed payload
 TAG_SIZE = 8
 MAX_LETTER = 48 * 1024
-MAX_ENTRY = 40 * 1024
+MAX_ENTRY = 16 * 1024  # 64 seats of at most 197 bytes and the rest
+MAX_CARRY = 20 * 1024  # so that a letter inside a carry inside a letter fits
 MAX_TEXT = 16 * 1024  # bytes of UTF-8 in one chat message
 MAX_NAME = 64  # bytes of UTF-8
 MAX_MEMBERS = 64  # seats of one roster
@@ -164,7 +165,11 @@ class Letter(Record):
     """The nonce; the receiver takes rising counters only."""
     sealed: bytes
 
-    LAYOUT: ClassVar[Layout] = (("tag", Fixed(TAG_SIZE)), ("counter", _U64), ("sealed", Bytes(MAX_LETTER)))
+    LAYOUT: ClassVar[Layout] = (
+        ("tag", Fixed(TAG_SIZE)),
+        ("counter", _U64),
+        ("sealed", Bytes(MAX_LETTER)),
+    )
 
 
 JOIN = Family({1: Ask, 2: Answer, 3: Confirm, 4: Accept, 5: Finish, 6: Denied, 7: Letter})
@@ -388,7 +393,7 @@ class Carry(Record):
     member: int
     body: bytes
 
-    LAYOUT: ClassVar[Layout] = (("member", _U16), ("body", Bytes(MAX_LETTER)))
+    LAYOUT: ClassVar[Layout] = (("member", _U16), ("body", Bytes(MAX_CARRY)))
 
 
 @dataclass(frozen=True)

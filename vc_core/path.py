@@ -37,6 +37,11 @@ LOSS_WINDOW = 40  # probes over which loss is measured: 10 s
 _U32 = 1 << 32
 
 
+def next_beat(now: float, interval: float) -> float:
+    """The next multiple of ``interval``: who beats together wakes the machine once."""
+    return (now // interval + 1) * interval
+
+
 class State(Enum):
     """What we know about the path."""
 
@@ -99,7 +104,7 @@ class Path:
             self.state = State.SILENT
         if not self.open or now < self._next_probe:
             return []
-        self._next_probe = (now // INTERVAL + 1) * INTERVAL  # one beat for all paths: one wake-up
+        self._next_probe = next_beat(now, INTERVAL)
         return [self._write(now)]
 
     def _write(self, now: float) -> bytes:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from vc_core.attest import Witness
+from vc_core.bucket import Bucket, Rate
 from vc_core.chat import Conversation
+from vc_core.clean import clean_name
 from vc_core.ids import ExchangeId, LinkId, Member
 from vc_core.ladder import Dropped, Ladder
 from vc_core.link import Link
 from vc_core.meet import Greeting
-from vc_core.messages import Commit, Position, Reveal, Road
+from vc_core.messages import Position, Road
 from vc_core.path import State as PathState
 from vc_core.roster import Seat
 
 # Specification
-GREETING_LIFE = 5.0  # s until a greeting without an answer is given up
+GREETING_LIFE = 5.0  # s until a greeting without an answer is given up, at first
+LONGEST_GREETING = 15.0  # s until it is given up after many
 GREETING_PAUSE = 1.0  # s between the loss of a link and the next greeting
 LINK_DEATH = 3.0  # s of silence after which a link is made anew
 LINK_CHANCE = 10.0  # s that a link has to carry its first packet
+
+# Implementation: what one member may cost us
+TRAFFIC = Rate(per_second=256 * 1024, burst=4 * 1024 * 1024)  # bytes of control messages
+MESSAGE_COST = 256  # bytes that each message counts besides its own
+ANSWERS = Rate(per_second=4, burst=40)  # what asks for answers: pulses, standings
+CARRIED = Rate(per_second=64 * 1024, burst=512 * 1024)  # bytes that the host carries for it
+GREETED = Rate(per_second=0.5, burst=8)  # handshakes that it may begin
+MAX_HINTS = 16  # descriptions of its side of one road
+KEPT_ROADS = 8  # descriptions kept while it is blocked
+KEPT_TAGS = 16  # greetings remembered, so that a copy is no second one
 
 
 class Peer:
@@ -26,13 +41,20 @@ class Peer:
     and takes its place when its first letter opens.
     """
 
-    def __init__(self, seat: Seat, room: bytes, now: float) -> None:
+    def __init__(self, seat: Seat, room: bytes, now: float, *, greets: bool = False) -> None:
+        """``greets``: our side begins handshakes with it."""
         self.seat = seat
+        self.name = clean_name(seat.name)
+        self.greets = greets
         self.link: Link | None = None
         self.coming: Link | None = None
-        self.coming_road: Road | None = None
+        self.links = 0
+        """How many links there were."""
         self.greeting: Greeting | None = None
+        self.greetings = 0
+        """How many greetings were not answered since the last link."""
         self.next_greeting = now
+        self.seen_tags: deque[bytes] = deque(maxlen=KEPT_TAGS)
         self.exchange: ExchangeId | None = None
         """The exchange that carries letters until a road stands (newcomer and host)."""
         self.conversation = Conversation()
@@ -41,14 +63,22 @@ class Peer:
         self.muted = False
         self.blocked = False
         """A saved contact's key changed: nothing is shown until it is accepted."""
+        self.kept_roads: deque[Road] = deque(maxlen=KEPT_ROADS)
+        """What it said of its road while it was blocked."""
         self.last_life = now
         """When something verified came, over any road."""
+        self.streaming_since = now
         self.claims: dict[tuple[int, int], Position] = {}
         """Places of the roster that it named and that we do not know yet."""
-        self.early_commit: Commit | None = None
-        self.early_reveal: Reveal | None = None
+        self.warned_at = float("-inf")
         self.key_sent = 0
         """The newest generation of ours that it was told on this link."""
+        self.key_taken = 0
+        """The newest generation of ours that it acknowledged on this link."""
+        self.traffic = Bucket(TRAFFIC, now)
+        self.answers = Bucket(ANSWERS, now)
+        self.carried = Bucket(CARRIED, now)
+        self.greeted = Bucket(GREETED, now)
 
     @property
     def number(self) -> Member:
@@ -61,9 +91,11 @@ class Peer:
         return self.link is not None and self.link.streaming
 
     @property
-    def reachable(self) -> bool:
-        """Whether media can be sent."""
-        return self.link is not None and self.link.path.open
+    def carries(self) -> bool:
+        """Whether what is written to it now is likely to arrive soon."""
+        link = self.link
+        streaming = link is not None and link.streaming
+        return streaming and link is not None and link.path.state is not PathState.SILENT
 
     def link_named(self, tag: bytes) -> Link | None:
         """The link that a letter belongs to."""
@@ -76,17 +108,19 @@ class Peer:
         """Use ``link`` from now on; the number of the one that it replaces."""
         old = self.link.id if self.link is not None and self.link is not link else None
         self.link = link
-        if self.coming is link:
-            self.coming = None
-        self.greeting = None
-        self.key_sent = 0
+        self.links += 1
+        self.coming = self.greeting = None
+        self.greetings = self.key_sent = self.key_taken = 0
+        self.kept_roads.clear()
+        self.witness.clear()
         return old
 
-    def drop_links(self) -> list[LinkId]:
-        """Forget all keys of this pair; the numbers of the links that were."""
-        old = [link.id for link in (self.link, self.coming) if link is not None]
+    def drop_links(self) -> LinkId | None:
+        """Forget all keys of this pair; the number of the link that was in use."""
+        old = self.link.id if self.link is not None else None
         self.link = self.coming = self.greeting = None
         self.ladder.tell(Dropped())
+        self.kept_roads.clear()
         self.witness.clear()
         return old
 
@@ -98,6 +132,13 @@ class Peer:
         if link.path.state is PathState.UNTRIED:
             return now - link.begun >= LINK_CHANCE
         return now - link.path.last_life >= LINK_DEATH
+
+    def waits_for_reply(self, now: float) -> bool:
+        """Whether a greeting may still be answered; the more failed, the longer."""
+        if self.greeting is None:
+            return False
+        patience = min(GREETING_LIFE * 1.5**self.greetings, LONGEST_GREETING)
+        return now - self.greeting.begun < patience
 
     def alive(self, now: float) -> None:
         """Something verified came."""

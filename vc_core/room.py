@@ -9,16 +9,21 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from vc_core.commands import CloseRoad, Command, OpenRoad
+from vc_core.commands import CloseRoad, Command, HintRoad, OpenRoad
 from vc_core.errors import Ending, LocalProtocolError
 from vc_core.events import Ended, Event, PathChanged
 from vc_core.ids import NOBODY, LinkId, Member, Rng
 from vc_core.join import Kem
 from vc_core.keys import Identity, PublicIdentity
-from vc_core.ladder import Asked, RoadAnswered, Told
+from vc_core.ladder import Asked, Replaced, RoadAnswered, Told
 from vc_core.link import Link
-from vc_core.peer import Peer
+from vc_core.meet import initiates
+from vc_core.messages import Road
+from vc_core.peer import MAX_HINTS, Peer
 from vc_core.roster import Roster, Seat
+
+# Specification
+NONCE_LIFE = 10.0  # s that an echoed nonce proves the host alive
 
 Judge = Callable[[str, PublicIdentity], bool]
 """Whether a name belongs to a saved contact with another key."""
@@ -36,11 +41,13 @@ class Room:
     number: Member = NOBODY
     founder: bytes = b""
     nonce: bytes = b""
-    secrets: list[bytes] = field(default_factory=list)
+    secrets: list[bytes] = field(default_factory=list, repr=False)
     """Room secrets, newest first; older ones are kept for members who are absent."""
     peers: dict[Member, Peer] = field(default_factory=dict)
     commands: deque[Command] = field(default_factory=deque)
     events: deque[Event] = field(default_factory=deque)
+    fresh_at: float = float("-inf")
+    """When the newest nonce was sent that the host has answered."""
     ended: bool = False
     muted: bool = False
     _roster: Roster | None = None
@@ -70,12 +77,16 @@ class Room:
     @property
     def hosting(self) -> bool:
         """Whether we sign the roster."""
-        return self.inside and self.roster.host == self.number
+        return self._roster is not None and self._roster.entry.signer == self.number
 
     @property
     def host(self) -> Peer | None:
         """The host, if it is somebody else."""
         return self.peers.get(self.roster.host) if self.inside else None
+
+    def fresh(self, now: float) -> bool:
+        """Whether the host is known to be alive, or is ourselves."""
+        return now - self.fresh_at < NONCE_LIFE or self.hosting
 
     def present(self) -> Iterator[Peer]:
         """Everybody else who is here."""
@@ -88,8 +99,9 @@ class Room:
 
     def add_peer(self, seat: Seat, now: float) -> Peer:
         """Somebody new; blocked if a saved contact had another key."""
-        peer = self.peers[seat.number] = Peer(seat, self.id, now)
-        peer.blocked = self.judge(seat.name, seat.identity)
+        greets = initiates(self.identity.public, seat.identity)
+        peer = self.peers[seat.number] = Peer(seat, self.id, now, greets=greets)
+        peer.blocked = self.judge(peer.name, seat.identity)
         return peer
 
     def tell(self, event: Event) -> None:
@@ -98,7 +110,8 @@ class Room:
 
     def ask(self, command: Command) -> None:
         """Something for the driver."""
-        self.commands.append(command)
+        if not self.ended:
+            self.commands.append(command)
 
     def end(self, ending: Ending) -> None:
         """The room is over for us; told once."""
@@ -106,26 +119,39 @@ class Room:
             self.ended = True
             self.tell(Ended(ending))
 
-    def open_road(self, peer: Peer, link: Link) -> None:
-        """Look for a road for a link, unless the member is blocked."""
-        if not peer.blocked:
-            self.told(peer, Asked())
-            self.ask(OpenRoad(peer.number, link.id, link.leading))
+    # Links and their roads
 
     def use_link(self, peer: Peer, link: Link) -> None:
-        """Replace the link in use."""
+        """Use a link in place of an older one, and look for its road."""
         old = peer.take_link(link)
         if old is not None:
             self.ask(CloseRoad(peer.number, old))
+            self.told(peer, Replaced())
+        self.open_road(peer)
 
-    def close_road(self, peer: Peer, link: Link) -> None:
-        """Let go of a link's road."""
-        self.ask(CloseRoad(peer.number, link.id))
+    def open_road(self, peer: Peer) -> None:
+        """Look for a road for the link in use, unless the member is blocked."""
+        if peer.link is None or peer.blocked:
+            return
+        self.told(peer, Asked())
+        self.ask(OpenRoad(peer.number, peer.link.id, peer.link.leading))
+        while peer.kept_roads:
+            self.hint_road(peer, peer.kept_roads.popleft())
+
+    def hint_road(self, peer: Peer, road: Road) -> None:
+        """The other side said how its end can be reached."""
+        link = peer.link
+        if peer.blocked:
+            peer.kept_roads.append(road)
+        elif link is not None and link.hints < MAX_HINTS:
+            link.hints += 1
+            self.ask(HintRoad(peer.number, link.id, road))
 
     def drop_links(self, peer: Peer) -> None:
-        """Forget all keys of a pair and close its roads."""
-        for number in peer.drop_links():
-            self.ask(CloseRoad(peer.number, number))
+        """Forget all keys of a pair and close its road."""
+        old = peer.drop_links()
+        if old is not None:
+            self.ask(CloseRoad(peer.number, old))
 
     def told(self, peer: Peer, what: Told) -> None:
         """Tell the peer's ladder something; people hear when the rung changes."""
@@ -138,8 +164,8 @@ class Room:
         self.tell(PathChanged(peer.number, peer.ladder.rung, peer.ladder.reason, rtt))
 
     def alive(self, peer: Peer, link: Link, now: float) -> None:
-        """Something verified came over the path of a link."""
+        """Something verified came over the path of the link in use."""
         peer.alive(now)
         link.path.alive(now)
-        if link is peer.link and peer.ladder.rung == "none":
+        if peer.ladder.rung == "none":
             self.told(peer, RoadAnswered())

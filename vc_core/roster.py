@@ -7,7 +7,8 @@
 Rule 1: an entry counts only if it is exactly what its action makes of the entry
         before it; a signer can add and remove, and cannot rewrite anybody.
 Rule 2: two entries at one (term, n) are a fork: the room stops and says so.
-Rule 3: only the signer of the entry before may sign the next one (a takeover by
+Rule 3: a place that somebody merely names proves nothing; only a signed entry does.
+Rule 4: only the signer of the entry before may sign the next one (a takeover by
         a deputy is a later chapter of the protocol).
 """
 
@@ -15,11 +16,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import ClassVar
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
-from vc_core.ids import FOUNDER, Member
+from vc_core.ids import FOUNDER, NOBODY, Member
 from vc_core.keys import Identity, PublicIdentity, digest, verify
 from vc_core.messages import MAX_ENTRY, MAX_MEMBERS, MAX_NAME, Position
 from vc_core.wire import Bytes, Fixed, Flag, Layout, Many, Nested, Reader, Record, Text, UInt
@@ -47,8 +48,26 @@ class Action(IntEnum):
     UNLOCK = 8
 
 
+class Place(Enum):
+    """What we know of a named place of the chain."""
+
+    OURS = "the entry stands in our chain"
+    UNKNOWN = "before our time, or not yet here"
+    DIFFERS = "our chain has another entry there"
+
+
+class Missing(RemoteProtocolError):
+    """A signed entry whose predecessors have not come yet."""
+
+
 class Forked(RemoteProtocolError):
-    """Two different entries at one place of the chain."""
+    """Two different signed entries at one place of the chain."""
+
+    def __init__(self, ours: bytes, theirs: bytes) -> None:
+        super().__init__("two entries at one place of the roster")
+        self.ours = ours
+        """A ``Signed`` entry, as it travels."""
+        self.theirs = theirs
 
 
 @dataclass(frozen=True)
@@ -179,11 +198,12 @@ def follow(entry: Entry, action: Action, subject: Member, newcomer: Seat | None 
     seats, next_number, locked = entry.seats, entry.next_number, entry.locked
     seat = entry.seat(subject)
     if action is Action.ADD:
-        _require(newcomer is not None and newcomer.present and newcomer.number == next_number == subject)
+        _require(newcomer is not None and newcomer.present and not locked)
         assert newcomer is not None
-        _require(all(newcomer.sign != s.sign and newcomer.name != s.name for s in seats))
+        _require(newcomer.number == next_number == subject != NOBODY)
         seats, next_number = (*seats, newcomer), next_number + 1
-        _require(len(seats) <= MAX_MEMBERS and not locked)
+        _require(len(seats) <= MAX_MEMBERS)
+        _require_distinct(seats)
     elif action in (Action.LEAVE, Action.KICK):
         _require(seat is not None and subject != entry.signer)
         seats = tuple(s for s in seats if s.number != subject)
@@ -210,6 +230,15 @@ def follow(entry: Entry, action: Action, subject: Member, newcomer: Seat | None 
         deputies=deputies_of(entry.signer, seats),
         locked=locked,
     )
+
+
+def _require_distinct(seats: tuple[Seat, ...]) -> None:
+    for each in (
+        {seat.number for seat in seats},
+        {seat.sign for seat in seats},
+        {seat.name for seat in seats},
+    ):
+        _require(len(each) == len(seats))
 
 
 def _require(holds: bool) -> None:
@@ -250,7 +279,9 @@ class Roster:
         signer = entry.seat(entry.signer)
         if signer is None or signer.sign != host or not signer.present:
             raise RemoteProtocolError("the host does not stand in its own roster")
-        _check_seats(entry)
+        _require_distinct(entry.seats)
+        _require(all(seat.number < entry.next_number for seat in entry.seats))
+        _require(all(seat.identity.valid() for seat in entry.seats))
         return cls(signed, entry)
 
     def _take(self, signed: Signed, entry: Entry) -> None:
@@ -288,10 +319,11 @@ class Roster:
         return signed
 
     def receive(self, data: bytes) -> Entry | None:
-        """Take an entry from the network; None if it is known already.
+        """Take an entry from the network; None if it is known or from before our time.
 
-        Raises ``Forked`` for a second entry at a known place and
-        ``RemoteProtocolError`` for anything that does not follow.
+        Raises ``Forked`` for a second entry at a known place, ``Missing`` when
+        others must come first, and ``RemoteProtocolError`` for anything that does
+        not follow.
         """
         signed = Signed.parse(data)
         entry = signed.read()
@@ -300,35 +332,42 @@ class Roster:
         if entry.room != self.entry.room or entry.signer != self.host:
             raise RemoteProtocolError("an entry of another room or signer")
         signed.open(signer.sign)
-        if self.knows(entry.position):
+        place = self.place(entry.position)
+        if place is Place.DIFFERS:
+            raise Forked(self.evidence(entry.position).write_fields(), data)
+        if place is Place.OURS or entry.position.order <= self.position.order:
             return None
-        if entry.position.order <= self.position.order:
-            raise RemoteProtocolError("an entry from before our time")
-        newcomer = entry.seat(entry.subject) if entry.action == Action.ADD else None
+        if entry.term == self.entry.term and entry.n > self.entry.n + 1:
+            raise Missing("an entry whose predecessors have not come yet")
+        self._check(entry)
+        self._take(signed, entry)
+        return entry
+
+    def _check(self, entry: Entry) -> None:
+        """Whether ``entry`` is what its action makes of ours."""
         try:
             action = Action(entry.action)
         except ValueError as error:
             raise RemoteProtocolError("an unknown action in the roster") from error
-        if entry != follow(self.entry, action, entry.subject, newcomer):
-            raise RemoteProtocolError("an entry that does not follow from the one before it")
-        _check_seats(entry)
-        self._take(signed, entry)
-        return entry
+        newcomer = entry.seat(entry.subject) if action is Action.ADD else None
+        _require(entry == follow(self.entry, action, entry.subject, newcomer))
+        if newcomer is not None and not newcomer.identity.valid():
+            raise RemoteProtocolError("a seat whose keys do not belong together")
 
-    def knows(self, position: Position) -> bool:
-        """Whether this place is in our chain; raises ``Forked`` if ours differs."""
+    def place(self, position: Position) -> Place:
+        """What we know of a place that somebody names."""
         kept = self._kept.get(position.order)
-        if kept is not None and kept[0] != position.hash:
-            raise Forked("two entries at one place of the roster")
-        return kept is not None
+        if kept is None:
+            return Place.UNKNOWN
+        return Place.OURS if kept[0] == position.hash else Place.DIFFERS
 
     def evidence(self, position: Position) -> Signed:
-        """Our signed entry for the place of ``position``, which must be known."""
+        """Our signed entry for the place of ``position``, which must not be unknown."""
         return self._kept[position.order][1]
 
     def since(self, position: Position) -> list[Signed]:
-        """The entries after ``position``; empty if it is the newest or unknown."""
-        if not self.knows(position):
+        """The entries after ``position``; empty if that is the newest or not ours."""
+        if self.place(position) is not Place.OURS:
             return []
         return [signed for order, (_, signed) in self._kept.items() if order > position.order]
 
@@ -336,11 +375,3 @@ class Roster:
 def _sign(identity: Identity, entry: Entry) -> Signed:
     data = entry.write_fields()
     return Signed(data, identity.sign(LABEL_ENTRY, data))
-
-
-def _check_seats(entry: Entry) -> None:
-    numbers = [seat.number for seat in entry.seats]
-    if len(set(numbers)) != len(numbers) or any(n >= entry.next_number for n in numbers):
-        raise RemoteProtocolError("seats with equal or unknown numbers")
-    if not all(seat.identity.valid() for seat in entry.seats):
-        raise RemoteProtocolError("a seat whose keys do not belong together")

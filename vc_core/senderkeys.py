@@ -8,8 +8,10 @@ its own generations; there is no common epoch to agree on.
     in use            when all who held the one before have it, or after 1 s
     old generations   10 s; 2 s after a removal; a removed member's: at once
 
-Rule: a packet names exactly one key by its routing id. There is no trial
-      decryption, and a packet counts only from the member whose key it names.
+Rule 1: a packet names exactly one key by its routing id. There is no trial
+        decryption, and a packet counts only from the member whose key it names.
+Rule 2: a generation that is over stays over: taken again, its replay window
+        would begin anew.
 """
 
 from __future__ import annotations
@@ -69,13 +71,14 @@ class OwnKeys:
     def rotate(self, position: Position, holders: set[Member], now: float) -> SenderKey:
         """Make a generation; it is used once ``holders`` acknowledged it, or after 1 s."""
         self._count += 1
+        deadline = self._deadline if self.coming is not None else now + PATIENCE
         key = self._rng(32)
         kid = Kid(self._count, self._member, VOICE)
         sealer = MediaSealer(media_key(key, self._room, kid, position.hash))
         announcement = SenderKey(self._count, key, position)
         self.coming = Generation(announcement, sealer, now)
         self._waiting = set(holders)
-        self._deadline = now + PATIENCE
+        self._deadline = deadline  # entries that follow each other quickly postpone nothing
         self.handle_timer(now)
         return announcement
 
@@ -143,6 +146,9 @@ class OthersKeys:
         self._room = room
         self._by_route: dict[bytes, Opening] = {}
         self._by_member: dict[Member, dict[int, Opening]] = {}
+        self._highest: dict[Member, int] = {}
+        self._removal: tuple[int, int] = (0, 0)
+        """Where the newest removal stands in the roster."""
         self._waiting: deque[tuple[float, Member, bytes]] = deque(maxlen=MAX_WAITING)
 
     def learn(self, member: Member, announcement: SenderKey, now: float) -> list[Opened]:
@@ -153,14 +159,19 @@ class OthersKeys:
             if known[generation].announcement != announcement:
                 raise RemoteProtocolError("two keys for one generation")
             return []
-        if known and generation < max(known):
-            return []  # a letter that was overtaken by the stream
+        if generation <= self._highest.get(member, 0):
+            return []  # over already, or overtaken by a newer one
         kid = Kid(generation, member, VOICE)
         key = media_key(announcement.key, self._room, kid, announcement.position.hash)
+        if key.route in self._by_route:
+            raise RemoteProtocolError("a key with the routing id of another one")
         opening = Opening(member, announcement, MediaOpener(key))
+        if announcement.position.order < self._removal:
+            opening.expires = now + REMOVAL_LIFE  # whoever was removed may know it
         for older in known.values():
             older.expires = min(older.expires, now + OLD_LIFE)
         known[generation] = self._by_route[key.route] = opening
+        self._highest[member] = generation
         while len(known) > MAX_GENERATIONS:
             self._drop(known[min(known)])
         return self._retry(now)
@@ -173,6 +184,7 @@ class OthersKeys:
 
     def hurry(self, position: Position, now: float) -> None:
         """After a removal: keys made for earlier entries live 2 s more."""
+        self._removal = max(self._removal, position.order)
         for opening in self._by_route.values():
             if opening.announcement.position.order < position.order:
                 opening.expires = min(opening.expires, now + REMOVAL_LIFE)

@@ -67,7 +67,11 @@ class Allocate(Record):
     life: int
     """Seconds until the nameplate ends; 0 for the server's own limit."""
 
-    LAYOUT: ClassVar[Layout] = (("wanted", Text(16)), ("token", Fixed(TOKEN_SIZE)), ("life", UInt(4)))
+    LAYOUT: ClassVar[Layout] = (
+        ("wanted", Text(16)),
+        ("token", Fixed(TOKEN_SIZE)),
+        ("life", UInt(4)),
+    )
 
 
 @dataclass(frozen=True)

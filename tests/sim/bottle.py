@@ -154,7 +154,9 @@ class Bottle:
         person = Person(name, session, next(self._connections))
         self.people[name] = person
         self._by_connection[person.connection] = person
-        self._rooms.connected(person.connection, bytes([10, 0, 0, person.connection % 250]), self.now)
+        self._rooms.connected(
+            person.connection, bytes([10, 0, 0, person.connection % 250]), self.now
+        )
         self.pump(person)
         return person
 

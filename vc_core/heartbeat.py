@@ -1,0 +1,132 @@
+"""Heartbeats: guests know that the host lives, the host knows that guests do.
+
+Every 2 s a guest sends a fresh nonce and the host echoes it beside the place of
+its newest entry. A guest counts time from the moment it *sent* a nonce, so that
+delayed or replayed heartbeats prove nothing, and only when its own chain reaches
+that place, so that no removal can be kept from it.
+
+    guest   10 s without   media freezes, no key goes out
+            10 s without any sign of life of the host   shown as gone
+            60 s without   the room is over
+    host    10 s without any sign of life of a guest    entry: absent
+"""
+
+from __future__ import annotations
+
+from vc_core.courier import Courier
+from vc_core.errors import Ending
+from vc_core.events import MemberLeft, Warned
+from vc_core.forks import Forks
+from vc_core.keyring import Keyring
+from vc_core.messages import Heartbeat, Pulse, Standing
+from vc_core.path import next_beat
+from vc_core.peer import Peer
+from vc_core.registrar import Registrar
+from vc_core.room import NONCE_LIFE, Room
+from vc_core.roster import Action, Place
+
+# Specification
+PULSE_INTERVAL = 2.0  # s between a guest's nonces
+VANISHED = 10.0  # s without a sign of life until a member is absent
+HOST_PATIENCE = 60.0  # s without a heartbeat until a guest gives the room up
+ROAD_PATIENCE = 20.0  # s that a joiner waits for its first road to the host
+
+# Implementation
+MAX_PULSES = 16  # nonces that may wait for their echo
+
+
+class Heartbeats:
+    """Both halves, for one member."""
+
+    def __init__(
+        self, room: Room, courier: Courier, keyring: Keyring, registrar: Registrar, forks: Forks
+    ) -> None:
+        self._room = room
+        self._courier = courier
+        self._keyring = keyring
+        self._registrar = registrar
+        self._forks = forks
+        self._pulses: dict[bytes, float] = {}
+        self._next_pulse = room.fresh_at
+        self._road_until = room.fresh_at + ROAD_PATIENCE
+        self._host_away = False
+
+    # World in
+
+    def take_pulse(self, peer: Peer, pulse: Pulse, now: float) -> None:
+        """The host answers a guest's nonce."""
+        if self._room.hosting and peer.answers.take(now):
+            self._registrar.take_back(peer, now)
+            self._courier.send(peer, Heartbeat(pulse.nonce, self._room.roster.position))
+
+    def take_heartbeat(self, peer: Peer, beat: Heartbeat, now: float) -> None:
+        """The host lives, if it answered one of our nonces in time."""
+        room = self._room
+        if peer is not room.host:
+            return
+        sent = self._pulses.pop(beat.nonce, None)
+        if sent is None or now - sent >= NONCE_LIFE:
+            return
+        if not self._forks.agrees(peer, beat.position, now):
+            return
+        if room.roster.place(beat.position) is not Place.OURS:
+            self._courier.send(peer, Standing(room.roster.position))
+            return
+        was_fresh = room.fresh(now)
+        room.fresh_at = max(room.fresh_at, sent)
+        if self._host_away:
+            self._host_away = False
+            self._registrar.show(peer)
+        if not was_fresh:
+            self._keyring.announce_all(now)
+
+    # Time
+
+    def next_timer(self) -> float | None:
+        """When ``handle_timer`` wants to run."""
+        room = self._room
+        if not room.hosting:
+            return self._next_pulse
+        return min((peer.last_life for peer in room.present()), default=float("inf")) + VANISHED
+
+    def handle_timer(self, now: float) -> None:
+        """Look after each other."""
+        if not self._room.hosting:
+            self._watch_host(now)
+            return
+        for peer in list(self._room.present()):
+            if now >= peer.last_life + VANISHED:
+                self._registrar.extend(Action.ABSENT, peer.number, now)
+
+    def pulse(self, now: float) -> None:
+        """A fresh nonce for the host."""
+        host = self._room.host
+        if host is None:
+            return
+        self._next_pulse = next_beat(now, PULSE_INTERVAL)
+        nonce = self._room.rng(8)
+        if self._courier.send(host, Pulse(nonce)):
+            self._pulses[nonce] = now
+            while len(self._pulses) > MAX_PULSES:
+                del self._pulses[next(iter(self._pulses))]
+
+    def _watch_host(self, now: float) -> None:
+        room, host = self._room, self._room.host
+        if host is None:
+            return
+        if now >= self._next_pulse:
+            self.pulse(now)
+        if now >= max(room.fresh_at, host.last_life) + VANISHED and not self._host_away:
+            self._host_away = True
+            room.tell(MemberLeft(host.number, host.name, "vanished"))
+            room.tell(Warned("host-silent", host.number))
+        if now >= room.fresh_at + HOST_PATIENCE:
+            room.end(Ending.HOST_LOST)
+        self._watch_first_road(host, now)
+
+    def _watch_first_road(self, host: Peer, now: float) -> None:
+        """A joiner that finds no road at all gives up."""
+        if host.streaming or host.blocked:
+            self._road_until = float("inf")
+        elif now >= self._road_until:
+            self._room.end(Ending.NO_ROAD)

@@ -1,0 +1,84 @@
+"""Texts and mute marks of one member, to and from everybody else."""
+
+from __future__ import annotations
+
+from vc_core.chat import TooMuchWaiting, fits
+from vc_core.clean import clean_text
+from vc_core.courier import Courier
+from vc_core.errors import LocalProtocolError
+from vc_core.events import Chatted, Delivered, MemberMuted, Warned
+from vc_core.ids import Member
+from vc_core.messages import Chat, ChatTaken, Mute
+from vc_core.peer import Peer
+from vc_core.room import Room
+
+
+class Texts:
+    """Says and takes for one member."""
+
+    def __init__(self, room: Room, courier: Courier) -> None:
+        self._room = room
+        self._courier = courier
+
+    # Verbs
+
+    def say(self, text: str, to: Member | None) -> bytes:
+        """Send a text to everybody present, or to one; its id.
+
+        Whoever is present gets it, if need be when a road stands again. Raises
+        ``LocalProtocolError`` when it does not fit, nobody has the number ``to``,
+        or everybody who should get it has too much waiting already.
+        """
+        if not fits(text):
+            raise LocalProtocolError("a text has 1 byte to 16 KiB")
+        peers = [peer for peer in self._room.present() if to is None or peer.number == to]
+        if to is not None and not peers:
+            raise LocalProtocolError("no such member")
+        id = self._room.rng(8)
+        refused = [peer for peer in peers if not self._say(peer, id, text, private=to is not None)]
+        for peer in refused:
+            self._room.tell(Warned("text-refused", peer.number))
+        if refused and len(refused) == len(peers):
+            raise LocalProtocolError("nobody takes texts at the moment")
+        return id
+
+    def _say(self, peer: Peer, id: bytes, text: str, *, private: bool) -> bool:
+        try:
+            chat = peer.conversation.say(id, text, private=private)
+        except TooMuchWaiting:
+            return False
+        self._courier.send(peer, chat)
+        return True
+
+    def mute(self, on: bool) -> None:
+        """Tell the others that our microphone is off or on."""
+        if self._room.muted is not on:
+            self._room.muted = on
+            self._courier.send_all(Mute(on))
+
+    # World in
+
+    def take(self, peer: Peer, chat: Chat) -> None:
+        """A member's text; shown once, acknowledged each time."""
+        new, taken = peer.conversation.receive(chat)
+        self._courier.send(peer, taken)
+        if new:
+            text = clean_text(chat.text)
+            self._room.tell(Chatted(peer.number, chat.id, text, chat.private))
+
+    def taken(self, peer: Peer, taken: ChatTaken) -> None:
+        """A member has our texts up to here."""
+        for id in peer.conversation.acknowledged(taken):
+            self._room.tell(Delivered(id, peer.number))
+
+    def take_mute(self, peer: Peer, message: Mute) -> None:
+        """A member's microphone."""
+        if peer.muted is not message.on:
+            peer.muted = message.on
+            self._room.tell(MemberMuted(peer.number, message.on))
+
+    def opening(self, peer: Peer) -> None:
+        """What a fresh control stream carries again."""
+        self._courier.send(peer, Mute(self._room.muted))
+        for chat in peer.conversation.unacknowledged():
+            self._courier.send(peer, chat)
