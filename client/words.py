@@ -170,9 +170,6 @@ CODE_ENDS: Mapping[str, Words] = {
 }
 
 WARNINGS: Mapping[str, Words] = {
-    "code-used": CODE_ENDS["used"],
-    "code-expired": CODE_ENDS["expired"],
-    "code-burned": CODE_ENDS["burned"],
     "identity-changed": Words(
         "{name} has another key than your contact of that name, so nothing is exchanged",
         "ask in another way, then /accept {name}",
@@ -209,41 +206,15 @@ WARNINGS: Mapping[str, Words] = {
     "no-speaker": Words(
         "no speaker found: you cannot hear the others", "writing works; see vchat devices"
     ),
-    "no-audio": Words(
-        "no sound library works here, so there is no voice",
-        "writing works; install libportaudio2 for voice",
-    ),
-    "microphone-lost": Words("the microphone is gone", "plug it in again, or see vchat devices"),
-    "speaker-lost": Words("the speaker is gone", "plug it in again, or see vchat devices"),
-    "microphone-silent": Words(
-        "the microphone gives nothing but silence", "is it muted in the system's settings?"
-    ),
-    "face-gone": Words("the window of this call is gone: the microphone is muted"),
-    "name-taken": Words("somebody here has your name: you are called {name}"),
 }
 """By the ``code`` of a ``warning``."""
 
 ERRORS: Mapping[str, Words] = {
     "bad-command": Words("this is no command of the json interface", "see docs/interface.md"),
-    "no-such-member": Words("nobody here is called that", "/who lists everybody"),
-    "no-such-stream": Words("there is no such stream"),
-    "not-the-host": Words("only the host may do that"),
-    "not-in-room": Words("that needs an open room"),
-    "not-available": Words("this version cannot do that yet"),
-    "text-too-long": Words("a text has at most 16 KiB", "send it in parts"),
-    "text-empty": Words("there is nothing to send"),
-    "too-much-waiting": Words(
-        "too many texts wait for delivery", "wait until the others have taken them"
-    ),
-    "microphone-missing": Words("there is no microphone to unmute", "see vchat devices"),
-    "opus-missing": Words(
-        "the opus library could not be loaded",
-        "reinstall the package av, or install libopus0 of your system",
-    ),
+    "not-in-room": Words("that needs an open room", "wait for the room event"),
     "listen-failed": Words(
         "the port for guests cannot be opened", "choose another with --listen 0.0.0.0:0"
     ),
-    "internal": Words("something in vchat broke", "with -v the log says more; please report it"),
 }
 """By the ``code`` of an ``error`` that ends nothing by itself."""
 

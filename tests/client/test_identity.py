@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.pwhash import argon2id
 
 from client import identity as identities
 from client.identity import (
@@ -24,6 +25,7 @@ from client.identity import (
     set_passphrase,
 )
 from tests.conftest import ROOT
+from vc_core import seal
 from vc_core.errors import Ending
 
 
@@ -100,6 +102,12 @@ def test_a_killed_call_gives_the_identity_free(tmp_path: Path) -> None:
     opened = open_identity(tmp_path)
     assert not opened.temporary
     opened.close()
+
+
+def test_the_key_from_a_passphrase_is_argon2id_of_libsodiums_moderate_limits() -> None:
+    moderate = (argon2id.OPSLIMIT_MODERATE, argon2id.MEMLIMIT_MODERATE)
+    expected = argon2id.kdf(32, "grüße".encode(), b"salt" * 4, *moderate)
+    assert seal.argon2id("gru\u0308ße", b"salt" * 4) == expected
 
 
 def test_a_passphrase_seals_for_real(tmp_path: Path) -> None:
