@@ -294,9 +294,6 @@ class IceConnection(Connection):
             ):
                 self._check_list.append(CandidatePair(opened, remote_candidate))
 
-    def _prune_components(self) -> None:
-        """There is one component, also when the peer named no candidate of it."""
-
     async def query_consent(self) -> None:
         self._consent = asyncio.current_task()
         await super().query_consent()

@@ -46,7 +46,7 @@ from vc_core.wire import Record
 
 # Implementation
 OPEN_LIMIT: Final = 10.0  # seconds for one attempt to come back
-CLOSE_LIMIT: Final = 1.0  # seconds for what is queued, and again for the goodbye
+CLOSE_LIMIT: Final = 1.0  # seconds for what is queued, and again for the server's goodbye
 PING_INTERVAL: Final = 20.0  # seconds; a dead connection is noticed after twice that
 FIRST_DELAY: Final = 0.5  # seconds until the first attempt to come back
 LAST_DELAY: Final = 15.0
@@ -175,7 +175,7 @@ class Mailbox:
         self._queue.put_nowait(message)
 
     async def close(self) -> None:
-        """Send what is queued, say goodbye, end; takes at most three seconds."""
+        """Send what is queued, say goodbye, end; takes at most about three seconds."""
         connected, self._state = self._state is State.CONNECTED, State.CLOSED
         if self._running is None:
             return
@@ -269,7 +269,7 @@ class Mailbox:
             for task in (reading, writing):
                 task.cancel()
             await asyncio.wait({reading, writing})
-            await opened.close()
+            await _part(opened)
 
     async def _read(self, opened: ClientConnection) -> None:
         with suppress(ConnectionClosed):
@@ -312,6 +312,15 @@ async def _first(opened: ClientConnection) -> Hello:
     if hello.version != SIGNALING_VERSION:
         raise SignalingUnreachable(Unreachable.VERSION)
     return hello
+
+
+async def _part(opened: ClientConnection) -> None:
+    """Close politely, or hard: websockets would wait for ever for a peer that reads nothing."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(2 * CLOSE_LIMIT):
+            await opened.close()
+    opened.transport.abort()
+    await opened.wait_closed()
 
 
 def _parse(message: str | bytes) -> Record:

@@ -56,9 +56,9 @@ ALPN: Final = "vchat/1"
 DATAGRAM_SIZE: Final = 1200  # bytes; SMALLEST_MAX_DATAGRAM_SIZE of RFC 9000, 14
 
 # Implementation
-WINDOW: Final = 1 << 20  # bytes a peer may send ahead of what was delivered, in all
-STREAM_WINDOW: Final = 1 << 20  # the same for one stream
-WINDOW_STEP: Final = WINDOW // 4  # bytes delivered before the window is said anew
+WINDOW: Final = 2 << 20  # bytes a peer may send ahead of what was delivered, in all
+STREAM_WINDOW: Final = 1 << 20  # the same for one stream, so that it cannot block the others
+WINDOW_STEP: Final = STREAM_WINDOW // 4  # bytes delivered before a window is said anew
 MAX_STREAMS: Final = 64  # streams of the peer at one time
 MAX_GAPS: Final = 2048  # ranges out of order in one stream; a lossy full window has 500
 CONNECTION_ID_SIZE: Final = 8

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from client.net.quic import QuicLink
 
+STANDING = 5000  # steps at one instant; a full window arrives in fewer
+
 
 class End:
     """One link with all that it reported."""
@@ -60,6 +62,7 @@ class Pipe:
         self.chance = random.Random(seed)
         self.flying: list[tuple[float, int, End, bytes]] = []
         self.count = 0
+        self.standing = 0
         self.client, self.server = End(self, client=True), End(self, client=False)
         self.client.other, self.server.other = self.server, self.client
 
@@ -105,7 +108,9 @@ class Pipe:
         arrives = self.flying[0][0] if self.flying else end + 1
         if min(at, arrives) > end:
             return False
-        self.now = max(self.now, min(at, arrives))
+        before, self.now = self.now, max(self.now, min(at, arrives))
+        self.standing = self.standing + 1 if self.now == before else 0
+        assert self.standing < STANDING, "timers fire and time does not pass"
         if arrives <= at:
             _, _, to, datagram = heapq.heappop(self.flying)
             to.link.receive(datagram)

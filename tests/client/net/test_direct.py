@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import aioice
 import pytest
+from aioice import stun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +180,27 @@ async def test_hears_the_peer_before_it_knows_the_peers_description() -> None:
     await close(one, two)
 
 
+async def test_a_check_that_a_nat_swallowed_is_repeated_when_the_peers_check_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swallowed: list[object] = []
+    send = ice.IceSocket.send_stun
+
+    def through_nat(self: ice.IceSocket, message: stun.Message, addr: tuple[str, int]) -> None:
+        request = message.message_class == stun.Class.REQUEST
+        if request and self.receiver.ice_controlling and len(swallowed) < len(one.candidates):
+            swallowed.append(message)
+        else:
+            send(self, message, addr)
+
+    monkeypatch.setattr(ice.IceSocket, "send_stun", through_nat)
+    one, two = pair()
+    await asyncio.gather(one.carrier.start(), two.carrier.start())
+    await until(lambda: one.states == two.states == ["connected"], bound=0.4)
+    assert swallowed
+    await close(one, two)
+
+
 async def test_a_description_without_candidates_still_connects_from_where_checks_come() -> None:
     one, two = End(controlling=True), End(controlling=False)
     await asyncio.gather(one.carrier.start(), two.carrier.start())
@@ -275,6 +297,8 @@ async def test_the_first_description_fixes_user_name_and_password() -> None:
     two.carrier.add_remote(Description("evil", "y" * 22, (line,), done=True))
     two.carrier.add_remote(Description("e", "", (line,), done=True))
     await talk(one, two)
+    assert two.carrier._ice is not None
+    assert all(candidate.port != 9 for candidate in two.carrier._ice.remote_candidates)
     await close(one, two)
 
 
@@ -389,6 +413,8 @@ async def test_fails_when_the_peer_never_answers(monkeypatch: pytest.MonkeyPatch
         line = f"a 1 udp 1 {host} {port} typ host"
         end.carrier.add_remote(Description("abcd", "x" * 22, (line,), done=False))
         await until(lambda: end.states == ["failed"])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heir:
+            heir.bind(("127.0.0.1", end.ports[0]))
         await close(end)
 
 

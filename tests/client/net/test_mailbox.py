@@ -225,10 +225,9 @@ async def test_the_queue_is_bounded_when_the_server_does_not_read() -> None:
             client.mailbox.send(Drop(bytes(32), bytes(60_000)))
             await asyncio.sleep(0)
         assert client.mailbox.dropped > 500
-        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout(4):
+            await client.mailbox.close()
         stuck.set()
-        await client.mailbox.close()
-        assert asyncio.get_running_loop().time() - began < 4
 
 
 async def test_is_connected_once_and_drops_what_is_sent_before() -> None:

@@ -62,6 +62,14 @@ def test_exact_bytes_arrive_over_a_pipe_that_loses_doubles_and_reorders(seed: in
     assert not pipe.client.closed and not pipe.server.closed
 
 
+def test_time_passes_although_aioquics_loss_timer_rounds_to_not_yet() -> None:
+    pipe = Pipe(loss=0.08, seed=25, delay=0.0276237)
+    pipe.now = 125.0
+    pipe.open()
+    pour(pipe, bytes(500_000))
+    pipe.run(lambda: pipe.server.ended)
+
+
 def test_both_sides_write_to_one_stream_and_to_their_own() -> None:
     pipe = Pipe().open()
     first = pipe.client.link.open_stream()
