@@ -12,7 +12,8 @@ FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s"
 CLOCK = "%H:%M:%S"
 LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
 CHATTY = ("aioice", "quic", "websockets", "asyncio", "prompt_toolkit")
-"""Libraries that tell at INFO what interests only at DEBUG."""
+"""Libraries that tell what strangers send and what interests only those who look for a bug."""
+MUFFLED = logging.ERROR - logging.INFO
 
 
 def set_up_log(verbosity: int, file: Path | None, *, screen: bool = False) -> None:
@@ -23,7 +24,7 @@ def set_up_log(verbosity: int, file: Path | None, *, screen: bool = False) -> No
     root.setLevel(level)
     if level > logging.DEBUG:
         for name in CHATTY:
-            logging.getLogger(name).setLevel(max(level, logging.WARNING))
+            logging.getLogger(name).setLevel(level + MUFFLED)
 
 
 def _handler(file: Path | None, *, screen: bool) -> logging.Handler:

@@ -187,6 +187,15 @@ def test_with_json_a_wrong_call_is_told_as_events_too() -> None:
     assert json.loads(done.stdout.splitlines()[-1])["exit"] == done.returncode == 2
 
 
+def test_with_json_only_the_first_line_of_stdin_is_the_code(unused_port: int) -> None:
+    code = f"4821-apple-robot-candle@127.0.0.1:{unused_port}"
+    done = vchat("join", "--json", stdin=f'{code}\n{{"do": "nonsense"}}\n')
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[0]["event"] == "ready"
+    assert (told[-1]["reason"], done.returncode) == ("no-signaling", 4)
+    assert "bad-command" in [event.get("code") for event in told]
+
+
 def test_a_code_without_a_server_needs_one_from_elsewhere() -> None:
     done = vchat("join", "4821-apple-robot-candle", "--json")
     assert done.returncode == 4

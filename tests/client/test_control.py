@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -202,6 +202,35 @@ def test_without_a_call_the_program_says_so() -> None:
         "vchat: error: no call is running on this machine",
         "vchat: hint: vchat host starts one",
     ]
+
+
+@contextmanager
+def hosting(folder: Path) -> Iterator[IO[str]]:
+    """A real call; its events, from the one after ``room`` on."""
+    words = ["host", "--json", "--mic", "none", "--speaker", "none", "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "client", *words, "--config", os.fspath(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        for line in process.stdout:
+            if json.loads(line)["event"] == "room":
+                break
+        yield process.stdout
+        process.stdin.write('{"do": "leave"}\n')
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_real_call_is_muted_and_unmuted(tmp_path: Path) -> None:
+    with hosting(tmp_path) as events:
+        words = [("mute", "on"), ("mute", "toggle"), ("ptt", "off"), ("ptt", "on")]
+        said = [vchat(*command).stdout for command in words]
+        assert said == ["muted\n", "unmuted\n", "muted\n", "unmuted\n"]
+        told = (json.loads(line) for line in events)
+        muted = (event["on"] for event in told if event["event"] == "muted")
+        assert [next(muted) for _ in words] == [True, False, True, False]
 
 
 def vchat(*words: str) -> subprocess.CompletedProcess[str]:
