@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with suppress(OSError):
             sys.stdout.close()
         return Ending.FAILED.exit_code
+    except KeyboardInterrupt:  # while something was still being loaded
+        return Ending.INTERRUPTED.exit_code
 
 
 def _run(typed: list[str]) -> int:
