@@ -1,26 +1,23 @@
 """A whole room in a bottle: sessions, a signaling server, roads, one virtual clock.
 
-Everything that happens is an entry in one heap, ordered by time; chance comes
-from one seeded generator, so that a schedule can be run again exactly.
-
-Roads between two members carry datagrams (lossy, reordered, doubled) and one
-reliable stream in each direction (in order; what is under way when the road is
-cut waits until it is mended). A road exists once both ends have opened it and
-have had each other's description.
+Chance comes from one seeded generator, so that a schedule can be run again
+exactly. The signaling server is the real one (``signaling.rooms``); a hostile
+one is the same with a hand (``meddle``) on everything that it delivers.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from signaling.limits import Limits
 from signaling.rooms import Rooms
+from tests.sim.clock import Clock
+from tests.sim.kem import SeededKem
+from tests.sim.network import Network, Weather
+from tests.sim.people import Person
 from vc_core.admission import Desk
 from vc_core.commands import (
     CloseRoad,
@@ -29,134 +26,92 @@ from vc_core.commands import (
     OpenRoad,
     SendDatagram,
     SendSignal,
-    WakeRoad,
     WriteRoad,
 )
-from vc_core.events import CodeReady, Ended, Event, MemberJoined
-from vc_core.ids import LinkId, Member
+from vc_core.events import CodeReady, MemberJoined
 from vc_core.invite import parse_invitation
-from vc_core.keys import Identity
-from vc_core.messages import Road
+from vc_core.join import Kem
+from vc_core.keys import Identity, PublicIdentity
 from vc_core.session import Session
 from vc_core.signals import TO_CLIENT, TO_SERVER
 from vc_core.wire import Record
 
-
-class SeededKem:
-    """Shaped like ML-KEM-768 and without its strength: enough for schedules."""
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-
-    def generate(self) -> tuple[bytes, object]:
-        secret = self._rng.randbytes(32)
-        return hashlib.shake_256(b"public" + secret).digest(1184), secret
-
-    def encapsulate(self, public: bytes) -> tuple[bytes, bytes]:
-        fresh = self._rng.randbytes(32)
-        pad = hashlib.shake_256(b"pad" + public).digest(32)
-        hidden = bytes(a ^ b for a, b in zip(fresh, pad, strict=True))
-        return fresh, hidden + bytes(1088 - 32)
-
-    def decapsulate(self, secret: Any, ciphertext: bytes) -> bytes:
-        public = hashlib.shake_256(b"public" + secret).digest(1184)
-        pad = hashlib.shake_256(b"pad" + public).digest(32)
-        return bytes(a ^ b for a, b in zip(ciphertext[:32], pad, strict=True))
-
-
-@dataclass
-class Weather:
-    """What the network does to datagrams and streams."""
-
-    delay: tuple[float, float] = (0.005, 0.02)
-    loss: float = 0.0
-    doubled: float = 0.0
-    server_delay: tuple[float, float] = (0.005, 0.03)
-
-
-@dataclass
-class End:
-    """One side of a road."""
-
-    member: Member
-    link: LinkId
-    hinted: bool = False
-    ready: bool = False
-    closed: bool = False
-    outbox: list[bytes] = field(default_factory=list)
-    last_arrival: float = 0.0
-
-
-@dataclass
-class Person:
-    """A session with what it heard, and its place in the network."""
-
-    name: str
-    session: Session
-    connection: int
-    events: list[Event] = field(default_factory=list)
-    ends: dict[LinkId, End] = field(default_factory=dict)
-    dead: bool = False
-    timer: float | None = None
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        """Events of one kind."""
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def ended(self) -> bool:
-        """Whether its room is over."""
-        return bool(self.of(Ended))
+Meddle = Callable[[Person, Record], list[Record]]
 
 
 class Bottle:
     """The world of one schedule."""
 
-    def __init__(self, seed: int, weather: Weather | None = None) -> None:
+    def __init__(self, seed: int, kem: Kem | None = None) -> None:
+        """``kem`` is the real one or, by default, a seeded double."""
         self.random = random.Random(seed)
         self.rng = self.random.randbytes
-        self.now = 100.0
-        self.weather = weather or Weather()
+        self.clock = Clock()
+        self.network = Network(self.clock, self.random, self.pump)
         self.people: dict[str, Person] = {}
-        self.cuts: set[frozenset[str]] = set()
         self.server_up = True
-        self.meddle: Callable[[Person, Record], list[Record]] | None = None
+        self.meddle: Meddle | None = None
         """A hostile server's hand on every signal that it delivers."""
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._tie = itertools.count()
+        self._kem = kem or SeededKem(self.random)
         self._connections = itertools.count(1)
         self._rooms = Rooms(Limits(), self.rng)
         self._signal_order: dict[int, float] = {}
         self._by_connection: dict[int, Person] = {}
-        self._tags: dict[str, End] = {}
+        self._tick()
+
+    def _tick(self) -> None:
+        """The server's own timer."""
+        self._from_server(self._rooms.handle_timer(self.now))
+        self.clock.later(1.0, self._tick)
+
+    @property
+    def now(self) -> float:
+        """The time."""
+        return self.clock.now
+
+    @property
+    def weather(self) -> Weather:
+        """What the network does."""
+        return self.network.weather
+
+    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Let time pass; True as soon as ``until`` holds (or at the end without it)."""
+        return self.clock.run(seconds, until)
 
     # ---- People ------------------------------------------------------------------
 
-    def host(self, name: str = "host", guests: int = 8) -> Person:
+    def identity(self) -> Identity:
+        """A new person's keys."""
+        return Identity.generate(self.rng)
+
+    def host(self, name: str = "host", guests: int = 8, identity: Identity | None = None) -> Person:
         """Somebody opens a room."""
-        identity = Identity.generate(self.rng)
-        kem = SeededKem(self.random)
+        identity = identity or self.identity()
 
         def desk(identity: Identity, kem: Any, rng: Any) -> Desk:
             return Desk(identity, kem, rng, "", "ws://server:8765", guests=guests)
 
-        return self._add(name, Session.host(identity, name, desk, kem, self.rng, self.now))
+        session = Session.host(identity, name, desk, self._kem, self.rng, self.now)
+        return self._add(name, session, identity)
 
-    def join(self, name: str, code: str, identity: Identity | None = None) -> Person:
-        """Somebody types a code."""
-        identity = identity or Identity.generate(self.rng)
-        kem = SeededKem(self.random)
+    def join(
+        self,
+        name: str,
+        code: str,
+        identity: Identity | None = None,
+        judge: Callable[[str, PublicIdentity], bool] = lambda name, who: False,
+        key: str | None = None,
+    ) -> Person:
+        """Somebody types a code; ``key`` tells two people of one name apart."""
+        identity = identity or self.identity()
         invitation = parse_invitation(code)
-        session = Session.join(invitation, identity, name, kem, self.rng, self.now)
-        return self._add(name, session)
+        session = Session.join(invitation, identity, name, self._kem, self.rng, self.now, judge)
+        return self._add(key or name, session, identity)
 
-    def _add(self, name: str, session: Session) -> Person:
-        person = Person(name, session, next(self._connections))
+    def _add(self, name: str, session: Session, identity: Identity) -> Person:
+        person = Person(name, session, identity, next(self._connections))
         self.people[name] = person
-        self._by_connection[person.connection] = person
-        self._rooms.connected(
-            person.connection, bytes([10, 0, 0, person.connection % 250]), self.now
-        )
+        self._connect(person)
         self.pump(person)
         return person
 
@@ -169,20 +124,38 @@ class Bottle:
         """The newest spoken code."""
         return str(host.of(CodeReady)[-1].code)
 
+    def link(self, host: Person) -> str:
+        """The newest link."""
+        return str(host.of(CodeReady)[-1].link)
+
+    def party(self, *names: str, seconds: float = 10.0) -> list[Person]:
+        """A host and guests, all of whom see each other and have streams."""
+        host = self.host(names[0])
+        assert self.run(5, lambda: bool(host.of(CodeReady)))
+        people = [host]
+        for name in names[1:]:
+            people.append(self.join(name, self.code(host)))
+            done = self.run(seconds, lambda: self._together(people))
+            assert done, {p.name: p.events for p in people}
+        return people
+
+    def _together(self, people: list[Person]) -> bool:
+        return all(
+            p.living
+            and len(p.of(MemberJoined)) >= len(people) - 1
+            and all(peer.streaming for peer in p.session.room.peers.values())
+            for p in people
+        )
+
     # ---- Network -----------------------------------------------------------------
 
     def cut(self, one: str, other: str) -> None:
         """No packet passes between two people."""
-        self.cuts.add(frozenset((one, other)))
+        self.network.cut(one, other)
 
     def mend(self, one: str, other: str) -> None:
-        """Packets pass again; what waited in streams arrives."""
-        self.cuts.discard(frozenset((one, other)))
-        for person in (self.people[one], self.people[other]):
-            for end in person.ends.values():
-                waiting, end.outbox = end.outbox, []
-                for data in waiting:
-                    self._stream(person, end, data)
+        """Packets pass again."""
+        self.network.mend(self.people[one], self.people[other])
 
     def stop_server(self) -> None:
         """The signaling server dies and forgets."""
@@ -200,28 +173,16 @@ class Bottle:
             if not person.dead and not person.ended:
                 self._by_connection.pop(person.connection, None)
                 person.connection = next(self._connections)
-                self._by_connection[person.connection] = person
-                address = bytes([10, 0, 0, person.connection % 250])
-                self._rooms.connected(person.connection, address, self.now)
+                self._connect(person)
                 person.session.signaling_back(self.now)
                 self.pump(person)
 
-    # ---- Time --------------------------------------------------------------------
-
-    def at(self, time: float, action: Callable[[], None]) -> None:
-        """Do something later."""
-        heapq.heappush(self._heap, (max(time, self.now), next(self._tie), action))
-
-    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
-        """Let time pass; True as soon as ``until`` holds (or at the end without it)."""
-        end = self.now + seconds
-        while not (until is not None and until()):
-            if not self._heap or self._heap[0][0] > end:
-                self.now = end
-                return until is None or until()
-            self.now, _, action = heapq.heappop(self._heap)
-            action()
-        return True
+    def _connect(self, person: Person) -> None:
+        """Each from an address of its own, so that the server's limits stay out of the way."""
+        if self.server_up:
+            self._by_connection[person.connection] = person
+            number = person.connection
+            self._rooms.connected(number, bytes((10, 0, number >> 8, number & 255)), self.now)
 
     # ---- Pump --------------------------------------------------------------------
 
@@ -232,11 +193,12 @@ class Bottle:
             self._obey(person, command)
         while (event := session.next_event()) is not None:
             person.events.append(event)
-        session.ready_media()
+        for opened in session.ready_media():
+            self.network.on_voice(person, opened)
         timer = session.next_timer()
         if timer is not None and (person.timer is None or timer < person.timer):
             person.timer = timer
-            self.at(timer, lambda: self._ring(person, timer))
+            self.clock.at(timer, lambda: self._ring(person, timer))
 
     def _ring(self, person: Person, timer: float) -> None:
         if person.dead or person.timer != timer:
@@ -246,30 +208,20 @@ class Bottle:
         self.pump(person)
 
     def _obey(self, person: Person, command: Command) -> None:
-        if isinstance(command, SendSignal):
-            self._to_server(person, command.signal)
-        elif isinstance(command, OpenRoad):
-            end = person.ends[command.link] = End(command.member, command.link)
-            tag = f"{person.name}/{command.link}"
-            self._tags[tag] = end
-            road = Road("ufrag", "password", (tag,), True)
-            self.at(self.now + 0.002, lambda: self._described(person, end, road))
-        elif isinstance(command, HintRoad):
-            self._hinted(person, command)
-        elif isinstance(command, WriteRoad):
-            found = person.ends.get(command.link)
-            if found is not None:
-                self._stream(person, found, command.data)
-        elif isinstance(command, SendDatagram):
-            found = person.ends.get(command.link)
-            if found is not None:
-                self._datagram(person, found, command.datagram)
-        elif isinstance(command, CloseRoad):
-            closing = person.ends.get(command.link)
-            if closing is not None:
-                self.at(self.now + 0.3, lambda: self._close(person, closing))
-        else:
-            assert isinstance(command, WakeRoad)
+        network = self.network
+        match command:
+            case SendSignal(signal):
+                self._to_server(person, signal)
+            case OpenRoad():
+                network.open(person, command)
+            case HintRoad(_, link, road):
+                network.hint(person, link, road)
+            case WriteRoad(_, link, data):
+                network.write(person, link, data)
+            case SendDatagram(_, link, datagram):
+                network.send(person, link, datagram)
+            case CloseRoad(_, link):
+                network.close(person, link)
 
     # ---- Signaling ---------------------------------------------------------------
 
@@ -282,7 +234,7 @@ class Bottle:
                 outputs = self._rooms.receive(connection, TO_SERVER.read(data), self.now)
                 self._from_server(outputs)
 
-        self.at(self._in_order(connection), arrive)
+        self.clock.at(self._in_order(connection), arrive)
 
     def _in_order(self, connection: int) -> float:
         earliest = self.now + self.random.uniform(*self.weather.server_delay)
@@ -301,115 +253,16 @@ class Bottle:
     def deliver(self, person: Person, signal: Record) -> None:
         """A signal reaches somebody."""
         data = TO_CLIENT.write(signal)
-        connection = -person.connection
+        connection = person.connection
 
         def arrive() -> None:
-            if not person.dead and person.connection == -connection and self.server_up:
+            if not person.dead and person.connection == connection and self.server_up:
                 person.session.receive_signal(TO_CLIENT.read(data), self.now)
                 self.pump(person)
 
-        self.at(self._in_order(connection), arrive)
+        self.clock.at(self._in_order(-connection), arrive)
 
     def _disconnect(self, person: Person) -> None:
-        self._by_connection.pop(person.connection, None)
-        self._from_server(self._rooms.disconnected(person.connection, self.now))
-
-    # ---- Roads -------------------------------------------------------------------
-
-    def _other(self, person: Person, end: End) -> tuple[Person, End] | None:
-        partner = getattr(end, "partner", None)
-        if partner is None:
-            return None
-        other = self.people[partner.split("/")[0]]
-        return other, self._tags[partner]
-
-    def _described(self, person: Person, end: End, road: Road) -> None:
-        if not person.dead and not end.closed:
-            person.session.road_described(end.member, end.link, road, self.now)
-            self.pump(person)
-
-    def _hinted(self, person: Person, command: HintRoad) -> None:
-        end = person.ends.get(command.link)
-        tag = command.road.candidates[0] if command.road.candidates else ""
-        if end is None or tag not in self._tags:
-            return
-        end.partner = tag  # type: ignore[attr-defined]
-        end.hinted = True
-        found = self._other(person, end)
-        assert found is not None
-        other, theirs = found
-        if theirs.hinted:
-            self.at(self.now + 0.01, lambda: self._connect(person, end, other, theirs))
-
-    def _connect(self, one: Person, end: End, other: Person, theirs: End) -> None:
-        if self._blocked(one, other) or end.closed or theirs.closed or one.dead or other.dead:
-            return
-        for person, side in ((one, end), (other, theirs)):
-            side.ready = True
-            person.session.road_opened(side.member, side.link, self.now)
-            person.session.stream_opened(side.member, side.link, self.now)
-            self.pump(person)
-
-    def _blocked(self, one: Person, other: Person) -> bool:
-        return frozenset((one.name, other.name)) in self.cuts
-
-    def _stream(self, person: Person, end: End, data: bytes) -> None:
-        found = self._other(person, end)
-        if found is None or end.closed:
-            return
-        other, theirs = found
-        if self._blocked(person, other) or other.dead:
-            end.outbox.append(data)
-            return
-        arrival = self.now + self.random.uniform(*self.weather.delay)
-        end.last_arrival = arrival = max(arrival, end.last_arrival)
-
-        def arrive() -> None:
-            if self._blocked(person, other):
-                end.outbox.append(data)
-            elif not other.dead and not theirs.closed:
-                other.session.receive_stream(theirs.member, theirs.link, data, self.now)
-                self.pump(other)
-
-        self.at(arrival, arrive)
-
-    def _datagram(self, person: Person, end: End, data: bytes) -> None:
-        found = self._other(person, end)
-        if found is None or end.closed:
-            return
-        other, theirs = found
-        copies = 1 + (self.random.random() < self.weather.doubled)
-        for _ in range(copies):
-            if self._blocked(person, other) or self.random.random() < self.weather.loss:
-                continue
-            delay = self.random.uniform(*self.weather.delay)
-            self.at(self.now + delay, lambda: self._land(person, other, theirs, data))
-
-    def _land(self, person: Person, other: Person, theirs: End, data: bytes) -> None:
-        if other.dead or theirs.closed or self._blocked(person, other):
-            return
-        if data[0] < 128:
-            other.session.receive_probe(theirs.member, theirs.link, data, self.now)
-        else:
-            self.heard(other, other.session.hear(theirs.member, theirs.link, data, self.now))
-        self.pump(other)
-
-    def heard(self, person: Person, opened: Any) -> None:
-        """A voice packet was opened; schedules that care replace this."""
-
-    def _close(self, person: Person, end: End) -> None:
-        end.closed = True
-        person.ends.pop(end.link, None)
-
-    # ---- Stories -----------------------------------------------------------------
-
-    def party(self, *names: str, seconds: float = 10.0) -> list[Person]:
-        """A host and guests, all of whom see each other."""
-        host = self.host(names[0])
-        assert self.run(5, lambda: bool(host.of(CodeReady)))
-        guests = [self.join(name, self.code(host)) for name in names[1:]]
-        people = [host, *guests]
-        full = len(people) - 1
-        done = self.run(seconds, lambda: all(len(p.of(MemberJoined)) >= full for p in people))
-        assert done, {p.name: p.events for p in people}
-        return people
+        known = self._by_connection.pop(person.connection, None)
+        if known is not None and self.server_up:
+            self._from_server(self._rooms.disconnected(person.connection, self.now))

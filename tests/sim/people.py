@@ -1,0 +1,61 @@
+"""Who lives in a bottle: a session, what it heard, and its place in the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from vc_core.events import Ended, Event
+from vc_core.ids import LinkId, Member
+from vc_core.keys import Identity
+from vc_core.session import Session
+
+
+@dataclass
+class End:
+    """One side of a road."""
+
+    owner: Person
+    member: Member
+    link: LinkId
+    leading: bool
+    partner: End | None = None
+    streaming: bool = False
+    closed: bool = False
+    dark_since: float | None = None
+    queue: deque[tuple[float, bytes]] = field(default_factory=deque)
+    """Bytes of the stream under way: (time of arrival, data), in order."""
+
+
+@dataclass
+class Person:
+    """One member or somebody who would like to be one."""
+
+    name: str
+    session: Session
+    identity: Identity
+    connection: int
+    events: list[Event] = field(default_factory=list)
+    ends: dict[LinkId, End] = field(default_factory=dict)
+    dead: bool = False
+    timer: float | None = None
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """Events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def ended(self) -> bool:
+        """Whether its room is over."""
+        return bool(self.of(Ended))
+
+    @property
+    def living(self) -> bool:
+        """Whether it runs and is in its room."""
+        return not self.dead and self.session.room.inside and not self.session.room.ended
+
+    @property
+    def number(self) -> Member:
+        """Its number in the room."""
+        return self.session.room.number

@@ -1,0 +1,380 @@
+"""Random schedules: a room lives through whatever a seed says, and keeps its promises.
+
+    storm   joins, leaves, kicks, kills, cuts, bad weather, server restarts, a
+            hostile server, texts and voice, all at random times
+    calm    everything is mended, nobody does anything more
+
+Promises, watched all the time:
+  1  a voice packet opens only for who stood in the roster it was sealed for, and
+     only such people ever hold its key; the roster holds nobody unknown
+  2  a sender uses the key of a new entry within 2 s
+  3  texts come in order and never twice; between two who stay, none is lost
+  4  nothing grows without bound, nothing raises, every schedule ends
+and after the calm:
+  5  all who are left agree on roster and room code, or their room has ended
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from tests.sim.bottle import Bottle
+from tests.sim.hostile import HostileServer
+from tests.sim.people import Person
+from tests.sim.words import room_code, texts
+from vc_core.events import CodeReady
+from vc_core.ids import Member
+from vc_core.join import Kem
+from vc_core.messages import Position
+from vc_core.roster import Entry, Signed
+from vc_core.senderkeys import Opened
+
+NAMES = ("ann", "bob", "cyd", "dan", "eve", "flo", "gus")
+STORM = 45.0  # s
+CALM = 45.0
+LAST_WORDS = 75.0  # s for rooms without a host to end
+MAX_STEPS = 400_000
+
+
+@dataclass
+class Said:
+    """One text."""
+
+    sender: Person
+    text: str
+    to: list[Person]
+
+
+@dataclass
+class Schedule:
+    """One seed's story."""
+
+    seed: int
+    kem: Kem | None = None
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed ^ 0x5EED)
+        self.bottle = Bottle(self.seed, self.kem)
+        self.said: list[Said] = []
+        self.heard = 0
+        self.entries: dict[bytes, Entry] = {}
+        self.unkept: dict[str, float] = {}
+        self.gone: set[str] = set()
+        """Keys in the bottle of everybody who left, was kicked or was killed."""
+        self.names = iter(f"{name}{turn or ''}" for turn in range(9) for name in NAMES)
+        self.count = 0
+        self.bottle.network.on_voice = self._heard
+
+    # ---- The story ---------------------------------------------------------------
+
+    def run(self) -> None:
+        """Everything; raises ``AssertionError`` when a promise is broken."""
+        bottle, chance = self.bottle, self.chance
+        self.host = bottle.host()
+        bottle.run(1)
+        bottle.weather.loss = chance.choice((0.0, 0.0, 0.02, 0.1, 0.3))
+        bottle.weather.doubled = chance.choice((0.0, 0.05, 0.3))
+        bottle.weather.delay = chance.choice(((0.001, 0.004), (0.005, 0.02), (0.02, 0.25)))
+        bottle.weather.server_delay = chance.choice(((0.002, 0.01), (0.01, 0.3)))
+        if chance.random() < 0.4:
+            bottle.meddle = HostileServer(chance)
+        for _ in range(chance.randint(1, 4)):
+            self._join()
+        self._watch()
+        self._speak()
+        actions = chance.randint(5, 30)
+        for time in sorted(chance.uniform(0, STORM) for _ in range(actions)):
+            bottle.run(max(0.0, 101.0 + time - bottle.now))
+            self._act()
+        self._calm()
+
+    def _act(self) -> None:
+        actions = {
+            self._say: 8,
+            self._join: 3,
+            self._cut: 4,
+            self._mend: 3,
+            self._leave: 1,
+            self._kill: 1,
+            self._kick: 1,
+            self._lock: 1,
+            self._invite: 1,
+            self._server: 2,
+            self._blackout: 1,
+        }
+        action = self.chance.choices(list(actions), list(actions.values()))[0]
+        action()
+
+    def _calm(self) -> None:
+        bottle = self.bottle
+        bottle.meddle = None
+        bottle.weather.loss = bottle.weather.doubled = 0.0
+        bottle.weather.delay = (0.005, 0.02)
+        bottle.weather.server_delay = (0.005, 0.03)
+        if not bottle.server_up:
+            bottle.start_server()
+        for cut in list(bottle.network.cuts):
+            bottle.mend(*cut)
+        self.log.append(f"{bottle.now:.1f} calm")
+        hostless = not self.host.living
+        bottle.run(LAST_WORDS if hostless else CALM)
+        self._check_texts()
+        self._check_agreement()
+        self._check_bounds()
+
+    # ---- What happens ------------------------------------------------------------
+
+    def _note(self, what: str) -> None:
+        self.log.append(f"{self.bottle.now:.1f} {what}")
+
+    def _living(self) -> list[Person]:
+        return [p for p in self.bottle.people.values() if p.living]
+
+    def _guests(self) -> list[Person]:
+        return [p for p in self._living() if p is not self.host]
+
+    def _join(self) -> None:
+        if len(self.bottle.people) < 9 and self.bottle.server_up and self.host.of(CodeReady):
+            name = next(self.names)
+            self._note(f"{name} joins")
+            self.bottle.join(name, self.bottle.code(self.host))
+
+    def _say(self) -> None:
+        living = self._living()
+        if not living:
+            return
+        sender = self.chance.choice(living)
+        others = {p.number: p for p in self.bottle.people.values() if p is not sender}
+        here = [peer.number for peer in sender.session.room.present() if peer.number in others]
+        to: Member | None = None
+        if here and self.chance.random() < 0.2:
+            to = self.chance.choice(here)
+        self.count += 1
+        text = f"{self.count}"
+        self._note(f"{sender.name} says {text} to {'all' if to is None else to}")
+        sender.session.say(text, to)
+        receivers = [self._person(sender, number) for number in (here if to is None else [to])]
+        self.said.append(Said(sender, text, [person for person in receivers if person]))
+        self.bottle.pump(sender)
+
+    def _person(self, viewer: Person, number: Member) -> Person | None:
+        """Whom a member knows under a number: the one with the keys of that seat."""
+        seat = viewer.session.room.roster.seat(number)
+        for person in self.bottle.people.values():
+            if seat and person.identity.public == seat.identity and person.number == number:
+                return person
+        return None
+
+    def _pair(self) -> tuple[str, str] | None:
+        living = self._living()
+        if len(living) < 2:
+            return None
+        one, other = self.chance.sample(living, 2)
+        return one.name, other.name
+
+    def _cut(self) -> None:
+        pair = self._pair()
+        if pair is not None:
+            self._note(f"cut {pair}")
+            self.bottle.cut(*pair)
+            if self.chance.random() < 0.7:
+                self.bottle.clock.later(
+                    self.chance.uniform(0.1, 15), lambda: self.bottle.mend(*pair)
+                )
+
+    def _mend(self) -> None:
+        for cut in list(self.bottle.network.cuts)[:1]:
+            self._note(f"mend {sorted(cut)}")
+            self.bottle.mend(*sorted(cut))
+
+    def _blackout(self) -> None:
+        """One member loses every road for a while."""
+        living = self._living()
+        if living:
+            victim = self.chance.choice(living)
+            self._note(f"blackout of {victim.name}")
+            others = [p.name for p in self.bottle.people.values() if p is not victim]
+            length = self.chance.uniform(1, 25)
+            for other in others:
+                self.bottle.cut(victim.name, other)
+                self.bottle.clock.later(
+                    length, lambda other=other: self.bottle.mend(victim.name, other)
+                )
+
+    def _leave(self) -> None:
+        leavers = self._living() if self.chance.random() < 0.15 else self._guests()
+        if leavers:
+            person = self.chance.choice(leavers)
+            self._note(f"{person.name} leaves")
+            self.gone.add(person.name)
+            person.session.leave(self.bottle.now)
+            self.bottle.pump(person)
+
+    def _kill(self) -> None:
+        victims = self._living() if self.chance.random() < 0.15 else self._guests()
+        if victims:
+            person = self.chance.choice(victims)
+            self._note(f"{person.name} is killed")
+            self.gone.add(person.name)
+            self.bottle.kill(person)
+
+    def _kick(self) -> None:
+        if self.host.living and self.host.session.room.peers:
+            number = self.chance.choice(list(self.host.session.room.peers))
+            person = self._person(self.host, number)
+            assert person is not None
+            self._note(f"{person.name} is kicked")
+            self.gone.add(person.name)
+            self.host.session.kick(number, self.bottle.now)
+            self.host.session.invite(self.bottle.now)
+            self.bottle.pump(self.host)
+
+    def _lock(self) -> None:
+        if self.host.living:
+            on = self.chance.random() < 0.4
+            self._note(f"lock {on}")
+            self.host.session.lock(on, self.bottle.now)
+            self.bottle.pump(self.host)
+
+    def _invite(self) -> None:
+        if self.host.living:
+            self.host.session.invite(self.bottle.now)
+            self.bottle.pump(self.host)
+
+    def _server(self) -> None:
+        self._note("server stops" if self.bottle.server_up else "server starts")
+        if self.bottle.server_up:
+            self.bottle.stop_server()
+        else:
+            self.bottle.start_server()
+
+    # ---- Voice -------------------------------------------------------------------
+
+    def _speak(self) -> None:
+        """Everybody says a frame now and then."""
+        now = self.bottle.now
+        for person in self._living():
+            session = person.session
+            datagram = session.speak(0, 0, person.name.encode(), now)
+            if datagram is not None:
+                for _, link in session.listeners():
+                    self.bottle.network.send(person, link, datagram)
+            self.bottle.pump(person)
+        if now < 101.0 + STORM + 10:
+            self.bottle.clock.later(self.chance.uniform(0.2, 0.6), self._speak)
+
+    def _heard(self, person: Person, opened: Opened) -> None:
+        self.heard += 1
+        speaker = opened.media.payload.decode()
+        known = person.session.room.roster.seat(opened.member)
+        assert known is not None
+        assert known.identity == self.bottle.people[speaker].identity.public
+
+    # ---- Promises ----------------------------------------------------------------
+
+    def _watch(self) -> None:
+        assert self.bottle.clock.done < MAX_STEPS, "the schedule does not end"
+        for person in self.bottle.people.values():
+            if person.session.room.inside:
+                self._collect(person)
+        for person in self.bottle.people.values():
+            if person.session.room.inside:
+                self._check_keys(person)
+            if person.living:
+                self._check_rotation(person)
+        self._check_order()
+        self.bottle.clock.later(0.5, self._watch)
+
+    def _collect(self, person: Person) -> None:
+        """All entries that anybody has taken; nobody unknown in any of them."""
+        roster = person.session.room.roster
+        identities = {p.identity.public for p in self.bottle.people.values()}
+        for hash_, signed in _kept(roster):
+            if hash_ not in self.entries:
+                entry = self.entries[hash_] = signed.read()
+                assert all(seat.identity in identities for seat in entry.seats)
+
+    def _check_keys(self, person: Person) -> None:
+        inside = person.session._inside
+        assert inside is not None
+        for member, generations in inside.keyring._others._by_member.items():
+            for opening in generations.values():
+                position: Position = opening.announcement.position
+                entry = self.entries.get(position.hash)
+                assert entry is not None, "a key for an entry that nobody has"
+                seat = entry.seat(person.number)
+                assert seat is not None and seat.present, (
+                    f"{person.name} holds a key of {member} that was made without it"
+                )
+                assert seat.identity == person.identity.public
+
+    def _check_rotation(self, person: Person) -> None:
+        inside = person.session._inside
+        assert inside is not None
+        current = inside.keyring.own.current
+        newest = person.session.room.roster.position
+        now = self.bottle.now
+        if current is not None and current.announcement.position == newest:
+            self.unkept.pop(person.name, None)
+            return
+        since = self.unkept.setdefault(person.name, now)
+        assert now - since <= 2.0, f"{person.name} still speaks with the key of an older entry"
+
+    def _check_order(self) -> None:
+        number = {said.text: index for index, said in enumerate(self.said)}
+        for person in self.bottle.people.values():
+            by_sender: dict[str, list[int]] = defaultdict(list)
+            for text in texts(person):
+                by_sender[self.said[number[text]].sender.name].append(number[text])
+            for sender, order in by_sender.items():
+                assert order == sorted(set(order)), f"{person.name} hears {sender}: {order}"
+
+    def _check_texts(self) -> None:
+        staying = {p.name for p in self._living()} - self.gone
+        for said in self.said:
+            if said.sender.name not in staying:
+                continue
+            for person in said.to:
+                if person.name in staying and self._both_stayed(said.sender, person):
+                    assert texts(person).count(said.text) == 1, (
+                        f"{person.name} misses {said.text} of {said.sender.name}"
+                    )
+
+    def _both_stayed(self, one: Person, other: Person) -> bool:
+        return other.number in one.session.room.peers and one.number in other.session.room.peers
+
+    def _check_agreement(self) -> None:
+        living = self._living()
+        if not self.host.living:
+            assert not living, f"{[p.name for p in living]} go on without a host"
+            return
+        places = {p.session.room.roster.hash for p in living}
+        assert len(places) == 1, {p.name: p.session.room.roster.position.n for p in living}
+        present = {seat.number for seat in self.host.session.room.roster.present()}
+        assert present == {p.number for p in living}
+        codes = {room_code(p) for p in living} if len(living) > 1 else {None}
+        assert len(codes) == 1 and (len(living) == 1) == (codes == {None}), codes
+
+    def _check_bounds(self) -> None:
+        for person in self._living():
+            session = person.session
+            inside = session._inside
+            assert inside is not None
+            assert len(session.room.secrets) <= 4
+            assert len(inside.heartbeats._pulses) <= 16
+            assert len(inside.keyring._others._waiting) <= 64
+            for peer in session.room.present():
+                assert not peer.conversation.unacknowledged(), (person.name, peer.name)
+                assert len(peer.claims) <= 16
+                assert len(inside.keyring._others._by_member.get(peer.number, {})) <= 6
+            if session.desk is not None:
+                assert len(session.desk._knocking) <= 32
+        links = sum(len(p.ends) for p in self._living())
+        assert links <= len(self._living()) ** 2, "roads are left open"
+
+
+def _kept(roster: object) -> list[tuple[bytes, Signed]]:
+    return list(roster._kept.values())  # type: ignore[attr-defined]

@@ -1,0 +1,167 @@
+"""Stories of leaving: politely, by force, without a word, and coming back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim.bottle import Bottle
+from tests.sim.people import Person
+from tests.sim.words import ending, joined, left, names_here, room_code, texts
+from vc_core.events import CodeEnded, CodeReady
+from vc_core.keys import Identity
+
+
+@pytest.fixture
+def bottle() -> Bottle:
+    return Bottle(12)
+
+
+def act(bottle: Bottle, person: Person, what: str, *arguments: object) -> None:
+    """A verb of a session, and what follows from it."""
+    getattr(person.session, what)(*arguments)
+    bottle.pump(person)
+
+
+def test_a_guest_that_leaves_is_gone_at_once_for_everybody(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    act(bottle, ann, "leave", bottle.now)
+    bottle.run(0.5)
+    assert left(host) == left(bob) == [("ann", "left")]
+    assert ending(ann) == "left"
+
+
+def test_the_host_that_leaves_ends_the_room_for_everybody(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    act(bottle, host, "leave", bottle.now)
+    bottle.run(0.5)
+    assert [ending(p) for p in (host, ann, bob)] == ["left", "host-left", "host-left"]
+
+
+def test_who_is_kicked_is_told_and_cannot_come_back_with_its_keys(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    code = bottle.code(host)
+    act(bottle, host, "kick", ann.number, bottle.now)
+    bottle.run(1)
+    assert ending(ann) == "kicked"
+    assert left(bob) == [("ann", "kicked")]
+    assert [event.reason for event in host.of(CodeEnded)] == ["burned"]
+    with_old_code = bottle.join("ann", code, key="old code")
+    act(bottle, host, "invite", bottle.now)
+    bottle.run(1)
+    banned = bottle.join("ann", bottle.code(host), identity=ann.identity, key="banned")
+    bottle.run(5)
+    assert ending(with_old_code) == "too-many-tries"
+    assert ending(banned) == "banned"
+    assert names_here(host) == {"host", "bob"}
+
+
+def test_a_code_that_a_kick_has_burned_admits_nobody_who_was_proving_it(bottle: Bottle) -> None:
+    host, ann = bottle.party("host", "ann")
+    late = bottle.join("late", bottle.code(host))
+    bottle.run(0.12)
+    act(bottle, host, "kick", ann.number, bottle.now)
+    act(bottle, host, "invite", bottle.now)
+    bottle.run(10)
+    assert len(host.of(CodeReady)) == 2
+    assert ending(late) == "code-used"
+    assert names_here(host) == {"host"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_who_is_killed_is_gone_after_ten_to_twelve_seconds(seed: int) -> None:
+    bottle = Bottle(seed)
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    bottle.run(3)
+    bottle.kill(ann)
+    death = bottle.now
+    for person in (host, bob):
+        assert bottle.run(15, lambda person=person: bool(left(person)))  # type: ignore[misc]
+        assert 9.7 <= bottle.now - death <= 12
+        assert left(person) == [("ann", "vanished")]
+
+
+def test_a_killed_host_is_gone_after_ten_seconds_and_the_room_after_a_minute(
+    bottle: Bottle,
+) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    bottle.run(3)
+    bottle.kill(host)
+    death = bottle.now
+    assert bottle.run(15, lambda: bool(left(ann)) and bool(left(bob)))
+    assert 9.5 <= bottle.now - death <= 12
+    assert left(ann) == [("host", "vanished")]
+    assert bottle.run(70, lambda: ann.ended and bob.ended)
+    assert 57 <= bottle.now - death <= 63
+    assert ending(ann) == ending(bob) == "host-lost"
+
+
+def ordered(bottle: Bottle, *, host_smaller: bool) -> tuple[Identity, Identity]:
+    """(host's, guest's) keys in the wanted order."""
+    one, other = sorted((bottle.identity(), bottle.identity()), key=lambda i: i.public.sign)
+    return (one, other) if host_smaller else (other, one)
+
+
+def away_and_back(bottle: Bottle, *, host_smaller: bool, removal: bool) -> list[Person]:
+    """Ann loses everything for 20 s; meanwhile cyd may be kicked."""
+    hosts, anns = ordered(bottle, host_smaller=host_smaller)
+    host = bottle.host(identity=hosts)
+    bottle.run(1)
+    ann = bottle.join("ann", bottle.code(host), identity=anns)
+    bottle.run(2)
+    bob = bottle.join("bob", bottle.code(host))
+    bottle.run(2)
+    cyd = bottle.join("cyd", bottle.code(host))
+    bottle.run(5)
+    bottle.meddle = lambda person, signal: [] if person is ann else [signal]
+    for name in ("host", "bob", "cyd"):
+        bottle.cut("ann", name)
+    bottle.run(15)
+    assert ("ann", "vanished") in left(host)
+    assert ("ann", "vanished") in left(bob)
+    if removal:
+        act(bottle, host, "kick", cyd.number, bottle.now)
+    bottle.run(5)
+    bottle.meddle = None
+    for name in ("host", "bob", "cyd"):
+        bottle.mend("ann", name)
+    return [host, ann, bob]
+
+
+@pytest.mark.parametrize("host_smaller", [True, False])
+@pytest.mark.parametrize("removal", [True, False])
+def test_who_was_absent_returns_without_a_code(host_smaller: bool, removal: bool) -> None:
+    bottle = Bottle(21)
+    host, ann, bob = away_and_back(bottle, host_smaller=host_smaller, removal=removal)
+    assert bottle.run(20, lambda: ann.number in {p.number for p in host.session.room.present()})
+    bottle.run(15)
+    for person in (host, bob):
+        assert joined(person).count("ann") == 2
+    assert len({p.session.room.roster.hash for p in (host, ann, bob)}) == 1
+    assert len({room_code(p) for p in (host, ann, bob)}) == 1
+    act(bottle, ann, "say", "back again")
+    bottle.run(3)
+    assert texts(host)[-1:] == texts(bob)[-1:] == ["back again"]
+
+
+@pytest.mark.parametrize("host_smaller", [True, False])
+def test_who_was_absent_returns_on_a_new_road_by_the_mailbox(host_smaller: bool) -> None:
+    """Its old road never comes back; only the signaling server does."""
+    bottle = Bottle(22)
+    host, ann, _ = away_and_back(bottle, host_smaller=host_smaller, removal=True)
+    bottle.cut("ann", "host")
+    assert bottle.run(30, lambda: joined(host).count("ann") == 2)
+    bottle.run(3)
+    assert host.session.room.roster.hash == ann.session.room.roster.hash
+
+
+def test_a_host_that_was_dark_for_a_while_is_shown_as_back(bottle: Bottle) -> None:
+    host, ann = bottle.party("host", "ann")
+    bottle.stop_server()
+    bottle.cut("host", "ann")
+    bottle.run(20)
+    assert left(ann) == [("host", "vanished")]
+    bottle.mend("host", "ann")
+    bottle.run(20)
+    assert joined(ann) == ["host", "host"]
+    assert joined(host) == ["ann", "ann"]
+    assert host.session.room.roster.hash == ann.session.room.roster.hash
