@@ -12,25 +12,26 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from audio.codec import OpusMissing
 from client import words
 from client.contacts import Contacts
 from client.faces import Faces
-from client.identity import IdentityError, open_identity, passphrase_given
+from client.identity import open_identity, passphrase_given
 from client.loop import run as run_loop
 from client.orders import BadCommand, Order
-from client.report import Reporter, Told, write
+from client.report import Reporter, Told
 from client.room import Room, SignalingUnreachable
 from client.settings import RUNGS, Settings
 from client.stats import Stats
 from signaling.server import CannotListenError
 from vc_core.errors import Ending, LocalProtocolError
-from vc_core.ids import Member, member_from_word, member_word
+from vc_core.ids import Member, member_from_word
 from vc_core.invite import InvitationError
+from vc_core.keys import PublicIdentity
 
 # Specification
 FACE_PATIENCE = 30.0  # s that a call goes on, muted, without its face
@@ -38,25 +39,12 @@ MAX_PERCENT = 400.0  # of a member's volume
 
 
 def run(settings: Settings) -> int:
-    """Run one call to its end; the exit code of the process."""
-    try:
-        engine = Engine(settings)
-    except IdentityError as error:
-        return _no_identity(error)
+    """Run one call to its end; the exit code. Raises ``IdentityError`` when there is none."""
+    engine = Engine(settings)
     try:
         return run_loop(engine.run())
     finally:
         engine.close()
-
-
-def _no_identity(error: IdentityError) -> int:
-    code = error.ending.exit_code
-    said = {"code": error.code, "message": error.message, "hint": error.hint}
-    lines = write({"event": "error", "t": 0.0, **said})
-    lines += write({"event": "ended", "t": 0.0, "reason": error.code, "exit": code})
-    sys.stdout.buffer.write(lines)
-    print(f"vchat: error: {error.message}\nvchat: hint: {error.hint}", file=sys.stderr)
-    return code
 
 
 def why_not_opened(error: Exception, server: str) -> tuple[Ending, str, str] | None:
@@ -83,7 +71,8 @@ class Engine:
         self._identity = open_identity(settings.config, passphrase_given())
         self._contacts = Contacts(settings.config)
         self._room = Room(settings, self._identity.identity, self._contacts.judge)
-        self._reporter = Reporter(self._room, self._contacts)
+        self._writer = ThreadPoolExecutor(max_workers=1)  # contacts: one change at a time
+        self._reporter = Reporter(self._room, self._contacts, self._remember)
         self._stats = Stats(self._room)
         self._faces = Faces(
             stdio=not settings.detached,
@@ -125,6 +114,8 @@ class Engine:
     async def _call(self) -> None:
         if self._identity.temporary:
             self._warn("identity-in-use")
+        if self._contacts.damaged:
+            self._warn("contacts-damaged")
         try:
             await self._room.open()
         except Exception as error:
@@ -142,7 +133,8 @@ class Engine:
                 self._tell(told)
 
     def close(self) -> None:
-        """Others may use the identity."""
+        """Finish what is to be written; others may use the identity."""
+        self._writer.shutdown()
         self._identity.close()
 
     def _interrupt(self) -> None:
@@ -183,8 +175,11 @@ class Engine:
         self._tell(self._problem("warning", word, *words.of_warning(word)))
 
     def _show_muted(self) -> None:
-        member = member_word(self._room.member)
-        self._tell(self._reporter.stamp("muted", member=member, on=self._room.sound.muted))
+        muted = self._room.sound.muted
+        self._tell(self._reporter.muted(self._room.member, on=muted, own=True))
+
+    def _remember(self, name: str, identity: PublicIdentity) -> None:
+        self._writer.submit(self._contacts.remember, name, identity)
 
     # ---- Orders ------------------------------------------------------------------
 
@@ -271,12 +266,12 @@ class Engine:
     def _accept(self, order: Order) -> None:
         member = self._member(order)
         seat = self._room.session.room.peers[member].seat
-        self._contacts.accept(seat.name, seat.identity)
+        self._writer.submit(self._contacts.accept, seat.name, seat.identity)
         self._room.accept(member)
 
     def _save(self, order: Order) -> None:
         seat = self._room.session.room.peers[self._member(order)].seat
-        self._contacts.save(seat.name, seat.identity)
+        self._writer.submit(self._contacts.save, seat.name, seat.identity)
 
     def _invite(self, order: Order) -> None:
         self._room.invite()

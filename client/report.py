@@ -31,6 +31,7 @@ from vc_core.events import (
     Warned,
 )
 from vc_core.ids import Member, member_word
+from vc_core.keys import PublicIdentity
 
 # Specification
 SCHEMA = 1
@@ -46,9 +47,13 @@ def write(event: Told) -> bytes:
 class Reporter:
     """Turns the events of one room into objects, and remembers what a late face needs."""
 
-    def __init__(self, room: Room, contacts: Contacts) -> None:
+    def __init__(
+        self, room: Room, contacts: Contacts, remember: Callable[[str, PublicIdentity], None]
+    ) -> None:
+        """``remember`` notes who was met; it may write to a disk later."""
         self._room = room
         self._contacts = contacts
+        self._remember = remember
         self._begun = time.monotonic()
         self._opened: RoomOpened | None = None
         self._names: dict[Member, str] = {}
@@ -123,7 +128,7 @@ class Reporter:
     def _joined(self, event: MemberJoined) -> list[Told]:
         self._names[event.member] = event.name
         known = self._contacts.known(event.name, event.identity)
-        self._contacts.remember(event.name, event.identity)
+        self._remember(event.name, event.identity)
         return [
             self.stamp(
                 "member-joined",
@@ -165,7 +170,7 @@ class Reporter:
             mic_started=event.mic_started,
             speaker_started=event.speaker_started,
         )
-        advice = [self.problem("warning", "audio-advice", one) for one in event.advice]
+        advice = [self.problem("warning", code, sentence) for code, sentence in event.advice]
         return [told, *advice]
 
     def _audio_failed(self, event: AudioFailed) -> list[Told]:
@@ -175,7 +180,11 @@ class Reporter:
         return [self.stamp("talking", member=member_word(event.member), on=event.on)]
 
     def _muted(self, event: MemberMuted) -> list[Told]:
-        return [self.stamp("muted", member=member_word(event.member), on=event.on)]
+        return [self.muted(event.member, on=event.on, own=False)]
+
+    def muted(self, member: Member, *, on: bool, own: bool) -> Told:
+        """A microphone was turned off or on, one's own or another's."""
+        return self.stamp("muted", member=member_word(member), on=on, own=own)
 
     def _chatted(self, event: Chatted) -> list[Told]:
         return [
@@ -250,5 +259,7 @@ class Reporter:
                 del self._kept[key]
         elif event in ("ready", "room", "code", "audio", "room-code", "locked", "code-ended"):
             self._kept[event, ""] = told
+        elif event in ("warning", "error"):
+            self._kept[event, told["code"]] = told
         elif event in ("member-joined", "path", "muted"):
             self._kept[event, member] = told

@@ -52,8 +52,8 @@ class AudioOpened:
     mic_started: float | None
     """Unix time of the first sample."""
     speaker_started: float | None
-    advice: tuple[str, ...]
-    """Sentences when something is not what was asked for."""
+    advice: tuple[tuple[str, str], ...]
+    """(code, sentence) when something is not what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,8 @@ class Room:
             sound.microphone.started if sound.microphone.name != "none" else 0.0,
         ):
             await asyncio.sleep(0.02)
-        advice = tuple(a for a in (sound.microphone.advice, sound.speaker.advice) if a)
+        found = {"no-microphone": sound.microphone.advice, "no-speaker": sound.speaker.advice}
+        advice = tuple((code, sentence) for code, sentence in found.items() if sentence)
         self._tell(
             AudioOpened(
                 sound.microphone.name,

@@ -1,4 +1,4 @@
-"""A member that says everything back, text and voice: python echo_bot.py CODE"""
+"""A member that says everything back, text and voice: python echo_bot.py CODE."""
 
 import asyncio
 import os
