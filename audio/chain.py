@@ -22,13 +22,12 @@ from audio.codec import Decoder, Encoder, carries_fec
 from audio.gate import Gate, Verdict
 from audio.jitter import Jitter, Kind, Slot, Stretch
 from audio.mixer import Mixer, gain_of
-from audio.pcm import FRAME, RATE, Frame, Samples, fade_in, fade_out, silence
+from audio.pcm import BLOCK, FRAME, RATE, Frame, Framer, Samples, fade_in, fade_out, silence
 from audio.stretch import lengthen, shorten
 from vc_core.errors import RemoteProtocolError
 
 # Implementation
 _WRAP = 1 << 32  # timestamps are u32
-_STRETCH = {Stretch.LONGER: lengthen, Stretch.SHORTER: shorten}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +166,17 @@ class VoiceReceiver:
         """Take an opened packet that arrived ``now``; whatever it holds, nothing is raised."""
         self._jitter.put(timestamp, payload, last, now)
 
-    def pull(self, now: float) -> Frame | None:
-        """The next 20 ms to play, or None for silence."""
-        while len(self._held) < FRAME:
-            slot = self._jitter.get(now, len(self._held))
+    def pull(self, now: float, count: int = BLOCK) -> Samples | None:
+        """The next ``count`` samples to play, or None for silence."""
+        while len(self._held) < count:
+            slot = self._jitter.get(now, len(self._held), count)
             if slot.kind is Kind.SILENCE:
-                return self._drain()
+                return self._drain(count)
             self.talking = True
             samples = self._samples(slot)
             self._held = np.concatenate((self._held, samples)) if len(self._held) else samples
-        frame, self._held = self._held[:FRAME], self._held[FRAME:]
-        return frame
+        block, self._held = self._held[:count], self._held[count:]
+        return block
 
     def stats(self, now: float) -> VoiceStats:
         """What happened since this was last asked."""
@@ -194,11 +193,11 @@ class VoiceReceiver:
             loss=self._jitter.loss,
         )
 
-    def _drain(self) -> Frame | None:
+    def _drain(self, count: int) -> Samples | None:
         """What is left at the end of a talk spurt, then nothing."""
         left, self._held = self._held, silence(0)
         self.talking = len(left) > 0
-        return np.concatenate((left, silence(FRAME - len(left)))) if len(left) else None
+        return np.concatenate((left, silence(count - len(left)))) if len(left) else None
 
     def _samples(self, slot: Slot) -> Samples:
         """The frame of a slot, longer or shorter if the slot says so."""
@@ -210,7 +209,7 @@ class VoiceReceiver:
             frame = fade_out(frame)
         if slot.stretch is Stretch.NONE:
             return frame
-        samples = _STRETCH[slot.stretch](frame)
+        samples = lengthen(frame) if slot.stretch is Stretch.LONGER else shorten(frame, slot.most)
         self.stretched += len(samples) != FRAME
         return samples
 
@@ -243,7 +242,7 @@ class VoiceReceiver:
 
 
 class Listening:
-    """All other members: their voices in, one frame for the speaker out."""
+    """All other members: their voices in, what the speaker plays out."""
 
     def __init__(
         self,
@@ -252,12 +251,13 @@ class Listening:
         make_receiver: Callable[[], VoiceReceiver] = VoiceReceiver,
     ) -> None:
         """``on_talking(member, on)`` on each change; ``on_member_frame(member, frame)``
-        for every member at every pull, silence included (for recording)."""
+        for each 20 ms of every member, silence included (for recording)."""
         self.on_talking = on_talking
         self.on_member_frame = on_member_frame
         self.deafened = False
         self.receivers: dict[int, VoiceReceiver] = {}
         self._gains: dict[int, float] = {}
+        self._framers: dict[int, Framer] = {}
         self._talking: set[int] = set()
         self._mixer = Mixer()
         self._make_receiver = make_receiver
@@ -269,17 +269,28 @@ class Listening:
             receiver = self.receivers[member] = self._make_receiver()
         receiver.receive(timestamp, payload, last, now)
 
-    def pull(self, now: float) -> Frame:
-        """The next 20 ms of everybody together."""
-        voices = [(member, one.pull(now)) for member, one in self.receivers.items()]
+    def pull(self, now: float, count: int = BLOCK) -> Samples:
+        """The next ``count`` samples of everybody together."""
+        voices = [(member, one.pull(now, count)) for member, one in self.receivers.items()]
         self._note_talking()
         if self.on_member_frame is not None:
-            for member, frame in voices:
-                self.on_member_frame(member, silence() if frame is None else frame)
+            self._show_frames(self.on_member_frame, voices, count)
         heard = [] if self.deafened else voices
         return self._mixer.mix(
-            (frame, self._gains.get(member, 1.0)) for member, frame in heard if frame is not None
+            ((one, self._gains.get(member, 1.0)) for member, one in heard if one is not None),
+            count,
         )
+
+    def _show_frames(
+        self,
+        show: Callable[[int, Frame], None],
+        voices: list[tuple[int, Samples | None]],
+        count: int,
+    ) -> None:
+        for member, samples in voices:
+            framer = self._framers.setdefault(member, Framer())
+            for frame in framer.push(silence(count) if samples is None else samples):
+                show(member, frame)
 
     def _note_talking(self) -> None:
         talking = {member for member, one in self.receivers.items() if one.talking}
@@ -300,6 +311,7 @@ class Listening:
         """The member has left."""
         self.receivers.pop(member, None)
         self._gains.pop(member, None)
+        self._framers.pop(member, None)
         self._note_talking()
 
     def stats(self, now: float) -> dict[int, VoiceStats]:

@@ -6,6 +6,7 @@ last seconds is the *base*; how much later than that a packet comes is its
 *lateness*. A histogram of lateness that slowly forgets gives the target: the
 delay with which 99 of 100 packets are in time (NetEq's DelayManager, with bins
 of 1 ms instead of one packet, since one frame of waiting is most of our budget).
+What a call began with is forgotten faster: programs start, roads are found.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ FORGET = 0.998  # per packet: half is forgotten after 7 s of talk
 IN_TIME = 0.99  # share of packets that should not come too late
 FIRST_LATENESS = 6  # ms assumed before anything was learned: timers of a busy machine
 FIRST_WEIGHT = 20  # packets that this assumption counts as
+BEGINNING = 25  # packets; what is found to have come late among them says nothing
+EAGER = 3  # the first n packets together weigh (20 / (20 + n / 3)) ** 3: 1 % after 4 s
 MARGIN = 0.002  # seconds added to what was learned
-LEAST = 0.005  # seconds; no target is less
+LEAST = 0.007  # seconds; no target is less: timers of a busy machine
 WINDOW = 5.0  # seconds; the base is the minimum of 5 to 10 s
 SMOOTHING = 16.0  # RFC 3550, 6.4.1
 
@@ -61,12 +64,11 @@ class Delay:
     def __init__(self) -> None:
         self.jitter = 0.0
         """Interarrival jitter of RFC 3550 in seconds."""
-        self.target = FIRST_LATENESS * BIN + MARGIN
+        self.target = 0.0
         """Seconds after the fastest packet at which to play."""
         self._least = Least(WINDOW)
-        self._share = np.zeros(BINS)
-        self._share[FIRST_LATENESS] = 1.0
-        self._seen = FIRST_WEIGHT
+        self.forget_lateness()
+        self._learned = 0
         self._reference: float | None = None
         self._last_transit: float | None = None
 
@@ -81,12 +83,20 @@ class Delay:
         self._least.add(transit, now)
         self._follow_base()
         lateness = min(BINS - 1, max(0, int((transit - self.base) / BIN)))
-        self._seen += 1
-        forget = min(FORGET, 1.0 - 1.0 / self._seen)
+        self._learned += 1
+        self._memory += 1 / EAGER
+        forget = min(FORGET, 1.0 - 1.0 / self._memory)
         self._share *= forget
         self._share[lateness] += 1.0 - forget
         reached = int(np.searchsorted(np.cumsum(self._share), IN_TIME))
         self.target = max(LEAST, min(reached, BINS - 1) * BIN + MARGIN)
+
+    def forget_lateness(self) -> None:
+        """Begin to learn anew; the base stays."""
+        self._share = np.zeros(BINS)
+        self._share[FIRST_LATENESS] = 1.0
+        self._memory = float(FIRST_WEIGHT)
+        self.target = FIRST_LATENESS * BIN + MARGIN
 
     def _learn_jitter(self, transit: float) -> None:
         if self._last_transit is not None:
@@ -101,6 +111,9 @@ class Delay:
         if not shift:
             return
         self._reference += shift * BIN
+        if shift < 0 and self._learned < BEGINNING:
+            self.forget_lateness()  # the program was busy when the first ones came
+            return
         shift = max(-BINS, min(BINS, shift))
         moved = np.zeros(BINS)
         if shift > 0:

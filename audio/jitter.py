@@ -5,7 +5,7 @@
 
 Time is counted in samples of the talker's clock. A packet's *lag* is how much
 later it is played than the fastest packet could have been: it should be at
-least the learned target (``audio.delay``), and not a frame more than that.
+least the learned target (``audio.delay``), and not a block of the speaker more.
 
 Rule 1: a missing packet with none behind it may only be late: a frame is made
         up, but time does not move; if it comes after all it is played, and the
@@ -16,7 +16,8 @@ Rule 3: while packets get lost the target is a frame longer, so that the packet
         after a lost one is there in time to restore it.
 Rule 4: delay changes by stretching what is played, never while all is well; a
         new talk spurt starts with the right delay at no cost.
-Rule 5: whatever arrives, memory is bounded and nothing is raised.
+Rule 5: what had piled up before anything was ever heard of a talker is not played.
+Rule 6: whatever arrives, memory is bounded and nothing is raised.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from audio.delay import Delay, Least
-from audio.pcm import FRAME, FRAME_SECONDS, RATE
+from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE
 
 # Specification
 _WRAP = 1 << 32  # timestamps are u32
@@ -39,11 +40,11 @@ NEVER = -(1 << 62)  # before any timestamp
 WILD = 2.0  # seconds between timestamp and clock beyond which a packet is not believed
 AGREE = 1.0  # seconds of difference between two wild packets that vouch for each other
 SLACK = 0.003  # seconds below the target that are still fine
-SPARE = 0.005  # seconds above target + one frame that are still fine
-WORTH = 0.008  # seconds; less delay than this is not worth stretching for
+SPARE = 0.002  # seconds above target + one block that are still fine
+WORTH = 0.005  # seconds; less delay than this is not worth stretching for
 PAUSE = 3  # frames from one shortened frame to the next, so that nobody seems to hurry
 HURRY = 0.12  # seconds of needless delay from which every frame is shortened
-CALM = 1.0  # seconds over which the least lag is taken
+CALM = 0.25  # seconds over which the least lag is taken: the speaker's beat trembles
 LOSS_MEMORY = 200  # frames: 4 s
 LOSS_PRIOR = 50  # frames without loss that are assumed before the first
 LOSSY, LOSSLESS = 0.02, 0.008  # loss estimates that turn the extra frame on and off
@@ -84,6 +85,8 @@ class Slot:
     """The first frame after rest."""
     last: bool = False
     """Silence follows."""
+    most: int = 0
+    """Samples that a shortened frame may lose."""
     waited: float = 0.0
     """Seconds that the payload has been in the buffer."""
 
@@ -115,10 +118,12 @@ class Jitter:
         self._made_up = 0
         self._missing_run = 0
         self._lossy = False
+        self._begun = False
         self._growing = False
         self._shrinking = False
         self._unshortened = 0
         self._least_lag = Least(CALM)
+        self._block_seconds = BLOCK / RATE
         self._wild: tuple[int, float] | None = None
 
     @property
@@ -177,6 +182,7 @@ class Jitter:
         self._packets.clear()
         self._rest()
         self._newest, self._next = None, NEVER
+        self._begun = False
 
     def _keep_bounded(self) -> None:
         if len(self._packets) <= MOST_PACKETS:
@@ -188,8 +194,13 @@ class Jitter:
 
     # -- world out --------------------------------------------------------
 
-    def get(self, now: float, held: int = 0) -> Slot:
-        """What to play next; ``held`` samples of earlier frames are still unplayed."""
+    def get(self, now: float, held: int = 0, block: int = BLOCK) -> Slot:
+        """What to play next.
+
+        ``held`` samples of earlier frames are still unplayed; the speaker asks
+        for ``block`` samples at once.
+        """
+        self._block_seconds = block / RATE
         if self.state is State.RESTING and not self._starts(now):
             return _SILENCE
         if self._next in self._packets:
@@ -206,10 +217,22 @@ class Jitter:
         first = min(self._packets)
         if self._lag(first, now) < self.target:
             return False
+        if not self._begun:
+            first = self._without_backlog(first, now)
         self.state = State.PLAYING
         self._next = first
         self._least_lag = Least(CALM)
         return True
+
+    def _without_backlog(self, first: int, now: float) -> int:
+        """Rule 5: the newest packet that has waited long enough."""
+        self._begun = True
+        ripe = [at for at in self._packets if self._lag(at, now) >= self.target]
+        if max(ripe) - first > FRAME:
+            first = max(ripe)
+            self._packets = {at: one for at, one in self._packets.items() if at >= first}
+            self._delay.forget_lateness()
+        return first
 
     def _lag(self, at: int, now: float) -> float:
         return now - at / RATE - self._delay.base
@@ -219,15 +242,14 @@ class Jitter:
         lag = self._lag(self._next, now)
         self._least_lag.add(lag, now)
         first = self._missing_run >= GIVE_UP
-        stretch = Stretch.NONE if packet.last else self._stretch(lag, held)
+        stretch, most = (Stretch.NONE, 0) if packet.last else self._stretch(lag, held)
         self._next += FRAME
         self._made_up = self._missing_run = 0
         self._count(lost=False)
         if packet.last:
             self._rest()
-        return Slot(
-            Kind.PLAY, packet.payload, stretch, first, packet.last, max(0.0, now - packet.arrived)
-        )
+        waited = max(0.0, now - packet.arrived)
+        return Slot(Kind.PLAY, packet.payload, stretch, first, packet.last, most, waited)
 
     def _wait(self) -> Slot:
         """Rule 1: nothing is there; make a frame up without moving time."""
@@ -282,24 +304,24 @@ class Jitter:
 
     # -- stretching -------------------------------------------------------
 
-    def _stretch(self, lag: float, held: int) -> Stretch:
-        """Whether the frame about to be played should change its length."""
+    def _stretch(self, lag: float, held: int) -> tuple[Stretch, int]:
+        """Whether the frame about to be played should change its length, and what it may lose."""
         self._growing = lag < (self.target if self._growing else self.target - SLACK)
         if self._growing:
             self._shrinking = False
-            return Stretch.LONGER
+            return Stretch.LONGER, 0
         excess = self._excess(held)
         self._shrinking = excess > (0.0 if self._shrinking else WORTH)
         self._unshortened += 1
         if not self._shrinking or (self._unshortened < PAUSE and excess < HURRY):
-            return Stretch.NONE
+            return Stretch.NONE, 0
         self._unshortened = 0
-        return Stretch.SHORTER
+        return Stretch.SHORTER, int(excess * RATE)
 
     def _excess(self, held: int) -> float:
         """Seconds of delay that could go without any packet coming too late."""
         if not self._least_lag.full:
             return 0.0
         spare = self._least_lag.value - self.target - SPARE
-        frames = max(0, math.floor(spare / FRAME_SECONDS))
-        return held / RATE + min(frames, len(self._packets)) * FRAME_SECONDS
+        blocks = max(0, math.floor(spare / self._block_seconds))
+        return held / RATE + blocks * self._block_seconds

@@ -1,4 +1,4 @@
-"""The mixer: many voices into one frame, with a limit that cannot be heard as one.
+"""The mixer: many voices into one signal, with a limit that cannot be heard as one.
 
 A sum that stays below the knee passes unchanged, bit by bit. Above it a slow
 gain follows the peaks (fast down, slowly up again), and what slips through
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from audio.pcm import FRAME, FRAME_SECONDS, Frame, Samples, silence
+from audio.pcm import FRAME, RATE, Samples, silence
 
 # Implementation
 KNEE = 0.9  # below this nothing is touched
@@ -32,27 +32,26 @@ def bend(samples: Samples) -> Samples:
 
 
 class Limiter:
-    """Keeps one stream of frames strictly within -1..1."""
+    """Keeps one stream of samples strictly within -1..1."""
 
     def __init__(self) -> None:
         self.gain = 1.0
-        self._recovery = 0.5 ** (FRAME_SECONDS / RELEASE)
 
-    def limit(self, frame: Frame) -> Frame:
-        """The frame, never beyond full scale; the same array if nothing was to do."""
-        peak = float(np.abs(frame).max())
+    def limit(self, samples: Samples) -> Samples:
+        """Samples (2 ms or more), never beyond full scale; the same array if it can stay."""
+        peak = float(np.abs(samples).max())
         if peak <= KNEE and self.gain == 1.0:
-            return frame
+            return samples
         wanted = min(1.0, KNEE / peak) if peak > 0.0 else 1.0
-        return bend(frame * self._ramp(wanted))
+        return bend(samples * self._ramp(wanted, len(samples)))
 
-    def _ramp(self, wanted: float) -> Samples:
+    def _ramp(self, wanted: float, count: int) -> Samples:
         before = self.gain
-        risen = 1.0 - (1.0 - before) * self._recovery
+        risen = 1.0 - (1.0 - before) * 0.5 ** (count / RATE / RELEASE)
         self.gain = min(wanted, 1.0 if risen > 1.0 - 1e-4 else risen)
         if self.gain >= before:
-            return np.linspace(before, self.gain, FRAME, dtype=np.float32)
-        ramp = np.full(FRAME, self.gain, np.float32)
+            return np.linspace(before, self.gain, count, dtype=np.float32)
+        ramp = np.full(count, self.gain, np.float32)
         ramp[:ATTACK] = np.linspace(before, self.gain, ATTACK, dtype=np.float32)
         return ramp
 
@@ -68,9 +67,9 @@ class Mixer:
     def __init__(self) -> None:
         self._limiter = Limiter()
 
-    def mix(self, voices: Iterable[tuple[Frame, float]]) -> Frame:
-        """One frame out of (frame, gain) pairs; silence out of none."""
-        total: Frame = silence()
-        for frame, gain in voices:
-            total += frame if gain == 1.0 else frame * np.float32(gain)
+    def mix(self, voices: Iterable[tuple[Samples, float]], count: int = FRAME) -> Samples:
+        """``count`` samples out of (samples, gain) pairs of that length; silence out of none."""
+        total = silence(count)
+        for samples, gain in voices:
+            total += samples if gain == 1.0 else samples * np.float32(gain)
         return self._limiter.limit(total)

@@ -1,7 +1,8 @@
 """What a frame is, and how samples become frames.
 
 A frame is 20 ms of one voice: float32, shape (960,), 48 kHz, -1 to 1. All of
-``audio`` between the devices and the codec speaks in frames.
+``audio`` between the microphone and the codec speaks in frames. Speakers ask for
+blocks of half a frame: what is played waits on average half a block for its turn.
 """
 
 from __future__ import annotations
@@ -14,10 +15,16 @@ RATE = 48_000  # samples per second
 FRAME = 960  # samples of one frame
 FRAME_SECONDS = 0.02  # FRAME / RATE
 
+# Implementation
+BLOCK = 480  # samples that a speaker asks for at once: 10 ms
+BLOCK_SECONDS = BLOCK / RATE
+
 Samples = NDArray[np.float32]
 """Any number of mono samples, float32, 48 kHz unless said otherwise."""
 Frame = NDArray[np.float32]
 """Shape (960,)."""
+Block = NDArray[np.float32]
+"""Shape (480,)."""
 
 _FULL_SCALE = 32_767.0
 

@@ -3,9 +3,9 @@
 SPEC: ``default``, ``none``, ``file:PATH`` (48 kHz mono 16 bit, in real time,
 silence included), a device's number or part of its name.
 
-``pull()`` is called in the event loop's thread each time one more frame is
-needed, and returns it. A device's ring is kept as little ahead of the device as
-its thread allows, about one frame; each time it runs dry it is kept 5 ms longer.
+``pull()`` is called in the event loop's thread each time one more block of 10 ms
+is needed, and returns it. A device's ring is kept as little ahead of the device as
+its thread allows; each time it runs dry it is kept 5 ms longer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from audio import devices
 from audio.devices import Backend, Device, Stream
 from audio.pacer import Pacer
-from audio.pcm import RATE, Frame, silence
+from audio.pcm import BLOCK, BLOCK_SECONDS, RATE, Block, silence
 from audio.record import GrowingWav
 from audio.resample import Resampler
 from audio.ring import Ring
@@ -33,7 +33,7 @@ __all__ = ["AudioUnavailable", "Pull", "Speaker", "open_speaker"]
 
 log = logging.getLogger(__name__)
 
-Pull = Callable[[], Frame]
+Pull = Callable[[], Block]
 
 # Implementation
 KINDS = "default, none, file:PATH, or a device's name or number"
@@ -67,20 +67,20 @@ class TimedSpeaker(Speaker):
         self._pull = pull
         self._file = file
         self.started = time.time()
-        self._pacer = Pacer(self._play, self._lose, time.monotonic())
+        self._pacer = Pacer(self._play, self._lose, time.monotonic(), period=BLOCK_SECONDS)
 
     def _play(self, _beat: int) -> None:
         self._keep(self._pull())
 
     def _lose(self, count: int) -> None:
         for _ in range(count):
-            self._keep(silence())
+            self._keep(silence(BLOCK))
 
-    def _keep(self, frame: Frame) -> None:
+    def _keep(self, block: Block) -> None:
         if self._file is None:
             return
         try:
-            self._file.write(frame)
+            self._file.write(block)
         except OSError as error:
             log.warning("%s is written no longer: %s", self.name, error)
             self.advice = f"{self.name} is written no longer: {error.strerror}"
@@ -93,7 +93,7 @@ class TimedSpeaker(Speaker):
 
 
 class DeviceSpeaker(Speaker):
-    """A device: the loop writes frames into a ring, the device's thread takes them out."""
+    """A device: the loop writes blocks into a ring, the device's thread takes them out."""
 
     def __init__(self, device: Device, pull: Pull) -> None:
         super().__init__(device.name)

@@ -21,12 +21,15 @@ QUIET = 1e-6  # mean square (-60 dBFS) below which any cut is fine
 _RISING = np.linspace(0.0, 1.0, OVERLAP, dtype=np.float32)
 
 
-def period(frame: Frame) -> int | None:
-    """Samples after which ``frame`` resembles its own start, or None."""
+def period(frame: Frame, longest: int = LONGEST) -> int | None:
+    """Samples after which ``frame`` resembles its own start, or None.
+
+    Not more than ``longest``, which is from SHORTEST to LONGEST.
+    """
     head = frame[:OVERLAP]
-    tail = frame[SHORTEST:]
+    tail = frame[SHORTEST : longest + OVERLAP]
     if float(np.dot(frame, frame)) < QUIET * FRAME:
-        return LONGEST
+        return longest
     products = np.correlate(tail, head, "valid")
     running = np.concatenate(([0.0], np.cumsum(tail.astype(np.float64) ** 2)))
     energies = running[OVERLAP:] - running[:-OVERLAP]
@@ -36,9 +39,14 @@ def period(frame: Frame) -> int | None:
     return best + SHORTEST if alike[best] >= ALIKE else None
 
 
-def shorten(frame: Frame) -> Samples:
-    """``frame`` without one period (2.5 to 15 ms less); unchanged if that would be heard."""
-    lag = period(frame)
+def shorten(frame: Frame, most: int = LONGEST) -> Samples:
+    """``frame`` without one period (2.5 to 15 ms less); unchanged if that would be heard.
+
+    Not more than ``most`` samples are taken away.
+    """
+    if most < SHORTEST:
+        return frame
+    lag = period(frame, min(most, LONGEST))
     if lag is None:
         return frame
     joint = frame[:OVERLAP] * (1 - _RISING) + frame[lag : lag + OVERLAP] * _RISING

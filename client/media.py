@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audio.chain import Listening, VoicePacket, VoiceSender, VoiceStats
 from audio.microphone import Microphone, open_microphone
-from audio.pcm import Frame
+from audio.pcm import Block, Frame
 from audio.record import Recorder
 from audio.speaker import Speaker, open_speaker
 from vc_core.senderkeys import Opened
@@ -66,7 +66,7 @@ class Sound:
         self.speaker = await open_speaker(speaker, self._pull)
         self.microphone = await open_microphone(mic, self._captured)
 
-    def _pull(self) -> Frame:
+    def _pull(self) -> Block:
         return self.listening.pull(time.monotonic())
 
     def _captured(self, frame: Frame, _captured_at: float) -> None:

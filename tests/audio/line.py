@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio.chain import VoicePacket, VoiceReceiver, VoiceSender
-from audio.pcm import FRAME_SECONDS, Frame, Samples, silence
+from audio.pcm import BLOCK, BLOCK_SECONDS, FRAME_SECONDS, Frame, Samples, silence
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Line:
     def carry(self, said: list[Frame], tail: int = 30) -> Samples:
         """All that the listener hears, from the first beat of its speaker on."""
         heard = [
-            silence() if frame is None else frame
-            for frame in self.pulls([*said, *[silence()] * tail])
+            silence(BLOCK) if block is None else block
+            for block in self.pulls([*said, *[silence()] * tail])
         ]
         return np.concatenate(heard)
 
-    def pulls(self, said: list[Frame]) -> Iterator[Frame | None]:
+    def pulls(self, said: list[Frame]) -> Iterator[Samples | None]:
         """Beat by beat what the receiver gives."""
         played = 0
         for number, frame in enumerate(said):
@@ -70,7 +70,7 @@ class Line:
                 played += 1
 
     def _beat(self, number: int) -> float:
-        return self.road.phase + number * FRAME_SECONDS / (1 + self.road.drift)
+        return self.road.phase + number * BLOCK_SECONDS / (1 + self.road.drift)
 
     def _send(self, packet: VoicePacket, now: float) -> None:
         self.sent += 1

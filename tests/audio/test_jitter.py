@@ -31,8 +31,16 @@ def steady(jitter: Jitter, numbers: list[int], upto: int, wait: float = 0.012) -
         now = number * FRAME_SECONDS
         if number in numbers:
             put(jitter, number, now)
-        slots.append(jitter.get(now + wait))
+        slots.append(jitter.get(now + wait, block=FRAME))
     return slots
+
+
+def heard_before() -> Jitter:
+    """A buffer that has played a talk spurt of one packet, number 0, at 12 ms."""
+    jitter = Jitter()
+    put(jitter, 0, 0.0, last=True)
+    assert jitter.get(0.012).kind is Kind.PLAY
+    return jitter
 
 
 def test_plays_everything_in_order_over_the_wrap_when_nothing_is_wrong() -> None:
@@ -58,13 +66,13 @@ def test_makes_a_lost_frame_up_and_keeps_the_delay() -> None:
 
 
 def test_restores_a_lost_frame_when_the_next_packet_is_there() -> None:
-    jitter = Jitter()
-    for number in (0, 1, 3, 4):
+    jitter = heard_before()
+    for number in (1, 2, 4, 5):
         put(jitter, number, number * FRAME_SECONDS)
-    slots = [jitter.get(0.1 + number * FRAME_SECONDS) for number in range(5)]
+    slots = [jitter.get(0.12 + number * FRAME_SECONDS) for number in range(5)]
     kinds = [slot.kind for slot in slots]
     assert kinds == [Kind.PLAY, Kind.PLAY, Kind.RESTORE, Kind.PLAY, Kind.PLAY]
-    assert slots[2].payload == slots[3].payload == name(3)
+    assert slots[2].payload == slots[3].payload == name(4)
 
 
 def test_plays_a_packet_that_was_only_late() -> None:
@@ -134,23 +142,63 @@ def test_believes_a_clock_that_jumped_once_two_packets_agree() -> None:
 
 
 def test_keeps_at_most_a_second_of_packets_and_the_newest_ones() -> None:
-    jitter = Jitter()
-    for number in range(MOST_PACKETS + 30):
+    jitter = heard_before()
+    for number in range(1, MOST_PACKETS + 31):
         put(jitter, number, 0.5)
     assert len(jitter) == MOST_PACKETS
-    assert jitter.get(2.0).payload == name(30)
+    assert jitter.get(2.0).payload == name(31)
 
 
 def test_shrinks_a_delay_that_is_no_longer_needed() -> None:
-    jitter = Jitter()
+    jitter = heard_before()
     stretches = []
-    for number in range(200):
+    for number in range(1, 200):
         now = number * FRAME_SECONDS
         put(jitter, number, now)
-        if number >= 10:  # the speaker opens late: 200 ms have piled up
+        if number >= 10:  # the speaker stood still: 200 ms have piled up
             stretches.append(jitter.get(now + 0.005).stretch)
     assert Stretch.SHORTER in stretches
-    assert Stretch.SHORTER not in stretches[:40]  # not before a calm second was seen
+    assert Stretch.SHORTER not in stretches[:12]  # not before a calm quarter of a second
+
+
+def test_plays_nothing_of_what_piled_up_before_a_talker_was_heard_at_all() -> None:
+    jitter = Jitter()
+    for number in range(20):
+        put(jitter, number, 0.4)  # all at once: the keys came late
+    first = jitter.get(0.41)
+    assert (first.kind, first.payload) == (Kind.PLAY, name(19))
+    assert jitter.lost == 0
+    assert jitter.target < 0.012
+
+
+def test_does_not_take_a_slow_beginning_for_jitter() -> None:
+    jitter = Jitter()
+    put(jitter, 0, 0.03)  # 30 ms late: a program that starts
+    for number in range(1, 50):
+        put(jitter, number, number * FRAME_SECONDS)
+    assert jitter.target < 0.012
+
+
+def test_forgets_within_seconds_that_a_call_began_badly() -> None:
+    jitter = Jitter()
+    for number in range(300):
+        late = 0.06 if number in (3, 8, 13) else 0.0
+        put(jitter, number, number * FRAME_SECONDS + late)
+        if number == 20:
+            assert jitter.target > 0.05
+    assert jitter.target < 0.012
+
+
+def test_takes_away_no_more_than_is_needless() -> None:
+    jitter = heard_before()
+    for number in range(1, 100):
+        now = number * FRAME_SECONDS
+        put(jitter, number, now)
+        slot = jitter.get(now + 0.012, held=300)
+        if slot.stretch is Stretch.SHORTER:
+            assert slot.most == 300
+            return
+    raise AssertionError("the held samples stay")
 
 
 operations = st.tuples(

@@ -14,7 +14,7 @@ from audio.level import SILENT, level, loudest_block
 from audio.mixer import Limiter, Mixer, gain_of
 from audio.pcm import FRAME, RATE, Framer, from_int16, silence, to_int16, to_mono
 from audio.ring import Ring
-from audio.stretch import lengthen, period, shorten
+from audio.stretch import LONGEST, SHORTEST, lengthen, period, shorten
 from tests.audio.signal import frames, speech, unvoiced
 
 
@@ -176,3 +176,10 @@ def test_a_ring_carries_every_sample_between_two_threads() -> None:
         read.append(ring.read(min(257, total - got)))
     writer.join(10)
     assert np.array_equal(np.concatenate(read), samples)
+
+
+def test_a_frame_loses_no_more_than_it_may() -> None:
+    frame = speech(1.0)[4 * FRAME : 5 * FRAME]
+    for most in (0, SHORTEST - 1, SHORTEST, 300, LONGEST, 5000):
+        lost = FRAME - len(shorten(frame, most))
+        assert 0 <= lost <= min(most, LONGEST)
