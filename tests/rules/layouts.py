@@ -70,16 +70,20 @@ def meanings(kind: type[Any]) -> dict[str, str]:
             case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
                 pass
             case ast.Expr(value=ast.Constant(value=str(text))) if name:
-                found[name] = " ".join(text.split())
+                found[name] = _line(text)
                 name = ""
             case _:
                 name = ""
     return found
 
 
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("``", "`")
+
+
 def purpose(kind: type[Any]) -> str:
-    """The docstring of a class, in one line."""
-    return " ".join((inspect.getdoc(kind) or "").split())
+    """The docstring of a class, in one line of Markdown."""
+    return _line(inspect.getdoc(kind) or "")
 
 
 def places(record: type[Record]) -> str:
