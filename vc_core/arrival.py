@@ -94,6 +94,7 @@ class Arrival:
         if room_name(message.founder, message.nonce) != roster.entry.room:
             raise RemoteProtocolError("a room that its founder did not name")
         room.number, room.roster, room.secrets = own.number, roster, [message.secret]
+        room.secret_number = message.secret_number
         room.founder, room.nonce = message.founder, message.nonce
 
     def hand_over(self) -> None:

@@ -5,9 +5,9 @@
     host               two members whose link has no stream yet: ``Carry``
     re-join mailbox    when the host cannot be reached, or is the one looked for
 
-Texts, attestations, mute marks and room secrets wait for the control stream:
-they need order, and letters may be lost or overtaken. Everything else also goes
-as letters. What is lost with a road is said again when the next stream opens.
+Texts, attestations and mute marks wait for the control stream: they need order,
+and letters may be lost or overtaken. Everything else also goes as letters. What
+is lost with a road is said again when the next stream opens.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from vc_core.commands import SendSignal, WriteRoad
 from vc_core.ids import ExchangeId, Member
 from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
-from vc_core.messages import JOIN, MEET, Attest, Carry, Chat, ChatTaken, Mute, NewSecret
+from vc_core.messages import JOIN, MEET, Attest, Carry, Chat, ChatTaken, Greet, Mute
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.signals import Post
 from vc_core.wire import Record
 
 # Specification
-STREAM_ONLY = (Chat, ChatTaken, Attest, Mute, NewSecret)
+STREAM_ONLY = (Chat, ChatTaken, Attest, Mute)
 
 
 class Courier:
@@ -72,6 +72,12 @@ class Courier:
         if host is not None:
             return self.send(host, Carry(peer.number, body))
         return self._mailboxes.drop(peer.number, body, secret or self._room.secrets[0])
+
+    def send_greet(self, peer: Peer, greet: Greet) -> bool:
+        """Send a greeting; by mailboxes of all room secrets, as the other may know an old one."""
+        if self._carrier(peer) is not None:
+            return self.send_meet(peer, greet)
+        return all([self.send_meet(peer, greet, secret) for secret in self._room.secrets])
 
     def _carrier(self, peer: Peer) -> Peer | None:
         """The host, if it can carry something to another guest."""

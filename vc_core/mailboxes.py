@@ -11,7 +11,7 @@ from vc_core.commands import SendSignal
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import hkdf
-from vc_core.messages import MEET, Letter, Parcel
+from vc_core.messages import MEET, Letter, NewSecret, Parcel
 from vc_core.room import Room
 from vc_core.seal import open_box, seal_box
 from vc_core.signals import Attach, Detach, Drop
@@ -45,19 +45,28 @@ class Mailboxes:
         """Whether the signaling server is there."""
         self._attached: dict[bytes, bytes] = {}
 
-    def renew(self) -> bytes:
+    def newest(self) -> NewSecret | None:
+        """What others are told, if there was more than the one of their welcome."""
+        room = self._room
+        renewed = room.secret_number > 1
+        return NewSecret(room.secret_number, room.secrets[0]) if renewed else None
+
+    def renew(self) -> NewSecret:
         """The host's next room secret, after a removal."""
         room = self._room
         away = any(not seat.present for seat in room.roster.entry.seats)
         older = room.secrets[: KEPT_SECRETS - 1 if away else 2]
         room.secrets = [room.rng(32), *older]
+        room.secret_number += 1
         self.attach()
-        return room.secrets[0]
+        return NewSecret(room.secret_number, room.secrets[0])
 
-    def learn(self, secret: bytes) -> None:
-        """The host has a new room secret."""
-        if secret not in self._room.secrets:
-            self._room.secrets = [secret, self._room.secrets[0]]
+    def learn(self, new: NewSecret) -> None:
+        """The host has a new room secret; older news may come late."""
+        room = self._room
+        if new.number > room.secret_number:
+            room.secret_number = new.number
+            room.secrets = [new.secret, room.secrets[0]]
             self.attach()
 
     def attach(self) -> None:
@@ -65,10 +74,12 @@ class Mailboxes:
         if not self.connected:
             return
         wanted = {mailbox_of(secret): secret for secret in self._room.secrets}
-        for name in self._attached.keys() - wanted.keys():
-            self._room.ask(SendSignal(Detach(name)))
-        for name in wanted.keys() - self._attached.keys():
-            self._room.ask(SendSignal(Attach(name)))
+        for name in self._attached:
+            if name not in wanted:
+                self._room.ask(SendSignal(Detach(name)))
+        for name in wanted:
+            if name not in self._attached:
+                self._room.ask(SendSignal(Attach(name)))
         self._attached = wanted
 
     def lost(self) -> None:

@@ -60,13 +60,9 @@ class Matchmaker:
     def _greet(self, peer: Peer, now: float) -> None:
         room = self._room
         greeting = Greeting(self._pair(peer), room.kem, room.rng, now)
-        if not self._courier.send_meet(peer, greeting.greet):
-            return
-        peer.greeting = greeting
-        peer.greetings += 1
-        if not peer.seat.present:  # it may know an older room secret only
-            for secret in room.secrets[1:]:
-                self._courier.send_meet(peer, greeting.greet, secret)
+        if self._courier.send_greet(peer, greeting.greet):
+            peer.greeting = greeting
+            peer.greetings += 1
 
     def _pair(self, peer: Peer) -> Pair:
         return Pair(self._room.identity, peer.seat.identity, self._room.id)

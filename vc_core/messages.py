@@ -285,6 +285,7 @@ class Welcome(Record):
     """Ed25519 key of the room's founder."""
     nonce: bytes
     """room = digest("vchat-1 room", founder, nonce)."""
+    secret_number: int
     secret: bytes
     """The room secret."""
     entry: bytes
@@ -294,6 +295,7 @@ class Welcome(Record):
         ("number", _U16),
         ("founder", _KEY),
         ("nonce", _HASH),
+        ("secret_number", _U32),
         ("secret", _KEY),
         ("entry", Bytes(MAX_ENTRY)),
     )
@@ -400,9 +402,11 @@ class Carry(Record):
 class NewSecret(Record):
     """The room secret after a removal."""
 
+    number: int
+    """Counts the room's secrets from 1; only rising numbers are taken."""
     secret: bytes
 
-    LAYOUT: ClassVar[Layout] = (("secret", _KEY),)
+    LAYOUT: ClassVar[Layout] = (("number", _U32), ("secret", _KEY))
 
 
 @dataclass(frozen=True)

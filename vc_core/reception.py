@@ -91,7 +91,9 @@ class Reception:
         peer = room.peers[number]
         peer.exchange = exchange
         signed = room.roster.signed.write_fields()
-        welcome = Welcome(number, room.founder, room.nonce, room.secrets[0], signed)
+        welcome = Welcome(
+            number, room.founder, room.nonce, room.secret_number, room.secrets[0], signed
+        )
         self._courier.send_letter(peer, link, welcome)
         self._desk.admitted()
         room.use_link(peer, link)

@@ -19,7 +19,7 @@ from vc_core.ids import Member
 from vc_core.keyring import Keyring
 from vc_core.mailboxes import Mailboxes
 from vc_core.matchmaker import Matchmaker
-from vc_core.messages import NewEntry, NewSecret, Standing
+from vc_core.messages import NewEntry, Standing
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.roster import Action, Entry, Missing, Seat
@@ -96,6 +96,7 @@ class Registrar:
         """The host hears an absent member again."""
         if not peer.seat.present:
             self.extend(Action.RETURN, peer.number, now)
+            self._tell_secret(peer)
 
     def _ask(self, now: float) -> None:
         """Tell the host how far our chain reaches, so that it sends the rest."""
@@ -108,8 +109,13 @@ class Registrar:
         """What a fresh link carries first."""
         room = self._room
         self._courier.send(peer, Standing(room.roster.position))
-        if room.hosting and len(room.secrets) > 1:
-            self._courier.send(peer, NewSecret(room.secrets[0]))
+        if room.hosting:
+            self._tell_secret(peer)
+
+    def _tell_secret(self, peer: Peer) -> None:
+        secret = self._mailboxes.newest()
+        if secret is not None:
+            self._courier.send(peer, secret)
 
     # Consequences
 
@@ -146,8 +152,6 @@ class Registrar:
         peer = self._room.peers.get(seat.number) or self._room.add_peer(seat, now)
         peer.last_life = now
         self.show(peer)
-        if self._room.hosting and len(self._room.secrets) > 1:
-            self._courier.send(peer, NewSecret(self._room.secrets[0]))
 
     def show(self, peer: Peer) -> None:
         """Tell people who is here."""
@@ -168,6 +172,6 @@ class Registrar:
             del room.peers[subject]
             self._comparison.gone(subject)
             if room.hosting:
-                self._courier.send_all(NewSecret(self._mailboxes.renew()))
+                self._courier.send_all(self._mailboxes.renew())
         elif not room.hosting:  # the host keeps the link: it may be heard again at any time
             room.drop_links(peer)

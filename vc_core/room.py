@@ -43,6 +43,8 @@ class Room:
     nonce: bytes = b""
     secrets: list[bytes] = field(default_factory=list, repr=False)
     """Room secrets, newest first; older ones are kept for members who are absent."""
+    secret_number: int = 1
+    """How many room secrets there were."""
     peers: dict[Member, Peer] = field(default_factory=dict)
     commands: deque[Command] = field(default_factory=deque)
     events: deque[Event] = field(default_factory=deque)

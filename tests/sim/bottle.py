@@ -161,6 +161,7 @@ class Bottle:
         """The signaling server dies and forgets."""
         self.server_up = False
         self._rooms = Rooms(Limits(), self.rng)
+        self._by_connection.clear()
         for person in self.people.values():
             if not person.dead:
                 person.session.signaling_lost(self.now)

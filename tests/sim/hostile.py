@@ -63,7 +63,7 @@ class HostileServer:
         """Another body of another exchange or mailbox, in this one's place."""
         others = [s for s in self._seen if type(s) is type(signal) and hasattr(s, "body")]
         if isinstance(signal, Posted | Dropped) and others:
-            body = self._chance.choice(others).body  # type: ignore[attr-defined]
+            body = self._chance.choice(others).body
             return [type(signal)(**{**signal.__dict__, "body": body})]
         return [signal]
 
