@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from client import words
 from client.control import newest_socket, runtime_folder
 from client.refused import Refused
 from vc_core.errors import Ending
@@ -39,10 +40,11 @@ MAX_EVENT = 1 << 20  # bytes of one event
 START_PATIENCE = 20.0  # s until the engine must listen
 LEAVE_PATIENCE = 6.0  # s until a polite farewell must be over
 EXIT_PATIENCE = 3.0  # s between the last event and the end of the process
-CONNECT_INTERVAL = 0.02  # s between two looks for the socket
+CONNECT_INTERVAL = 0.01  # s between two looks for the socket
 TAIL_LINES = 12
 TAIL_BYTES = 8192
 
+PROGRAM = (sys.executable, "-P", "-m", "client")
 FOLDERS_OF_PACKAGES = ("site-packages", "dist-packages")
 
 
@@ -171,9 +173,8 @@ def launch(argv: Sequence[str]) -> Child:
     log = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the child writes on)
     command, *options = argv
     # The engine's own options come first: behind a "--" they would be arguments.
-    words = [command, "--detached", "--socket", os.fspath(socket), *options]
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "client", *words],
+        [*PROGRAM, command, "--detached", "--socket", os.fspath(socket), *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=log,
@@ -208,7 +209,8 @@ async def _connect(child: Child) -> Engine:
             return await attach(child.socket, child)
         code = child.process.poll()
         if code is not None:
-            raise EngineDiedError(code if code >= 0 else Ending.FAILED.exit_code, child.tail())
+            exit_code = code if code >= 0 else Ending.FAILED.exit_code
+            raise EngineDiedError(exit_code, child.tail() or _sentence(exit_code))
         await asyncio.sleep(CONNECT_INTERVAL)
 
 
@@ -271,6 +273,13 @@ async def _exit_of(process: subprocess.Popen[bytes], patience: float) -> int | N
     while (code := process.poll()) is None and time.monotonic() < until:
         await asyncio.sleep(CONNECT_INTERVAL)
     return code
+
+
+def _sentence(exit_code: int) -> str:
+    """What can be said of an engine that said nothing."""
+    endings = [ending for ending in Ending if ending.exit_code == exit_code]
+    message, hint = words.of_ending(endings[0] if len(endings) == 1 else Ending.FAILED)
+    return f"vchat: error: {message}" + (f"\nvchat: hint: {hint}" if hint else "")
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,19 +86,20 @@ async def _follow(coming: Coroutine[None, None, Engine]) -> int:
 class Plain:
     """One call, printed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, stdin: int = 0) -> None:
         self._engine = engine
+        self._stdin = stdin
         self._model = Model()
         self._typed = Typed(self._model, engine, self, _clock)
         self._printed = 0
-        self._piped = not _by_hand()
+        self._piped = not _by_hand(stdin)
         self._input: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING)
         self._changed = asyncio.Event()
 
     async def run(self) -> int:
         """To the end of the call; the exit code."""
         reading = asyncio.create_task(self._read())
-        _start_reader(self._input)
+        _start_reader(self._stdin, self._input)
         try:
             async for event in self._engine.events():
                 self._model.receive(event, _clock())
@@ -182,32 +184,34 @@ def _clock() -> str:
     return time.strftime("%H:%M")
 
 
-def _by_hand() -> bool:
+def _by_hand(stdin: int) -> bool:
     try:
-        return os.isatty(0)
+        return os.isatty(stdin)
     except OSError:
         return False
 
 
-def _start_reader(lines: asyncio.Queue[str | None]) -> None:
+def _start_reader(stdin: int, lines: asyncio.Queue[str | None]) -> None:
     """Read stdin in a thread of its own: it may be a file, a pipe, a terminal or closed."""
     loop = asyncio.get_running_loop()
 
     def put(line: str | None) -> None:
+        if loop.is_closed():
+            raise CancelledError
         asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
 
     def work() -> None:
-        with suppress(RuntimeError, asyncio.CancelledError):  # the loop has ended before us
-            _split(put)
+        with suppress(RuntimeError, CancelledError):  # the call has ended before the input
+            _split(stdin, put)
             put(None)
 
     threading.Thread(target=work, name="stdin", daemon=True).start()
 
 
-def _split(put: Callable[[str], None]) -> None:
+def _split(stdin: int, put: Callable[[str], None]) -> None:
     """Every line of stdin. Not through ``sys.stdin``: its lock would stop our exit."""
     waiting = b""
-    while piece := _read_piece():
+    while piece := _read_piece(stdin):
         *lines, waiting = (waiting + piece).split(b"\n")
         if len(waiting) > MAX_LINE:
             lines, waiting = [*lines, waiting], b""
@@ -217,8 +221,8 @@ def _split(put: Callable[[str], None]) -> None:
         put(waiting.decode("utf-8", "replace"))
 
 
-def _read_piece() -> bytes:
+def _read_piece(stdin: int) -> bytes:
     try:
-        return os.read(0, 65536)
+        return os.read(stdin, 65536)
     except OSError:
         return b""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from client import words
+from client.ui.fields import clean, number, optional
 from client.ui.log import Code, Kind, Line, Log, add_seconds, joined
 from client.ui.people import Person, describe, differs
 from client.ui.slash import help_lines
@@ -125,13 +126,13 @@ class Model:
     # ---- One for each event ----------------------------------------------------------
 
     def _ready(self, event: Event, _clock: str) -> None:
-        self.name = _clean(event, "name")
+        self.name = clean(event, "name")
         self.identity = str(event.get("identity", ""))
 
     def _room(self, event: Event, clock: str) -> None:
         self.own = str(event.get("member", ""))
         self.role = str(event.get("role", ""))
-        self.name = _clean(event, "name") or self.name
+        self.name = clean(event, "name") or self.name
         self.opened = True
         self.people[self.own] = Person(
             self.own,
@@ -150,9 +151,9 @@ class Model:
 
     def _new_code(self, event: Event, clock: str) -> None:
         before = self.code
-        left = _number(event, "guests_left")
-        until = add_seconds(clock, _number(event, "expires_in"))
-        self.code = Code(_clean(event, "code"), _clean(event, "link"), int(left), until)
+        left = number(event, "guests_left")
+        until = add_seconds(clock, number(event, "expires_in"))
+        self.code = Code(clean(event, "code"), clean(event, "link"), int(left), until)
         self.revision += 1
         if before is None or before.code != self.code.code:
             self.show_code(clock)
@@ -165,13 +166,13 @@ class Model:
         self._add(Kind.NOTE, joined(message, hint), clock)
 
     def _code_failed(self, event: Event, clock: str) -> None:
-        left = int(_number(event, "left"))
+        left = int(number(event, "left"))
         tries = f"{left} wrong {'try' if left == 1 else 'tries'}"
         text = f"somebody tried a wrong code; {tries} more and the code dies"
         self._add(Kind.WARNING, text, clock)
 
     def _joined(self, event: Event, clock: str) -> None:
-        member, name = str(event.get("member", "")), _clean(event, "name")
+        member, name = str(event.get("member", "")), clean(event, "name")
         identity, known = str(event.get("identity", "")), str(event.get("known", ""))
         host = bool(event.get("host"))
         there = member in self.people
@@ -190,9 +191,10 @@ class Model:
     def _left(self, event: Event, clock: str) -> None:
         member = str(event.get("member", ""))
         person = self.people.pop(member, None)
-        name = person.name if person else _clean(event, "name")
+        name = person.name if person else clean(event, "name")
         for line in [*self._unsent.values(), *self._undelivered.values()]:
             line.waiting.discard(member)
+        self._undelivered = {id: line for id, line in self._undelivered.items() if line.waiting}
         self._add(Kind.NOTE, words.of_departure(str(event.get("reason", "")), name), clock)
 
     def _path(self, event: Event, clock: str) -> None:
@@ -202,7 +204,7 @@ class Model:
         before = person.rung
         person.rung = str(event.get("rung", "none"))
         person.transport = str(event.get("transport") or "")
-        person.rtt_ms = _optional(event, "rtt_ms")
+        person.rtt_ms = optional(event, "rtt_ms")
         person.reason = clean_text(str(event.get("reason", "")))
         self.revision += 1
         if person.rung == before:
@@ -216,13 +218,13 @@ class Model:
         members = event.get("members")
         for member, told in members.items() if isinstance(members, Mapping) else ():
             person = self.people.get(str(member))
-            rtt = _optional(told, "rtt_ms") if isinstance(told, Mapping) else None
+            rtt = optional(told, "rtt_ms") if isinstance(told, Mapping) else None
             if person is not None and rtt is not None and differs(person.rtt_ms, rtt):
                 person.rtt_ms = rtt
                 self.revision += 1
 
     def _audio(self, event: Event, clock: str) -> None:
-        self.mic, self.speaker = _clean(event, "mic"), _clean(event, "speaker")
+        self.mic, self.speaker = clean(event, "mic"), clean(event, "speaker")
         self.revision += 1
         self._add(Kind.STATE, f"microphone: {self.mic}; speaker: {self.speaker}", clock)
 
@@ -260,9 +262,9 @@ class Model:
 
     def _chat(self, event: Event, clock: str) -> None:
         kind = Kind.PRIVATE if event.get("private") else Kind.TEXT
-        line = self._add(kind, _clean(event, "text"), clock)
+        line = self._add(kind, clean(event, "text"), clock)
         person = self.people.get(str(event.get("member")))
-        line.name = person.name if person else _clean(event, "name")
+        line.name = person.name if person else clean(event, "name")
         line.colour = person.colour if person else 0
 
     def _sent(self, event: Event, _clock: str) -> None:
@@ -299,17 +301,29 @@ class Model:
             self._add(Kind.STATE, f"room code (equal for everybody?): {code}", clock)
 
     def _warning(self, event: Event, clock: str) -> None:
-        self._add(Kind.WARNING, joined(_clean(event, "message"), _clean(event, "hint")), clock)
+        self._add(Kind.WARNING, joined(clean(event, "message"), clean(event, "hint")), clock)
 
     def _error(self, event: Event, clock: str) -> None:
-        message, hint = _clean(event, "message"), _clean(event, "hint")
+        message, hint = clean(event, "message"), clean(event, "hint")
         self.troubles.append((message, hint))
-        hint = "" if event.get("code") == "bad-command" else hint  # it speaks to scripts
+        if event.get("code") == "bad-command":
+            hint = ""  # it speaks to scripts
+            self._refused(event)
         self._add(Kind.ERROR, joined(message, hint), clock)
+
+    def _refused(self, event: Event) -> None:
+        """A command was not taken; if it was a text, nobody is waited for.
+
+        Answers come in the order of the commands, so without a ``ref`` it is the oldest.
+        """
+        ref = str(event.get("ref") or next(iter(self._unsent), ""))
+        line = self._unsent.pop(ref, None)
+        if line is not None:
+            line.waiting.clear()
 
     def _ended(self, event: Event, clock: str) -> None:
         self.ended = str(event.get("reason", ""))
-        self.exit_code = int(_number(event, "exit"))
+        self.exit_code = int(number(event, "exit"))
         self._add(Kind.NOTE, words.of_ending_word(self.ended).message, clock)
 
     _HANDLERS: Mapping[str, Callable[[Model, Event, str], None]] = {
@@ -367,18 +381,3 @@ class Model:
         """All commands, for a face without pages."""
         for line in help_lines():
             self._add(Kind.ANSWER, line, clock)
-
-
-def _clean(event: Event, key: str) -> str:
-    return clean_text(str(event.get(key) or ""))
-
-
-def _number(event: Event, key: str) -> float:
-    return _optional(event, key) or 0.0
-
-
-def _optional(event: Event, key: str) -> float | None:
-    value = event.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < 1e9 else None

@@ -103,10 +103,10 @@ class TextPane(UIControl):
 
     def up(self) -> None:
         """A page back."""
-        view = self._upto(self._bottom, self._height)
+        view = self._upto(self._bottom, max(2, self._height))
         if len(view) < self._height or not view:
             return
-        above: Place | None = view[min(1, len(view) - 1)][0]
+        above: Place | None = view[0][0]
         if len(self._upto(above, self._height)) < self._height:
             above = self._from_start(self._height)
         self._bottom = above

@@ -13,7 +13,8 @@ from client.ui.theme import Marks, member_class
 from client.ui.wrap import cut, fit, width_of
 
 # Implementation
-KEYS = "F1 help  F3 mute  F4 deafen"
+KEYS = ("F1 help  F3 mute  F4 deafen", "F1 help")
+GAP = " | "
 NO_MIC = ("", "none", "None")
 
 
@@ -69,24 +70,29 @@ def status(model: Model, unread: int, scrolled: bool, width: int) -> StyleAndTex
     """The row above the input; what matters least goes first when it is narrow."""
     parts = [(0, *_microphone(model))]
     if model.deafened:
-        parts.append((0, "class:status.alarm", "DEAFENED"))
+        parts.append((1, "class:status.alarm", "DEAFENED"))
     if scrolled:
         new = f"{unread} new below" if unread else "older texts"
-        parts.append((1, "class:status.alarm", f"{new} (PgDn)"))
+        parts.append((2, "class:status.alarm", f"{new} (PgDn)"))
     if model.hosting:
-        parts.append((3, "class:status", _guests(model)))
+        parts.append((4, "class:status", _guests(model)))
     if model.locked:
-        parts.append((2, "class:status", "locked"))
+        parts.append((3, "class:status", "locked"))
     if model.room_code:
-        parts.append((4, "class:status", "room code: " + " ".join(model.room_code)))
-    parts.append((5, "class:status", KEYS))
-    while len(parts) > 1 and sum(len(text) + 3 for _, _, text in parts) > width:
+        parts.append((5, "class:status", "room code: " + " ".join(model.room_code)))
+    while len(parts) > 1 and _width(parts) > width:
         parts.remove(max(parts, key=lambda part: part[0]))
+    keys = [[*parts, (6, "class:status", text)] for text in KEYS]
+    parts = next((longer for longer in keys if _width(longer) <= width), parts)
     row: StyleAndTextTuples = []
     for _, style, text in parts:
-        row += [("class:status", " | " if row else " "), (style, text)]
+        row += [("class:status", GAP if row else " "), (style, text)]
     used = sum(width_of(text) for _, text, *_ in row)
     return [*row, ("class:status", " " * max(0, width - used))]
+
+
+def _width(parts: list[tuple[int, str, str]]) -> int:
+    return sum(width_of(text) + len(GAP) for _, _, text in parts) - len(GAP) + 1
 
 
 def _microphone(model: Model) -> tuple[str, str]:

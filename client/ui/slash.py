@@ -107,8 +107,8 @@ def complete(before: str, people: People) -> list[tuple[str, int]]:
         return [(f"{name}: ", len(before)) for name in _beginning(people, before)]
     word, blank, rest = before[1:].partition(" ")
     if not blank:
-        names = sorted({slash.name for slash in COMMANDS.values()})
-        return [(f"/{name}", len(before)) for name in names if name.startswith(word.lower())]
+        fits = sorted((s for s in ALL if s.name.startswith(word.lower())), key=lambda s: s.name)
+        return [(f"/{s.name}{' ' if s.names_somebody else ''}", len(before)) for s in fits]
     slash = COMMANDS.get(word.lower())
     if slash is None:
         return []
