@@ -211,7 +211,7 @@ def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
     assert not lost, f"{source.name_of(path)}: {lost}"
 
 
-@pytest.mark.parametrize("path", sorted(PROTOCOL.glob("*.md")), ids=source.name_of)
+@pytest.mark.parametrize("path", layouts.pages(), ids=source.name_of)
 def test_code_that_a_page_names_is_there(path: Path) -> None:
     text = path.read_text("utf-8")
     files = re.findall(r"`((?:vc_core|client|audio|signaling|relay|tests|docs)/[\w/.*]+)`", text)
