@@ -1,0 +1,174 @@
+"""Stories of voice: who opens what, keys that change, and silence when it must be."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from client.net.kem import MlKem
+from tests.sim.bottle import Bottle
+from tests.sim.people import Person
+from vc_core.messages import SenderKey
+from vc_core.senderkeys import Opened
+
+
+class Ears:
+    """Who opened whose frames."""
+
+    def __init__(self, bottle: Bottle) -> None:
+        self.bottle = bottle
+        self.heard: dict[str, list[bytes]] = defaultdict(list)
+        bottle.network.on_voice = self._take
+
+    def _take(self, person: Person, opened: Opened) -> None:
+        self.heard[person.name].append(opened.media.payload)
+
+    def say(self, person: Person, payload: bytes) -> bytes | None:
+        """One frame to everybody who listens."""
+        bottle, session = self.bottle, person.session
+        datagram = session.speak(0, 0, payload, bottle.now)
+        if datagram is not None:
+            for _, link in session.listeners():
+                bottle.network.send(person, link, datagram)
+        bottle.run(0.3)
+        return datagram
+
+
+@pytest.fixture
+def bottle() -> Bottle:
+    return Bottle(31)
+
+
+def test_everybody_present_opens_a_frame(bottle: Bottle) -> None:
+    people = bottle.party("host", "ann", "bob", "cyd")
+    ears = Ears(bottle)
+    ears.say(people[1], b"hello")
+    assert dict(ears.heard) == {name: [b"hello"] for name in ("host", "bob", "cyd")}
+
+
+def test_the_same_with_mlkem_itself() -> None:
+    bottle = Bottle(32, MlKem())
+    people = bottle.party("host", "ann", "bob")
+    ears = Ears(bottle)
+    ears.say(people[2], b"hello")
+    assert dict(ears.heard) == {name: [b"hello"] for name in ("host", "ann")}
+
+
+def test_who_was_kicked_opens_nothing_of_what_is_said_afterwards(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    ears = Ears(bottle)
+    link = next(iter(ann.ends.values())).link
+    host.session.kick(ann.number, bottle.now)
+    bottle.pump(host)
+    bottle.run(2.1)
+    frame = ears.say(bob, b"secret")
+    assert frame is not None
+    inside = ann.session._inside
+    assert inside is not None
+    assert all(inside.keyring._others.open(m, frame, bottle.now) is None for m in (0, 2))  # type: ignore[arg-type]
+    assert ann.session.hear(bob.number, link, frame, bottle.now) is None
+    assert dict(ears.heard) == {"host": [b"secret"]}
+
+
+def test_a_frame_of_somebody_kicked_opens_nowhere(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    frame = ann.session.speak(0, 0, b"late", bottle.now)
+    assert frame is not None
+    to_ann = {end.owner.name: end.partner for end in ann.ends.values() if end.partner}
+    roads = [end for end in to_ann.values() if end is not None]
+    host.session.kick(ann.number, bottle.now)
+    bottle.pump(host)
+    bottle.run(0.2)
+    for person in (host, bob):
+        links = [end.link for end in roads if end.owner is person]
+        assert all(person.session.hear(ann.number, n, frame, bottle.now) is None for n in links)
+
+
+def test_a_newcomer_opens_nothing_that_was_said_before(bottle: Bottle) -> None:
+    host, ann = bottle.party("host", "ann")
+    early = ann.session.speak(0, 0, b"early", bottle.now)
+    bob = bottle.join("bob", bottle.code(host))
+    bottle.run(5)
+    assert early is not None
+    link = next(end.link for end in bob.ends.values() if end.member == ann.number)
+    assert bob.session.hear(ann.number, link, early, bottle.now) is None
+
+
+def test_a_frame_counts_once_and_only_from_its_senders_own_road(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    frame = ann.session.speak(0, 0, b"once", bottle.now)
+    assert frame is not None
+    links = {end.member: end.link for end in host.ends.values()}
+    wrong = host.session.hear(bob.number, links[bob.number], frame, bottle.now)
+    first = host.session.hear(ann.number, links[ann.number], frame, bottle.now)
+    second = host.session.hear(ann.number, links[ann.number], frame, bottle.now)
+    assert (wrong, first is not None, second) == (None, True, None)
+
+
+def test_a_guest_without_heartbeats_falls_silent_after_ten_seconds(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    ears = Ears(bottle)
+    bottle.run(3)
+    bottle.stop_server()
+    bottle.kill(host)
+    bottle.run(7)
+    assert ears.say(ann, b"still here") is not None
+    bottle.run(4)
+    assert ears.say(ann, b"frozen") is None
+    assert ears.heard["bob"] == [b"still here"]
+    assert bob.living
+
+
+def test_the_key_changes_with_each_entry_and_each_five_minutes(bottle: Bottle) -> None:
+    host, ann = bottle.party("host", "ann")
+    inside = ann.session._inside
+    assert inside is not None
+
+    def generation() -> int:
+        assert inside is not None and inside.keyring.own.current is not None
+        return inside.keyring.own.current.announcement.generation
+
+    before = generation()
+    host.session.lock(True, bottle.now)
+    bottle.pump(host)
+    bottle.run(1.5)
+    assert generation() == before + 1
+    bottle.run(302)
+    assert generation() == before + 2
+
+
+def test_a_key_that_is_over_is_not_taken_again(bottle: Bottle) -> None:
+    """Its replay window would begin anew."""
+    host, ann = bottle.party("host", "ann")
+    inside = ann.session._inside
+    assert inside is not None and inside.keyring.own.current is not None
+    old: SenderKey = inside.keyring.own.current.announcement
+    frame = ann.session.speak(0, 0, b"old", bottle.now)
+    link = next(end.link for end in host.ends.values())
+    assert frame is not None
+    assert host.session.hear(ann.number, link, frame, bottle.now) is not None
+    host.session.lock(True, bottle.now)
+    bottle.pump(host)
+    bottle.run(15)
+    assert host.session.hear(ann.number, link, frame, bottle.now) is None
+    ann.session._courier.send(next(iter(ann.session.room.peers.values())), old)
+    bottle.pump(ann)
+    bottle.run(1)
+    assert host.session.hear(ann.number, link, frame, bottle.now) is None
+
+
+def test_entries_in_quick_succession_do_not_keep_an_old_key_in_use(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    bottle.cut("ann", "bob")  # bob acknowledges nothing
+    before = host.session.room.roster.position.n
+    position = host.session.room.roster.position
+    for turn in range(10):
+        host.session.lock(turn % 2 == 0, bottle.now)
+        bottle.pump(host)
+        bottle.run(0.4)
+        inside = ann.session._inside
+        assert inside is not None and inside.keyring.own.current is not None
+        position = inside.keyring.own.current.announcement.position
+    assert position.n > before + 5
+    assert bob.living
