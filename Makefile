@@ -48,6 +48,7 @@ format: $(VENV)/dev.stamp
 
 docs: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.rules.diagrams
+	@$(BIN)/python -m tests.rules.layouts
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -105,7 +105,8 @@ def join(typed: list[str], /, *, code: str | None, **given: Any) -> int:
     config = _prepare(given)
     code = code or os.environ.get(CODE_VARIABLE) or _ask_for_code(given)
     _check_server(_understood(code), config)
-    os.environ[CODE_VARIABLE] = code
+    os.environ[CODE_VARIABLE] = code  # an engine of its own finds it there, not on its argv
+    typed = [word for word in typed if word != code]
     return _call(typed, config, given, hosting=False, code=code)
 
 
@@ -167,6 +168,7 @@ def _call(
     if module != "client.engine":
         return _run_module(module, typed)
     call = {"hosting": hosting, "code": code}
+    os.environ.pop(CODE_VARIABLE, None)
     face = {"socket": given["socket"], "detached": given["detached"]}
     return _run_module(module, make_settings(config, **call, **face))
 

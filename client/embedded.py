@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from signaling.server import CannotListenError, Server, serve
 from signaling.server import Settings as ServerSettings
-
-# Implementation
-DEFAULT_PORT = 8765
+from vc_core.invite import DEFAULT_PORT
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,8 @@ from typing import Protocol
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.quic import QuicLink
+from vc_core.link import CONTROL_STREAM
 from vc_core.messages import Road as RoadMessage
-
-# Specification
-CONTROL_STREAM = 0
 
 # Implementation
 MAX_STALLED = 4 * 1024 * 1024  # bytes that may wait for a peer that takes nothing
