@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -161,10 +162,8 @@ class Program:
 
     def _let_go(self) -> None:
         self._stderr.close()
-        try:
+        with contextlib.suppress(OSError):  # what it never read
             self.stdin.close()
-        except OSError:
-            pass  # what it never read
 
 
 class EngineProcess(Program):
@@ -220,10 +219,8 @@ class EngineProcess(Program):
     def leave(self, timeout: float = 10.0) -> int:
         """Leave politely; the exit code."""
         if self.process.poll() is None:
-            try:
+            with contextlib.suppress(OSError):  # it is going already
                 self.say("leave")
-            except OSError:
-                pass  # it is going already
         return self.finish(timeout)
 
 

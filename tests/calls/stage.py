@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.calls.engines import ROOT, EngineProcess, Program, environment
@@ -24,12 +23,7 @@ class Stage:
     def __enter__(self) -> Stage:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        _at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for program in self._programs:
             program.kill()
 
@@ -45,7 +39,9 @@ class Stage:
     ) -> EngineProcess:
         """``vchat host``, with a server inside unless ``signal`` names one."""
         server = ["--signal", signal] if signal else ["--listen", listen]
-        return self.engine("host", [*server, *options], name, mic, speaker, **where)
+        return self.engine(
+            "host", [*server, *options], name=name, mic=mic, speaker=speaker, **where
+        )
 
     def join(
         self,
@@ -57,7 +53,7 @@ class Stage:
         **where: Any,
     ) -> EngineProcess:
         """``vchat join CODE``."""
-        return self.engine("join", [code, *options], name, mic, speaker, **where)
+        return self.engine("join", [code, *options], name=name, mic=mic, speaker=speaker, **where)
 
     def pair(self, **host: Any) -> tuple[EngineProcess, EngineProcess]:
         """A host and a guest with a road between them."""
@@ -71,6 +67,7 @@ class Stage:
         self,
         command: str,
         options: Sequence[str] = (),
+        *,
         name: str = "Gustav",
         mic: str = "none",
         speaker: str = "none",
@@ -111,9 +108,12 @@ class Stage:
         self._programs.append(program)
         return program, f"{listen.rpartition(':')[0]}:{program.wait('listening')['port']}"
 
-    def program(self, command: Sequence[str]) -> Program:
+    def program(
+        self, command: Sequence[str], *, prefix: Sequence[str] = (), folder: Path | None = None
+    ) -> Program:
         """Any Python program beside the engines."""
-        program = Program(command, self.folder / f"{len(self._programs)}")
+        home = folder or self.folder / f"{len(self._programs)}"
+        program = Program(command, home, prefix=prefix)
         self._programs.append(program)
         return program
 

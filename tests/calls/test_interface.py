@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,7 +244,7 @@ def test_a_sound_file_that_cannot_be_had_leaves_a_text_call(stage: Stage, device
     host = stage.host()
     guest = stage.join(host.code, **{device: "file:/nonexistent/folder/x.wav"})
     guest.meets(host)
-    assert guest.wait("error")["hint"]
+    assert guest.wait("error")["message"]
     assert guest.wait("audio")[device] == "none"
     guest.say("chat", text="without sound")
     host.wait("chat", text="without sound")

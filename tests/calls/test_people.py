@@ -137,41 +137,40 @@ def test_one_identity_speaks_in_one_process_and_the_other_gets_a_new_one(stage: 
 
 
 def test_eight_members_hear_everyone_and_read_every_line_once(stage: Stage) -> None:
-    tapes = stage.folder / "tapes"
-    host = stage.host("--record", str(tapes / "0"), mic="tone:300", name="N0")
-    everyone = [host]
-    for number in range(1, 8):
-        one = stage.join(
-            host.code,
-            "--record",
-            str(tapes / str(number)),
-            mic=f"tone:{300 + 100 * number}",
-            name=f"N{number}",
-        )
-        everyone.append(one)
+    host = _tone(stage, 0, None)
+    everyone = [host, *(_tone(stage, number, host.code) for number in range(1, 8))]
     for one in everyone:
-        one.meets(*(other for other in everyone if other is not one))
+        one.meets(*_others(everyone, one))
     for one in everyone:
         for line in range(5):
             one.say("chat", text=f"{one.room['name']}: {line}")
-    hertz = {one.member: 300 + 100 * int(one.room["name"][1:]) for one in everyone}
     for one in everyone:
-        for other in everyone:
-            if other is not one:
-                one.wait("chat", text=f"{other.room['name']}: 4")
-                _heard(tapes / one.room["name"][1:], other, hertz[other.member])
-    for one in everyone:
+        for other in _others(everyone, one):
+            one.wait("chat", text=f"{other.room['name']}: 4")
+            _hears(stage.folder / one.room["name"], other)
         told = [event["text"] for event in one.of("chat")]
-        assert len(told) == len(set(told)) == 35
-        for other in everyone:
-            if other is not one:
-                name = other.room["name"]
-                assert [t for t in told if t.startswith(name)] == [f"{name}: {n}" for n in range(5)]
+        for other in _others(everyone, one):
+            name = other.room["name"]
+            assert [t for t in told if t.startswith(name)] == [f"{name}: {n}" for n in range(5)]
+        assert len(told) == 35
     assert [one.leave() for one in reversed(everyone)] == [0] * 8
 
 
-def _heard(folder: Path, member: EngineProcess, hertz: float) -> None:
-    path = folder / f"{member.room['name']}-{member.member}.wav"
+def _tone(stage: Stage, number: int, code: str | None) -> EngineProcess:
+    """A member who hums a note of its own and records all others."""
+    name = f"N{number}"
+    sound = {"name": name, "mic": f"tone:{300 + 100 * number}"}
+    record = "--record", str(stage.folder / name)
+    return stage.host(*record, **sound) if code is None else stage.join(code, *record, **sound)
+
+
+def _others(everyone: list[EngineProcess], one: EngineProcess) -> list[EngineProcess]:
+    return [other for other in everyone if other is not one]
+
+
+def _hears(tapes: Path, member: EngineProcess) -> None:
+    name = member.room["name"]
+    path, hertz = tapes / f"{name}-{member.member}.wav", 300 + 100 * int(name[1:])
     wait_until(lambda: abs(pitch(recorded(path, 0.5, 20.0)) - hertz) < 6, 20.0)
 
 

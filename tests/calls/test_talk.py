@@ -44,7 +44,7 @@ def test_both_hear_what_the_other_said(stage: Stage, tmp_path: Path) -> None:
     end = begin + seconds + 1.5
     for engine, ear in zip((host, guest), ears, strict=True):
         start = engine.wait("audio")["speaker_started"]
-        wait_until(lambda ear=ear, s=start: len(read_wav(ear)) >= (end - s) * RATE, 20.0)
+        recorded(ear, end - start, 20.0)
     for said, speaker, ear, listener in (
         (one, host, ears[1], guest),
         (two, guest, ears[0], host),
@@ -127,9 +127,8 @@ def test_talking_marks_follow_the_speech_on_all_screens(stage: Stage, tmp_path: 
     guest = stage.join(host.code, mic=words.mic)
     for engine in (host, guest):
         on = engine.wait("talking", member=guest.member, on=True)
-        off = engine.wait(
-            "talking", member=guest.member, on=False, where=lambda o, a=on: o["t"] > a["t"]
-        )
+        since = engine.events.index(on)
+        off = engine.wait("talking", since=since, member=guest.member, on=False)
         assert 0.5 < off["seen"] - on["seen"] < 3.5
     assert host.of("talking", member=host.member) == []
 

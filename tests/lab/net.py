@@ -1,0 +1,228 @@
+"""A small internet of network namespaces: hosts, home routers with NAT, and a backbone.
+
+    host ── backbone ── router ── host          eth0, wan0, lan0 are named as such,
+            (bridge)    (nft NAT)  host         since names of container bridges
+                                                are filtered by our own client
+
+Everything is made without touching the namespace of the caller, names are unique
+per process, and ``close`` removes all of it. Needs root, ``ip`` and ``nft``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import Enum
+
+PUBLIC_4 = "192.0.2."  # TEST-NET-1, the public addresses here
+PUBLIC_6 = "2001:db8::"
+NOWHERE = "203.0.113.0/24"  # TEST-NET-3: whoever sends there hears nothing
+TAG = "vchatlab"
+_worlds = itertools.count()
+
+
+class Nat(Enum):
+    """What a router does with ports; the nft statement for it."""
+
+    PORT_RESTRICTED = "masquerade"
+    SYMMETRIC = "masquerade fully-random"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One namespace."""
+
+    space: str
+    address: str
+    """Its main address: public, or behind a router."""
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """To run a command in it."""
+        return ("ip", "netns", "exec", self.space)
+
+
+def run(*command: str, text: str | None = None) -> str:
+    """A command that must succeed; its output."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def why_impossible() -> str | None:
+    """Why no such world can be made here; None if it can."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return "network namespaces need root"
+    missing = [tool for tool in ("ip", "nft") if shutil.which(tool) is None]
+    if missing:
+        return f"{' and '.join(missing)} missing"
+    try:
+        with World() as world:
+            world.behind(world.router(Nat.PORT_RESTRICTED))
+    except OSError as error:
+        return f"not permitted here: {error}"
+    return None
+
+
+def _remove_orphans() -> None:
+    """What processes left behind that were killed."""
+    for line in run("ip", "netns", "list").splitlines():
+        space = line.split(" ")[0]
+        tag, _, rest = space.partition("-")
+        pid = rest.partition("-")[0]
+        if tag == TAG and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
+
+
+class World:
+    """A backbone and all that hangs on it; use it as a context."""
+
+    def __init__(self) -> None:
+        self._tag = f"{TAG}-{os.getpid()}-{next(_worlds)}"
+        self._spaces: list[str] = []
+        self._ports = itertools.count()
+        self._hosts = itertools.count(10)
+        self._lans: dict[str, tuple[str, itertools.count[int]]] = {}
+        self._backbone = ""
+
+    def __enter__(self) -> World:
+        _remove_orphans()
+        try:
+            self._backbone = self._space("backbone")
+            self._bridge(self._backbone, f"{PUBLIC_4}1/24", f"{PUBLIC_6}1/64")
+            self._forward(self._backbone)
+            self._ip(self._backbone, f"route add blackhole {NOWHERE}")
+        except OSError:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove everything; whatever still runs inside loses its network."""
+        for space in self._spaces:
+            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
+        self._spaces.clear()
+
+    # ---- Making --------------------------------------------------------------------
+
+    def host(self, *, ip4: bool = True, ip6: bool = False) -> Node:
+        """A machine with public addresses; ``address`` is the IPv4 one if it has any."""
+        number = next(self._hosts)
+        space = self._space(f"host{number}")
+        self._wire(self._backbone, space, "eth0")
+        if ip4:
+            self._address(space, "eth0", f"{PUBLIC_4}{number}/24")
+            self._ip(space, f"route add default via {PUBLIC_4}1")
+        if ip6:
+            self._address(space, "eth0", f"{PUBLIC_6}{number:x}/64")
+            self._ip(space, f"-6 route add default via {PUBLIC_6}1")
+        return Node(space, f"{PUBLIC_4}{number}" if ip4 else f"{PUBLIC_6}{number:x}")
+
+    def router(self, nat: Nat) -> Node:
+        """A home router: NAT to the backbone, and nobody comes in who was not called."""
+        number = next(self._hosts)
+        space = self._space(f"router{number}")
+        self._wire(self._backbone, space, "wan0")
+        self._address(space, "wan0", f"{PUBLIC_4}{number}/24")
+        self._ip(space, f"route add default via {PUBLIC_4}1")
+        lan = f"192.168.{number}."
+        self._bridge(space, f"{lan}1/24")
+        self._forward(space)
+        rules = f"""
+            table ip home {{
+                chain away {{
+                    type nat hook postrouting priority 100
+                    oifname "wan0" {nat.value}
+                }}
+                chain through {{
+                    type filter hook forward priority 0
+                    ct state established,related accept
+                    iifname "wan0" drop
+                }}
+                chain knock {{
+                    type filter hook input priority 0
+                    ct state established,related accept
+                    iifname "wan0" drop
+                }}
+            }}
+        """
+        run("ip", "netns", "exec", space, "nft", "-f", "-", text=rules)
+        self._lans[space] = (lan, itertools.count(10))
+        return Node(space, f"{PUBLIC_4}{number}")
+
+    def behind(self, router: Node) -> Node:
+        """A machine in the network of a router."""
+        lan, numbers = self._lans[router.space]
+        number = next(numbers)
+        space = self._space(f"lan{lan.split('.')[2]}-{number}")
+        self._wire(router.space, space, "eth0")
+        self._address(space, "eth0", f"{lan}{number}/24")
+        self._ip(space, f"route add default via {lan}1")
+        return Node(space, f"{lan}{number}")
+
+    def dead_end(self, node: Node) -> None:
+        """One more interface that looks alive and leads nowhere, as that of a sleeping VPN."""
+        nowhere = self._space(f"nowhere{next(self._ports)}")
+        self._pair(node.space, "tun7", nowhere, "tun7")
+        self._address(node.space, "tun7", "10.99.0.2/24")
+
+    # ---- Breaking ------------------------------------------------------------------
+
+    def cut(self, router: Node) -> None:
+        """Nothing goes through a router any more, and nobody is told."""
+        rule = "table inet cut {\nchain c {\ntype filter hook forward priority -5\ndrop\n}\n}\n"
+        run(*router.prefix, "nft", "-f", "-", text=rule)
+
+    def mend(self, router: Node) -> None:
+        """Everything goes through again."""
+        run(*router.prefix, "nft", "delete", "table", "inet", "cut")
+
+    @property
+    def backbone(self) -> Node:
+        """Where everything between the networks can be overheard."""
+        return Node(self._backbone, f"{PUBLIC_4}1")
+
+    # ---- Pieces --------------------------------------------------------------------
+
+    def _space(self, name: str) -> str:
+        space = f"{self._tag}-{name}"
+        run("ip", "netns", "add", space)
+        self._spaces.append(space)
+        self._ip(space, "link set lo up")
+        return space
+
+    def _ip(self, space: str, what: str) -> None:
+        run("ip", "-n", space, *what.split())
+
+    def _address(self, space: str, interface: str, address: str) -> None:
+        more = " nodad" if ":" in address else ""
+        self._ip(space, f"addr add {address} dev {interface}{more}")
+
+    def _pair(self, one: str, first: str, two: str, second: str) -> None:
+        run(
+            *("ip", "link", "add", first, "netns", one, "type", "veth"),
+            *("peer", "name", second, "netns", two),
+        )
+        self._ip(one, f"link set {first} up")
+        self._ip(two, f"link set {second} up")
+
+    def _wire(self, hub: str, space: str, interface: str) -> None:
+        port = f"p{next(self._ports)}"
+        self._pair(hub, port, space, interface)
+        self._ip(hub, f"link set {port} master lan0")
+
+    def _bridge(self, space: str, *addresses: str) -> None:
+        self._ip(space, "link add lan0 type bridge forward_delay 0")
+        self._ip(space, "link set lan0 up")
+        for address in addresses:
+            self._address(space, "lan0", address)
+
+    def _forward(self, space: str) -> None:
+        run("ip", "netns", "exec", space, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
