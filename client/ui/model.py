@@ -119,19 +119,20 @@ class Model:
         self.revision += 1
         return self._log.add(kind, text, clock)
 
-    def _name(self, member: object) -> str:
-        person = self.people.get(str(member))
-        return person.name if person else str(member)
+    def _name(self, event: Event) -> str:
+        """Of the member that the event is about."""
+        person = self.people.get(str(event.get("member")))
+        return person.name if person else clean(event, "name")
 
     # ---- One for each event ----------------------------------------------------------
 
     def _ready(self, event: Event, _clock: str) -> None:
         self.name = clean(event, "name")
-        self.identity = str(event.get("identity", ""))
+        self.identity = clean(event, "identity")
 
     def _room(self, event: Event, clock: str) -> None:
         self.own = str(event.get("member", ""))
-        self.role = str(event.get("role", ""))
+        self.role = clean(event, "role")
         self.name = clean(event, "name") or self.name
         self.opened = True
         self.people[self.own] = Person(
@@ -159,7 +160,7 @@ class Model:
             self.show_code(clock)
 
     def _code_ended(self, event: Event, clock: str) -> None:
-        reason = str(event.get("reason", ""))
+        reason = clean(event, "reason")
         if self.code is not None:
             self.code.ended = reason or "ended"
         message, hint = words.CODE_ENDS.get(reason, words.Words("the code has ended"))
@@ -173,7 +174,7 @@ class Model:
 
     def _joined(self, event: Event, clock: str) -> None:
         member, name = str(event.get("member", "")), clean(event, "name")
-        identity, known = str(event.get("identity", "")), str(event.get("known", ""))
+        identity, known = clean(event, "identity"), clean(event, "known")
         host = bool(event.get("host"))
         there = member in self.people
         self.people[member] = Person(member, name, host=host, identity=identity, known=known)
@@ -195,17 +196,17 @@ class Model:
         for line in [*self._unsent.values(), *self._undelivered.values()]:
             line.waiting.discard(member)
         self._undelivered = {id: line for id, line in self._undelivered.items() if line.waiting}
-        self._add(Kind.NOTE, words.of_departure(str(event.get("reason", "")), name), clock)
+        self._add(Kind.NOTE, words.of_departure(clean(event, "reason"), name), clock)
 
     def _path(self, event: Event, clock: str) -> None:
         person = self.people.get(str(event.get("member")))
         if person is None:
             return
         before = person.rung
-        person.rung = str(event.get("rung", "none"))
-        person.transport = str(event.get("transport") or "")
+        person.rung = clean(event, "rung") or "none"
+        person.transport = clean(event, "transport")
         person.rtt_ms = optional(event, "rtt_ms")
-        person.reason = clean_text(str(event.get("reason", "")))
+        person.reason = clean(event, "reason")
         self.revision += 1
         if person.rung == before:
             return
@@ -264,7 +265,7 @@ class Model:
         kind = Kind.PRIVATE if event.get("private") else Kind.TEXT
         line = self._add(kind, clean(event, "text"), clock)
         person = self.people.get(str(event.get("member")))
-        line.name = person.name if person else clean(event, "name")
+        line.name = self._name(event)
         line.colour = person.colour if person else 0
 
     def _sent(self, event: Event, _clock: str) -> None:
@@ -287,7 +288,7 @@ class Model:
         for person in self.people.values():
             person.host = person.member == member
         self.role = "host" if member == self.own else "guest"
-        who = "you are" if member == self.own else f"{self._name(member)} is"
+        who = "you are" if member == self.own else f"{self._name(event)} is"
         self._add(Kind.NOTE, f"{who} the host now", clock)
         if event.get("code"):
             self._new_code(event, clock)
@@ -322,7 +323,7 @@ class Model:
             line.waiting.clear()
 
     def _ended(self, event: Event, clock: str) -> None:
-        self.ended = str(event.get("reason", ""))
+        self.ended = clean(event, "reason")
         self.exit_code = int(number(event, "exit"))
         self._add(Kind.NOTE, words.of_ending_word(self.ended).message, clock)
 
