@@ -16,7 +16,9 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-from audio.pcm import FRAME, RATE, Samples, to_int16
+import numpy as np
+
+from audio.pcm import FRAME, RATE, Samples, from_int16, to_int16
 
 # Specification (RIFF WAVE)
 _HEADER = 44
@@ -88,6 +90,12 @@ def new_file(folder: Path, stem: str) -> GrowingWav:
             return GrowingWav(folder / f"{stem}{suffix}.wav", overwrite=False)
         except FileExistsError:
             number += 1
+
+
+def read_wav(path: Path) -> Samples:
+    """The samples of a file that ``GrowingWav`` wrote, also while it grows."""
+    data = path.read_bytes()[len(header(0)) :]
+    return from_int16(np.frombuffer(data[: len(data) // _SAMPLE * _SAMPLE], "<i2"))
 
 
 class Recorder:
