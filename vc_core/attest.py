@@ -120,16 +120,16 @@ class Witness:
             self._signed.popitem(last=False)
         return honest
 
-    def overdue(self, now: float) -> int:
-        """How many frames nobody signed in time; each is counted once."""
-        count = 0
+    def overdue(self, now: float) -> set[int]:
+        """Generations of frames that nobody signed in time; each frame counts once."""
+        generations = set()
         while self._unsigned:
-            key, (since, _) = next(iter(self._unsigned.items()))
+            frame, (since, _) = next(iter(self._unsigned.items()))
             if now - since < PATIENCE:
                 break
-            del self._unsigned[key]
-            count += 1
-        return count
+            del self._unsigned[frame]
+            generations.add(frame[0])
+        return generations
 
     def clear(self) -> None:
         """Forget what waits (the reliable plane was away, so nothing could be signed)."""

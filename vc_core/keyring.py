@@ -79,6 +79,9 @@ class Keyring:
 
     def gone(self, member: Member, now: float) -> None:
         """A member is out or away: its keys die, the others' older ones soon."""
+        peer = self._room.peers.get(member)
+        if peer is not None:
+            peer.witness.clear()
         self._others.forget(member)
         self._others.hurry(self._room.roster.position, now)
         self.own.gone(member, now)
@@ -149,8 +152,12 @@ class Keyring:
         for peer in self._room.present():
             if self._unjudged(peer, now):
                 peer.witness.clear()
-            elif peer.witness.overdue(now):
+            elif any(self._known(peer, one) for one in peer.witness.overdue(now)):
                 self._warn(peer, now)
+
+    def _known(self, peer: Peer, generation: int) -> bool:
+        """Whether a signature over frames of a generation could be checked."""
+        return self._others.announcement(peer.number, generation) is not None
 
     @staticmethod
     def _unjudged(peer: Peer, now: float) -> bool:

@@ -24,7 +24,7 @@ from functools import partial
 from tests.sim.bottle import Bottle
 from tests.sim.hostile import HostileServer
 from tests.sim.people import Person
-from tests.sim.words import room_code, texts
+from tests.sim.words import room_code, texts, warnings
 from vc_core.events import CodeReady
 from vc_core.ids import Member
 from vc_core.join import Kem
@@ -37,6 +37,7 @@ STORM = 45.0  # s
 CALM = 45.0
 LAST_WORDS = 75.0  # s for rooms without a host to end
 MAX_STEPS = 400_000
+ACCUSATIONS = {"voice-forged", "peer-misbehaved", "roster-differs"}
 
 
 @dataclass
@@ -122,6 +123,7 @@ class Schedule:
         self.log.append(f"{bottle.now:.1f} calm")
         bottle.run(CALM if self._all_belong() else LAST_WORDS)
         self._check_texts()
+        self._check_warnings()
         self._check_agreement()
         self._check_bounds()
 
@@ -351,6 +353,12 @@ class Schedule:
 
     def _both_stayed(self, one: Person, other: Person) -> bool:
         return other.number in one.session.room.peers and one.number in other.session.room.peers
+
+    def _check_warnings(self) -> None:
+        """Nobody is accused: all members are honest, and a server cannot make them look bad."""
+        for person in self.bottle.people.values():
+            accused = ACCUSATIONS.intersection(warnings(person))
+            assert not accused, f"{person.name} is warned: {accused}"
 
     def _check_agreement(self) -> None:
         living = self._living()
