@@ -15,16 +15,16 @@ MAX_PIECE = 16  # characters drawn as one; more marks on a letter are left out
 
 
 def cells(text: str) -> list[str]:
-    """The text in pieces that are drawn as one."""
+    """The text in pieces that are drawn as one; marks on nothing are left out."""
     found: list[str] = []
     for letter in text:
-        joins = found and (get_cwidth(letter) == 0 or found[-1].endswith(JOINER))
-        if joins and (len(found[-1]) < MAX_PIECE or get_cwidth(letter)):
-            found[-1] += letter
-        elif joins:
-            continue
-        else:
+        joins = found and (
+            get_cwidth(letter) == 0 or (found[-1].endswith(JOINER) and letter != " ")
+        )
+        if not joins:
             found.append(letter)
+        elif get_cwidth(letter) or (len(found[-1]) < MAX_PIECE and found[-1] != " "):
+            found[-1] += letter
     return found
 
 
@@ -64,10 +64,10 @@ def wrap(text: str, first: int, later: int) -> list[str]:
     rows, row, used, limit = [], "", 0, max(1, first)
     for word in _words(text):
         size = width_of(word)
-        if used + size > limit and used and not word.isspace():
+        if used + size > limit and used and not word.startswith(" "):
             rows.append(row.rstrip(" "))
             row, used, limit = "", 0, max(1, later)
-        if size <= limit - used or word.isspace():
+        if size <= limit - used or word.startswith(" "):
             row, used = row + word, min(limit, used + size)
             continue
         for cell in cells(word):
