@@ -261,7 +261,6 @@ class DirectCarrier:
             await asyncio.wait(tasks)
         if self._ice is not None:
             await self._ice.close()
-        await asyncio.sleep(0)  # a socket whose opening was cancelled closes in the next turn
         self._on_state("closed")
 
 

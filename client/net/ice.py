@@ -153,23 +153,22 @@ class IceConnection(Connection):
         return [candidate.to_sdp() for candidate in self._local_candidates]
 
     async def _open(self, host: str) -> IceSocket | None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            udp = socket.socket(family, socket.SOCK_DGRAM)
-        except OSError:
+        udp = _bound(host)
+        if udp is None:
             return None
+        loop = asyncio.get_running_loop()
+        opening = asyncio.ensure_future(
+            loop.create_datagram_endpoint(lambda: IceSocket(self), sock=udp)
+        )
         try:
-            udp.setblocking(False)
-            udp.bind((host, 0))
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            loop = asyncio.get_running_loop()
-            _, opened = await loop.create_datagram_endpoint(lambda: IceSocket(self), sock=udp)
-        except OSError:
-            udp.close()
-            return None
-        except BaseException:
-            udp.close()
+            _, opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # uvloop would keep the half-open transport; it opens within two turns.
+            await (await opening)[1].close()
             raise
+        except OSError:
+            udp.close()
+            return None
         opened.local_candidate = _candidate("host", host, udp.getsockname()[1], base=host)
         return opened
 
@@ -309,6 +308,23 @@ class IceConnection(Connection):
         await super().close()
         if self._consent is not None and self._consent is not asyncio.current_task():
             await asyncio.wait([self._consent])
+
+
+def _bound(host: str) -> socket.socket | None:
+    """A UDP socket on some port of this address; None when the address is gone."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    try:
+        udp.setblocking(False)
+        udp.bind((host, 0))
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    except OSError:
+        udp.close()
+        return None
+    return udp
 
 
 def _candidate(kind: str, host: str, port: int, *, base: str) -> aioice.Candidate:
