@@ -99,13 +99,18 @@ class Engine:
             self._writer.write(json.dumps(command, separators=(",", ":")).encode() + b"\n")
 
     def leave(self) -> None:
-        """Leave the room: the first time politely, the second time at once."""
-        if self._leaving is not None:
+        """Leave the room politely; an engine that takes too long is ended."""
+        if self._leaving is None:
+            self.send({"do": "leave"})
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(LEAVE_PATIENCE, self._abort, Ending.FAILED)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: the first time politely, the second time at once."""
+        if self._leaving is None:
+            self.leave()
+        else:
             self._abort(Ending.INTERRUPTED)
-            return
-        self.send({"do": "leave"})
-        loop = asyncio.get_running_loop()
-        self._leaving = loop.call_later(LEAVE_PATIENCE, self._abort, Ending.FAILED)
 
     def detach(self) -> None:
         """Go, and let the call run."""
@@ -246,7 +251,7 @@ def interruptible(engine: Engine) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, ValueError):
-            loop.add_signal_handler(number, engine.leave)
+            loop.add_signal_handler(number, engine.interrupt)
 
 
 def _has_screen() -> bool:

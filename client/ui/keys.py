@@ -22,6 +22,9 @@ class Keyed(Protocol):
     def do(self, what: Local) -> None:
         """Obey."""
 
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+
     def page(self, pages: int) -> None:
         """Look further back (-1) or on (1)."""
 
@@ -29,10 +32,14 @@ class Keyed(Protocol):
 def bindings(screen: Keyed) -> KeyBindings:
     """All keys that are ours; the rest is prompt_toolkit's line editing."""
     keys = KeyBindings()
-    for name, what in (("f3", Local.MUTE), ("f4", Local.DEAFEN), ("c-c", Local.LEAVE)):
+    for name, what in (("f3", Local.MUTE), ("f4", Local.DEAFEN)):
         keys.add(name)(_doing(screen, what))
     for name, pages in (("pageup", -1), ("pagedown", 1)):
         keys.add(name)(_paging(screen, pages))
+
+    @keys.add("c-c")
+    def interrupt(_event: KeyPressEvent) -> None:
+        screen.interrupt()
 
     @keys.add("f1")
     def help(_event: KeyPressEvent) -> None:

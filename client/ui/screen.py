@@ -72,6 +72,7 @@ class Screen:
     ) -> None:
         self.model = Model(states=False)
         self.helping = False
+        self._engine = engine
         self._typed = Typed(self.model, engine, self, clock)
         self.input = Buffer(
             name="line",
@@ -125,6 +126,10 @@ class Screen:
         """A key."""
         self._typed.do(what)
         self._changed()
+
+    def interrupt(self) -> None:
+        """Ctrl-C: politely, then at once."""
+        self._engine.interrupt()
 
     def page(self, pages: int) -> None:
         """PageUp and PageDown."""

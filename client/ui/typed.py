@@ -25,6 +25,9 @@ class Hold(Protocol):
     def leave(self) -> None:
         """Leave the room."""
 
+    def interrupt(self) -> None:
+        """Leave it; the second time at once."""
+
     def detach(self) -> None:
         """Go, and let the call run."""
 

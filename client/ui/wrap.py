@@ -18,12 +18,11 @@ def cells(text: str) -> list[str]:
     """The text in pieces that are drawn as one; marks on nothing are left out."""
     found: list[str] = []
     for letter in text:
-        joins = found and (
-            get_cwidth(letter) == 0 or (found[-1].endswith(JOINER) and letter != " ")
-        )
-        if not joins:
+        last, width = found[-1] if found else " ", get_cwidth(letter)
+        full = len(last) >= MAX_PIECE
+        if width and (full or letter == " " or not last.endswith(JOINER)):
             found.append(letter)
-        elif get_cwidth(letter) or (len(found[-1]) < MAX_PIECE and found[-1] != " "):
+        elif last != " " and not full:
             found[-1] += letter
     return found
 

@@ -107,14 +107,26 @@ async def test_an_interrupt_while_it_starts_leaves_no_engine(
     assert child.process.returncode is not None
 
 
-async def test_leaving_twice_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_leaving_politely_is_said_once(tmp_path: Path) -> None:
+    async with fake_engine(tmp_path) as fake:
+        engine = await attach.attach(fake.path)
+        engine.leave()
+        engine.leave()
+        await fake.order("leave")
+        engine.interrupt()
+        assert await engine.close() == 130
+        await fake.gone()
+        assert [order["do"] for order in fake.orders] == ["attach"]
+
+
+async def test_two_interrupts_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     program(monkeypatch, LISTEN + THEN_HANG)
     engine = await attach.start_engine(["host"])
     events = engine.events()
     await anext(events)
     begun = time.monotonic()
-    engine.leave()
-    engine.leave()
+    engine.interrupt()
+    engine.interrupt()
     assert [event async for event in events] == []
     assert await engine.close() == 130 and time.monotonic() - begun < 2.0
     assert engine.child is not None and engine.child.process.returncode == -signal.SIGKILL

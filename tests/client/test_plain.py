@@ -171,6 +171,20 @@ async def test_the_end_of_what_a_person_types_leaves(tmp_path: Path) -> None:
         await one.fake.order("leave")
 
 
+async def test_a_reader_that_has_gone_away_ends_the_call_politely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with piped(tmp_path) as one:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w") as broken:
+            monkeypatch.setattr(sys, "stdout", broken)
+            one.fake.tell(story.READY, story.ROOM, story.joined(), story.chat("hello"))
+            await one.fake.order("leave")
+            assert await one.end() == 0
+        assert not one.fake.orders
+
+
 async def test_detaching_lets_the_call_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

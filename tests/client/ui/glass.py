@@ -31,6 +31,7 @@ class Orders:
     def __init__(self) -> None:
         self.sent: list[dict[str, object]] = []
         self.left = 0
+        self.interrupts = 0
         self.detached = False
 
     def send(self, command: object) -> None:
@@ -41,6 +42,10 @@ class Orders:
     def leave(self) -> None:
         """Note it."""
         self.left += 1
+
+    def interrupt(self) -> None:
+        """Note it."""
+        self.interrupts += 1
 
     def detach(self) -> None:
         """Note it."""

@@ -135,9 +135,9 @@ async def test_ctrl_c_leaves_and_twice_more_so() -> None:
     async with glass() as one:
         one.tell(*CALL)
         one.press(CTRL_C)
-        await one.until(lambda: one.orders.left == 1)
+        await one.until(lambda: one.orders.interrupts == 1)
         one.press(CTRL_C)
-        await one.until(lambda: one.orders.left == 2)
+        await one.until(lambda: one.orders.interrupts == 2)
 
 
 async def test_detaching_and_leaving_by_command() -> None:

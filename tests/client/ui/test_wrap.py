@@ -35,6 +35,15 @@ def test_a_heap_of_marks_is_cut_down() -> None:
     assert len(wrap("e" + "\u0301" * 5000, 10, 10)[0]) == MAX_PIECE
 
 
+def test_a_chain_of_pictures_is_broken() -> None:
+    chain = "\u200d".join("👩" * 300)
+    assert all(width_of(row) <= 20 for row in wrap(chain, 20, 20))
+
+
+def test_marks_on_nothing_are_left_out() -> None:
+    assert cells("\u0301a \u0301b") == ["a", " ", "b"]
+
+
 def test_an_empty_text_is_one_empty_row() -> None:
     assert wrap("", 10, 10) == [""]
     assert wrap("   ", 2, 2) == [""]
