@@ -1,0 +1,108 @@
+"""Attestations: who really sealed the frames that carry a member's name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.vectors.seeded import seeded
+from vc_core.attest import INTERVAL, MAX_UNSIGNED, PATIENCE, Signer, Witness
+from vc_core.errors import RemoteProtocolError
+from vc_core.ids import Member
+from vc_core.keys import Identity
+from vc_core.messages import MAX_ATTESTED, Attest, Position, SenderKey
+from vc_core.packet import Media
+from vc_core.senderkeys import Opened
+
+RNG = seeded("attest")
+ANN, BOB = Identity.generate(RNG), Identity.generate(RNG)
+ROOM = bytes(32)
+MEMBER = Member(3)
+KEY = SenderKey(1, bytes([5]) * 32, Position(1, 4, bytes(32)))
+
+
+def frame(ctr: int, datagram: bytes = b"sealed") -> Opened:
+    return Opened(MEMBER, KEY.generation, ctr, Media(0, 0, b""), datagram)
+
+
+def signed(identity: Identity = ANN, count: int = 3, key: SenderKey = KEY) -> Attest:
+    signer = Signer(ROOM, MEMBER, identity)
+    for ctr in range(count):
+        signer.sealed(key, ctr, b"sealed", 0.0)
+    (attest,) = signer.handle_timer(INTERVAL)
+    return attest
+
+
+@pytest.fixture
+def witness() -> Witness:
+    witness = Witness(ROOM, MEMBER, ANN.public.sign)
+    for ctr in range(3):
+        witness.heard(frame(ctr), 0.0)
+    return witness
+
+
+def test_frames_that_their_sender_signed_are_nobodys_concern(witness: Witness) -> None:
+    assert witness.receive(signed(), KEY)
+    assert witness.overdue(PATIENCE + 1) == set()
+
+
+def test_the_signature_may_come_before_the_frame() -> None:
+    witness = Witness(ROOM, MEMBER, ANN.public.sign)
+    witness.receive(signed(), KEY)
+    witness.heard(frame(1), 0.1)
+    assert witness.overdue(10.0) == set()
+
+
+def test_frames_that_nobody_signs_are_overdue_once(witness: Witness) -> None:
+    assert witness.overdue(PATIENCE - 0.01) == set()
+    assert witness.overdue(PATIENCE) == {KEY.generation}
+    assert witness.overdue(PATIENCE) == set()
+
+
+def test_another_frame_under_the_same_counter_is_noticed(witness: Witness) -> None:
+    forged = Witness(ROOM, MEMBER, ANN.public.sign)
+    forged.heard(frame(1, b"forged"), 0.0)
+    assert not forged.receive(signed(), KEY)
+
+
+def test_a_signature_of_somebody_else_is_refused(witness: Witness) -> None:
+    with pytest.raises(RemoteProtocolError):
+        witness.receive(signed(BOB), KEY)
+
+
+@pytest.mark.parametrize("change", [{"stream": 1}, {"signature": bytes(64)}, {"frames": ()}])
+def test_a_changed_attestation_is_refused(witness: Witness, change: dict[str, object]) -> None:
+    with pytest.raises(RemoteProtocolError):
+        witness.receive(replace(signed(), **change), KEY)  # type: ignore[arg-type]
+
+
+def test_a_signature_counts_for_its_key_and_roster_only(witness: Witness) -> None:
+    for other in (
+        replace(KEY, key=bytes(32)),
+        replace(KEY, position=replace(KEY.position, hash=bytes([1]) * 32)),
+    ):
+        with pytest.raises(RemoteProtocolError):
+            witness.receive(signed(), other)
+
+
+def test_a_new_key_and_a_full_list_are_signed_at_once() -> None:
+    signer = Signer(ROOM, MEMBER, ANN)
+    full = [signer.sealed(KEY, ctr, b"x", 0.0) for ctr in range(MAX_ATTESTED)]
+    assert [len(one) for one in full] == [0] * (MAX_ATTESTED - 1) + [1]
+    signer.sealed(KEY, 99, b"x", 0.0)
+    (old,) = signer.sealed(replace(KEY, generation=2), 0, b"x", 0.1)
+    assert old.generation == 1
+
+
+def test_a_silent_sender_signs_nothing() -> None:
+    signer = Signer(ROOM, MEMBER, ANN)
+    assert signer.next_timer() is None
+    assert signer.handle_timer(100.0) == []
+
+
+def test_what_waits_for_a_signature_is_bounded() -> None:
+    witness = Witness(ROOM, MEMBER, ANN.public.sign)
+    for ctr in range(MAX_UNSIGNED * 2):
+        witness.heard(frame(ctr), 0.0)
+    assert len(witness._unsigned) == MAX_UNSIGNED

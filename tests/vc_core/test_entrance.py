@@ -1,0 +1,100 @@
+"""The entrance: one try, and each way in which it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from client.net.kem import MlKem
+from tests.vectors.seeded import seeded
+from vc_core.entrance import DENIALS, PATIENCE, REFUSALS, Entrance, State
+from vc_core.errors import Ending, LocalProtocolError
+from vc_core.ids import ExchangeId
+from vc_core.invite import parse_invitation
+from vc_core.keys import Identity
+from vc_core.messages import JOIN, Denial, Denied, Letter
+from vc_core.signals import Closed, Knock, Opened, Post, Posted, Refusal, Refused
+
+RNG = seeded("entrance")
+CODE = parse_invitation("1234-villa-flute-movie")
+
+
+@pytest.fixture
+def entrance() -> Entrance:
+    entrance = Entrance(CODE, Identity.generate(RNG), MlKem(), RNG, 0.0)
+    entrance.knock()
+    return entrance
+
+
+def opened(entrance: Entrance) -> Entrance:
+    entrance.receive(Opened(5, bytes(32), "1234"))
+    return entrance
+
+
+def test_it_knocks_once(entrance: Entrance) -> None:
+    assert list(entrance.signals) == [Knock("1234")]
+    with pytest.raises(LocalProtocolError):
+        entrance.knock()
+
+
+def test_it_asks_as_soon_as_the_exchange_is_open(entrance: Entrance) -> None:
+    opened(entrance)
+    post = entrance.signals[-1]
+    assert isinstance(post, Post) and post.exchange == 5
+    assert JOIN.read(post.body).__class__.__name__ == "Ask"
+    assert entrance.exchange == ExchangeId(5)
+
+
+@pytest.mark.parametrize("refusal", list(REFUSALS))
+def test_each_refusal_of_the_server_has_its_ending(entrance: Entrance, refusal: Refusal) -> None:
+    entrance.receive(Refused(refusal, "1234"))
+    assert entrance.ending is REFUSALS[refusal]
+
+
+@pytest.mark.parametrize("denial", list(DENIALS))
+def test_each_denial_of_the_host_has_its_ending(entrance: Entrance, denial: Denial) -> None:
+    opened(entrance).receive(Posted(5, JOIN.write(Denied(denial))))
+    assert entrance.ending is DENIALS[denial]
+
+
+@pytest.mark.parametrize("signal", [Refused(200, ""), Posted(5, JOIN.write(Denied(200)))])
+def test_an_unknown_reason_is_a_failure(entrance: Entrance, signal: Refused | Posted) -> None:
+    if isinstance(signal, Posted):
+        opened(entrance)
+    entrance.receive(signal)
+    assert entrance.ending is Ending.FAILED
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"\x02" + bytes(20), JOIN.write(Denied(1)) + b"x"])
+def test_garbage_ends_the_try(entrance: Entrance, body: bytes) -> None:
+    opened(entrance).receive(Posted(5, body))
+    assert entrance.ending is Ending.VERIFICATION_FAILED
+
+
+def test_what_belongs_to_another_exchange_changes_nothing(entrance: Entrance) -> None:
+    opened(entrance).receive(Posted(6, b"garbage"))
+    entrance.receive(Closed(6))
+    assert entrance.ending is None
+
+
+def test_a_host_that_goes_away_ends_the_try(entrance: Entrance) -> None:
+    opened(entrance).receive(Closed(5))
+    assert entrance.ending is Ending.HOST_LOST
+
+
+def test_it_waits_no_longer_than_it_must(entrance: Entrance) -> None:
+    assert entrance.next_timer() == PATIENCE
+    entrance.handle_timer(PATIENCE - 0.1)
+    assert entrance.ending is None
+    entrance.handle_timer(PATIENCE)
+    assert entrance.ending is Ending.HOST_LOST
+
+
+def test_inside_nothing_ends_it_any_more(entrance: Entrance) -> None:
+    opened(entrance)
+    entrance.state = State.INSIDE
+    for body in (JOIN.write(Denied(Denial.BANNED)), JOIN.write(Letter(bytes(8), 0, bytes(16)))):
+        entrance.receive(Posted(5, body))
+    entrance.receive(Closed(5))
+    entrance.handle_timer(1000.0)
+    assert entrance.ending is None and entrance.exchange is None
+    assert entrance.next_timer() is None
