@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.calls.engines import EngineProcess
+from tests.calls.sounds import wait_until
 from tests.calls.stage import Stage, vchat
 
 LINE_LIMIT = 256 * 1024
@@ -76,6 +77,7 @@ def test_whatever_is_malformed_is_told_and_nothing_ends(stage: Stage) -> None:
 
 def test_the_longest_line_that_is_allowed_is_taken(stage: Stage) -> None:
     host = stage.host()
+    host.wait("room")
     start = host.mark()
     body = b'{"do":"stats"}'
     host.write(body + b" " * (LINE_LIMIT - len(body) - 1) + b"\n")
@@ -114,12 +116,16 @@ def test_the_end_of_stdin_does_not_end_the_call(stage: Stage) -> None:
 
 def test_stdout_that_nobody_reads_any_more_ends_the_call(stage: Stage) -> None:
     host, guest = stage.pair()
-    # The reading thread sits in read(); a duplicate over its descriptor closes the pipe for it.
+    # The reading thread sits in read() and holds the pipe until one more line has come.
     silence = os.open(os.devnull, os.O_RDONLY)
     os.dup2(silence, guest.stdout.fileno())
     os.close(silence)
-    host.say("chat", text="something to tell")
-    host.wait("member-left", member=guest.member, reason="left")
+
+    def gone() -> bool:
+        host.say("chat", text="something to tell")
+        return bool(host.of("member-left", member=guest.member, reason="left"))
+
+    wait_until(gone, 10.0)
     assert guest.finish() == 0
 
 

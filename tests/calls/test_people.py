@@ -54,6 +54,8 @@ def test_everybody_sees_the_same_room_code_and_it_changes_with_the_members(stage
 def test_a_kicked_guest_ends_and_does_not_come_back(stage: Stage) -> None:
     host, ada, ben = _trio(stage)
     code = host.code
+    host.say("chat", text="hello")
+    ada.wait("chat", text="hello")
     host.say("kick", member=ada.member)
     assert ada.ended() == ("kicked", 1, 1)
     for engine in (host, ben):

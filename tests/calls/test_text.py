@@ -35,10 +35,12 @@ def test_texts_arrive_once_in_order_and_are_acknowledged(stage: Stage) -> None:
 
 def test_a_text_that_was_sent_before_leaving_still_arrives(stage: Stage) -> None:
     host, guest = stage.pair()
+    guest.say("chat", text="first words")
+    guest.wait("delivered")
     guest.say("chat", text="last words")
     guest.say("leave")
     assert guest.finish() == 0
-    assert host.wait("chat")["text"] == "last words"
+    assert host.wait("chat", text="last words")
     host.wait("member-left", name="Gustav", reason="left")
 
 
