@@ -170,8 +170,10 @@ class Reporter:
             mic_started=event.mic_started,
             speaker_started=event.speaker_started,
         )
-        advice = [self.problem("warning", code, sentence) for code, sentence in event.advice]
-        return [told, *advice]
+        warnings = [
+            self.problem("warning", word, *words.of_warning(word)) for word in event.missing
+        ]
+        return [told, *warnings]
 
     def _audio_failed(self, event: AudioFailed) -> list[Told]:
         return [self.problem("error", event.code, event.message, event.hint)]

@@ -52,8 +52,8 @@ class AudioOpened:
     mic_started: float | None
     """Unix time of the first sample."""
     speaker_started: float | None
-    advice: tuple[tuple[str, str], ...]
-    """(code, sentence) when something is not what was asked for."""
+    missing: tuple[str, ...]
+    """Words for what was asked for and is not there; ``client.words`` has the sentences."""
 
 
 @dataclass(frozen=True)
@@ -273,15 +273,23 @@ class Room:
             sound.microphone.started if sound.microphone.name != "none" else 0.0,
         ):
             await asyncio.sleep(0.02)
-        found = {"no-microphone": sound.microphone.advice, "no-speaker": sound.speaker.advice}
-        advice = tuple((code, sentence) for code, sentence in found.items() if sentence)
+        missing = [
+            word
+            for word, advice in (
+                ("no-microphone", sound.microphone.advice),
+                ("no-speaker", sound.speaker.advice),
+            )
+            if advice
+        ]
+        if len(missing) > 1:
+            missing = ["no-sound"]
         self._tell(
             AudioOpened(
                 sound.microphone.name,
                 sound.speaker.name,
                 sound.microphone.started,
                 sound.speaker.started,
-                advice,
+                tuple(missing),
             )
         )
 

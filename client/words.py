@@ -200,6 +200,10 @@ WARNINGS: Mapping[str, Words] = {
         "the signaling server is gone: the call goes on, but nobody new can join"
     ),
     "signaling-back": Words("the signaling server is back: people can join again"),
+    "no-sound": Words(
+        "no sound device found: you can write, not talk",
+        "install libportaudio2 if there is one; vchat doctor says more",
+    ),
     "no-microphone": Words(
         "no microphone found: others cannot hear you", "writing works; see vchat devices"
     ),
