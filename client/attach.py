@@ -74,6 +74,13 @@ class Child:
         text = self.log.read().decode("utf-8", "replace")
         return "\n".join(text.splitlines()[-TAIL_LINES:])
 
+    def kill(self) -> None:
+        """End it at once, and take its socket away."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.socket.unlink(missing_ok=True)
+
 
 class Engine:
     """One attached connection."""
@@ -90,6 +97,7 @@ class Engine:
         self._reader = reader
         self._writer = writer
         self._leaving: asyncio.TimerHandle | None = None
+        self._patience = EXIT_PATIENCE
         self.detached = False
         """Whether the call was left running on purpose."""
 
@@ -146,7 +154,7 @@ class Engine:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
         if self.child is not None and not self.detached:
-            code = await _exit_of(self.child.process, EXIT_PATIENCE)
+            code = await _exit_of(self.child.process, self._patience)
             if code is not None:
                 self._settle(code if code >= 0 else Ending.FAILED.exit_code)
         self._settle(Ending.FAILED.exit_code)
@@ -162,9 +170,11 @@ class Engine:
             self.exit_code = exit_code
 
     def _abort(self, ending: Ending) -> None:
+        """Wait for nothing more; an engine that has said its last word goes by itself."""
+        if self.exit_code is None and self.child is not None:
+            self.child.kill()
         self._settle(ending.exit_code)
-        if self.child is not None and self.child.process.poll() is None:
-            self.child.process.kill()
+        self._patience = 0.0
         self._writer.transport.abort()
 
 
@@ -200,8 +210,7 @@ async def attach_child(child: Child) -> Engine:
         async with asyncio.timeout(START_PATIENCE):
             return await _connect(child)
     except BaseException as error:  # an interrupt as well: no engine stays without a face
-        child.process.kill()
-        child.process.wait()
+        child.kill()
         if not isinstance(error, TimeoutError):
             raise
     said = "vchat: error: the engine did not start\n" + child.tail()

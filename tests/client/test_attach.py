@@ -130,6 +130,19 @@ async def test_two_interrupts_end_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert [event async for event in events] == []
     assert await engine.close() == 130 and time.monotonic() - begun < 2.0
     assert engine.child is not None and engine.child.process.returncode == -signal.SIGKILL
+    assert not engine.child.socket.exists()
+
+
+async def test_an_interrupt_after_the_last_word_does_not_kill_who_is_going(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program(monkeypatch, LISTEN + THEN_LEAVE + "sys.stdin.close(); sys.exit(0)")
+    engine = await attach.start_engine(["host"])
+    engine.interrupt()
+    assert [event["event"] async for event in engine.events()][-1] == "ended"
+    engine.interrupt()
+    assert await engine.close() == 0
+    assert engine.child is not None and engine.child.process.wait(PATIENCE) == 0
 
 
 async def test_a_farewell_without_an_answer_ends_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
