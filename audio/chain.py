@@ -162,6 +162,11 @@ class VoiceReceiver:
         self._tally = _Tally()
         self._playout = 0.0
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is silence until the next packet."""
+        return not self.talking and self._jitter.at_rest
+
     def receive(self, timestamp: int, payload: bytes, last: bool, now: float) -> None:
         """Take an opened packet that arrived ``now``; whatever it holds, nothing is raised."""
         self._jitter.put(timestamp, payload, last, now)
@@ -269,8 +274,15 @@ class Listening:
             receiver = self.receivers[member] = self._make_receiver()
         receiver.receive(timestamp, payload, last, now)
 
+    @property
+    def silent(self) -> bool:
+        """Whether nobody needs a pull until the next packet comes."""
+        return self.on_member_frame is None and all(one.at_rest for one in self.receivers.values())
+
     def pull(self, now: float, count: int = BLOCK) -> Samples:
         """The next ``count`` samples of everybody together."""
+        if self.silent and not self._talking:
+            return silence(count)
         voices = [(member, one.pull(now, count)) for member, one in self.receivers.items()]
         self._note_talking()
         if self.on_member_frame is not None:

@@ -136,6 +136,11 @@ class Jitter:
         """Interarrival jitter in seconds (RFC 3550)."""
         return self._delay.jitter
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is silence until the next packet."""
+        return self.state is State.RESTING and not self._packets
+
     def __len__(self) -> int:
         return len(self._packets)
 

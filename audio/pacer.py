@@ -3,6 +3,9 @@
 Beat ``k`` is due at ``origin + k * period`` on the monotonic clock, whenever the
 one before it ran. After a stall at most 100 ms are made up for at once; the
 other beats are skipped, as a device would have lost them.
+
+A beat that has nothing to do may nap: it is called four times a second then,
+only to be told how many beats have passed, until somebody wakes it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from audio.pcm import FRAME_SECONDS
 
 # Implementation
 MOST_AT_ONCE = 0.1  # seconds
+NAP = 0.25  # seconds
 EARLY = 0.0005  # seconds: loops count in milliseconds and may call that much too early
 
 
@@ -28,10 +32,11 @@ class Pacer:
         origin: float,
         clock: Callable[[], float] = time.monotonic,
         period: float = FRAME_SECONDS,
+        may_nap: Callable[[], bool] = lambda: False,
     ) -> None:
         """``origin`` is the time of beat 0 on ``clock``; ``period`` in seconds.
 
-        Needs a running loop.
+        While ``may_nap()`` beats count as skipped. Needs a running loop.
         """
         self._beat = beat
         self._skipped = skipped
@@ -40,18 +45,21 @@ class Pacer:
         self._period = period
         self._most = round(MOST_AT_ONCE / period)
         self._next = 0
+        self._may_nap = may_nap
+        self._napping = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self._arm()
 
     def _arm(self) -> None:
-        due = self._origin + self._next * self._period
+        self._napping = self._may_nap()
+        due = self._origin + self._next * self._period + (NAP if self._napping else 0.0)
         self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._run)
 
     def _run(self) -> None:
-        due = int((self._clock() + EARLY - self._origin) // self._period) + 1
-        missed = due - self._next - self._most
+        due = self._due()
+        missed = due - self._next - (0 if self._napping else self._most)
         if missed > 0:
             self._next += missed
             self._skipped(missed)
@@ -63,8 +71,23 @@ class Pacer:
             if not self._stopped:
                 self._arm()
 
+    def _due(self) -> int:
+        """The number of beats whose time has come."""
+        return int((self._clock() + EARLY - self._origin) // self._period) + 1
+
+    def wake(self) -> None:
+        """There is something to do again; the beats that were slept through are skipped."""
+        if self._napping and not self._stopped:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._run()
+
     def stop(self) -> None:
-        """No more beats."""
+        """No more beats; those of a nap are skipped now."""
         self._stopped = True
+        missed = self._due() - self._next
+        if self._napping and missed > 0:
+            self._napping = False
+            self._skipped(missed)
         if self._timer is not None:
             self._timer.cancel()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from audio import devices
 from audio.devices import Backend, Device, Stream
 from audio.pacer import Pacer
-from audio.pcm import BLOCK, BLOCK_SECONDS, RATE, Block, silence
+from audio.pcm import BLOCK, BLOCK_SECONDS, RATE, Block, Samples, silence
 from audio.record import GrowingWav
 from audio.resample import Resampler
 from audio.ring import Ring
@@ -34,6 +34,8 @@ __all__ = ["AudioUnavailable", "Pull", "Speaker", "open_speaker"]
 log = logging.getLogger(__name__)
 
 Pull = Callable[[], Block]
+Silent = Callable[[], bool]
+"""Whether nothing but silence would be pulled until ``wake`` is called."""
 
 # Implementation
 KINDS = "default, none, file:PATH, or a device's name or number"
@@ -53,6 +55,9 @@ class Speaker:
         self.started: float | None = None
         """Unix time of the first sample; None while there was none."""
 
+    def wake(self) -> None:
+        """There is something to play after silence."""
+
     def close(self) -> None:
         """No pull comes afterwards; twice is fine."""
 
@@ -61,22 +66,31 @@ class TimedSpeaker(Speaker):
     """No device: a beat pulls, and a file (or nothing) keeps what was pulled."""
 
     def __init__(
-        self, name: str, pull: Pull, file: GrowingWav | None = None, advice: str | None = None
+        self,
+        name: str,
+        pull: Pull,
+        silent: Silent,
+        file: GrowingWav | None = None,
+        advice: str | None = None,
     ) -> None:
         super().__init__(name, advice)
         self._pull = pull
         self._file = file
         self.started = time.time()
-        self._pacer = Pacer(self._play, self._lose, time.monotonic(), period=BLOCK_SECONDS)
+        self._pacer = Pacer(
+            self._play, self._lose, time.monotonic(), period=BLOCK_SECONDS, may_nap=silent
+        )
+
+    def wake(self) -> None:
+        self._pacer.wake()
 
     def _play(self, _beat: int) -> None:
         self._keep(self._pull())
 
     def _lose(self, count: int) -> None:
-        for _ in range(count):
-            self._keep(silence(BLOCK))
+        self._keep(silence(BLOCK * count))
 
-    def _keep(self, block: Block) -> None:
+    def _keep(self, block: Samples) -> None:
         if self._file is None:
             return
         try:
@@ -147,20 +161,27 @@ class DeviceSpeaker(Speaker):
         self._closed = True
 
 
-async def open_speaker(spec: str, pull: Pull, backend: Backend | None = None) -> Speaker:
+def _never() -> bool:
+    return False
+
+
+async def open_speaker(
+    spec: str, pull: Pull, backend: Backend | None = None, silent: Silent = _never
+) -> Speaker:
     """Open what ``spec`` says; ``AudioUnavailable`` if it cannot be had.
 
     ``default`` never fails: without a device nothing is heard, but pulling goes
-    on. ``backend`` is for tests; otherwise the best one that works.
+    on. ``backend`` is for tests; otherwise the best one that works. Without a
+    device there are no pulls while ``silent()``.
     """
     if spec == "none":
-        return TimedSpeaker("none", pull)
+        return TimedSpeaker("none", pull, silent)
     kind, colon, path = spec.partition(":")
     if colon and kind == "file":
-        return TimedSpeaker(spec, pull, _open_wav(path))
+        return TimedSpeaker(spec, pull, silent, _open_wav(path))
     if not spec:
         raise malformed(spec, KINDS)
-    return await _open_device(spec, pull, backend)
+    return await _open_device(spec, pull, backend, silent)
 
 
 def _open_wav(path: str) -> GrowingWav:
@@ -170,7 +191,7 @@ def _open_wav(path: str) -> GrowingWav:
         raise AudioUnavailable("audio-file", f"cannot write {path}: {error.strerror}") from error
 
 
-async def _open_device(spec: str, pull: Pull, backend: Backend | None) -> Speaker:
+async def _open_device(spec: str, pull: Pull, backend: Backend | None, silent: Silent) -> Speaker:
     loop = asyncio.get_running_loop()
     untried = iter([backend]) if backend else devices.backends()
     advice = devices.NO_BACKEND
@@ -186,5 +207,5 @@ async def _open_device(spec: str, pull: Pull, backend: Backend | None) -> Speake
         except AudioUnavailable as error:
             refusal = error
     if spec == "default":
-        return TimedSpeaker("none", pull, advice=advice)
+        return TimedSpeaker("none", pull, silent, advice=advice)
     raise refusal

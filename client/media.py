@@ -60,14 +60,19 @@ class Sound:
         """Give every member's frames to a program."""
         self.on_member_frame = on_member_frame
         self._arm_frames()
+        if self.speaker is not None:
+            self.speaker.wake()
 
     async def open(self, mic: str, speaker: str) -> None:
         """Open both devices; ``AudioUnavailable`` names the one that cannot be had."""
-        self.speaker = await open_speaker(speaker, self._pull)
+        self.speaker = await open_speaker(speaker, self._pull, silent=self._silent)
         self.microphone = await open_microphone(mic, self._captured)
 
     def _pull(self) -> Block:
         return self.listening.pull(time.monotonic())
+
+    def _silent(self) -> bool:
+        return self.listening.silent
 
     def _captured(self, frame: Frame, _captured_at: float) -> None:
         self.push(frame)
@@ -91,6 +96,8 @@ class Sound:
             self.listening.receive(
                 opened.member, media.timestamp, media.payload, last, time.monotonic()
             )
+            if self.speaker is not None:
+                self.speaker.wake()
 
     # Verbs
 

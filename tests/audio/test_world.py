@@ -14,8 +14,9 @@ import pytest
 from audio import devices
 from audio.microphone import AudioUnavailable, SampleClock, open_microphone
 from audio.pacer import MOST_AT_ONCE, Pacer
-from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, silence, to_int16
+from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE, Block, Frame, silence, to_int16
 from audio.record import GrowingWav, Recorder, safe_name
+from audio.record import read_wav as read_growing
 from audio.sources import open_file
 from audio.speaker import DeviceSpeaker, open_speaker
 from tests.audio.devices import FakeBackend
@@ -363,3 +364,43 @@ def test_a_recording_holds_each_member_and_survives_a_failing_disk(tmp_path: Pat
     blocked.on_member_frame(1, silence())
     blocked.close()
     assert len(failures) == 1
+
+
+# -- naps -----------------------------------------------------------------
+
+
+async def test_a_beat_with_nothing_to_do_naps_until_it_is_woken() -> None:
+    now, beats, skipped, idle = [100.0], list[int](), list[int](), [True]
+    pacer = Pacer(
+        beats.append, skipped.append, 100.0, clock=lambda: now[0], may_nap=lambda: idle[0]
+    )
+    now[0] = 100.0 + 30 * FRAME_SECONDS
+    idle[0] = False
+    pacer.wake()
+    assert (beats, skipped) == ([], [31])
+    now[0] += FRAME_SECONDS
+    await until(lambda: beats == [31])
+    pacer.stop()
+    assert skipped == [31]
+
+
+async def test_a_silent_file_speaker_keeps_real_time_without_pulling(tmp_path: Path) -> None:
+    path, pulls = tmp_path / "heard.wav", list[int]()
+
+    def pull() -> Block:
+        pulls.append(1)
+        return np.full(BLOCK, 0.5, np.float32)
+
+    idle = [True]
+    begun = time.monotonic()
+    speaker = await open_speaker(f"file:{path}", pull, silent=lambda: idle[0])
+    await until(lambda: len(read_growing(path)) >= RATE // 5)
+    assert pulls == []
+    idle[0] = False
+    speaker.wake()
+    await until(lambda: len(pulls) >= 10)
+    speaker.close()
+    heard, passed = read_growing(path), time.monotonic() - begun
+    assert not heard[: RATE // 5].any()
+    assert heard[-BLOCK:].all()
+    assert len(heard) / RATE == pytest.approx(passed, abs=0.05)

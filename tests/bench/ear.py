@@ -17,13 +17,15 @@ AUDIBLE = 1e-5  # mean square of a window worth looking for
 
 
 def chirps(seconds: float) -> Samples:
-    """A chirp of 40 ms, 400 Hz to 3 400 Hz, each 250 ms."""
-    count = int(RATE * 0.04)
+    """A chirp of 60 ms each 250 ms, each between two frequencies of its own."""
+    rng = np.random.default_rng(7)
+    count = int(RATE * 0.06)
     time = np.arange(count) / RATE
-    one = np.sin(2 * np.pi * (400 * time + 37_500 * time**2)) * np.hanning(count) * 0.5
     signal = np.zeros(int(seconds * RATE), np.float32)
     for at in range(RATE // 10, len(signal) - count, RATE // 4):
-        signal[at : at + count] = one
+        low, high = rng.uniform(300, 3400, 2)
+        phase = 2 * np.pi * (low * time + (high - low) / 2 / 0.06 * time**2)
+        signal[at : at + count] = np.sin(phase) * np.hanning(count) * 0.5
     return signal
 
 
