@@ -22,9 +22,10 @@ from client.contacts import Contacts
 from client.faces import Faces
 from client.identity import open_identity, passphrase_given
 from client.loop import run as run_loop
+from client.net.mailbox import SignalingUnreachable
 from client.orders import BadCommand, Order
 from client.report import Reporter, Told
-from client.room import Room, SignalingUnreachable
+from client.room import Room
 from client.settings import RUNGS, Settings
 from client.stats import Stats
 from signaling.server import CannotListenError
@@ -82,6 +83,7 @@ class Engine:
             watched=self._watched,
             unread=self._leave_soon,
         )
+        self._first_face = asyncio.Event()
         self._opened = False
         self._interrupted = False
         self._deafened = False
@@ -104,7 +106,7 @@ class Engine:
         self._calling = asyncio.create_task(self._call())
         try:
             await self._calling
-        except asyncio.CancelledError:  # interrupted before there was a room to leave
+        except (asyncio.CancelledError, TimeoutError):  # there was no room to leave yet
             self._end(Ending.LEFT)
         finally:
             await self._room.close()
@@ -112,6 +114,9 @@ class Engine:
         return self._exit
 
     async def _call(self) -> None:
+        if self._settings.detached:  # whoever started us hears everything, failures included
+            async with asyncio.timeout(FACE_PATIENCE):
+                await self._first_face.wait()
         if self._identity.temporary:
             self._warn("identity-in-use")
         if self._contacts.damaged:
@@ -160,7 +165,9 @@ class Engine:
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
-        if not yes:
+        if yes:
+            self._first_face.set()
+        else:
             with contextlib.suppress(LocalProtocolError):
                 self._set_mute(True)
             loop = asyncio.get_running_loop()

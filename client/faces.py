@@ -163,6 +163,7 @@ class Faces:
             self._take(line, face)
 
     def _take(self, line: bytes, face: Face | None) -> None:
+        order = None
         try:
             order = parse(line)
             if order is None:
@@ -174,10 +175,12 @@ class Faces:
             elif order.do not in ("attach", "detach"):
                 self._obey(order)
         except (BadCommand, LocalProtocolError) as error:
-            self._refuse(str(error), face)
+            self._refuse(str(error), face, order)
 
-    def _refuse(self, message: str, face: Face | None) -> None:
+    def _refuse(self, message: str, face: Face | None, order: Order | None = None) -> None:
         told = self._refused(message)
+        if order is not None and order.fields.get("ref") is not None:
+            told["ref"] = order.fields["ref"]
         if face is None:
             self.tell(told)
         else:

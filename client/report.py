@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 from client import __version__, words
 from client.contacts import Contacts
-from client.room import AudioFailed, AudioOpened, Room, RoomEvent, SignalingChanged, Talked
+from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.room import Room
 from vc_core.events import (
     Chatted,
     CodeEnded,
@@ -36,6 +37,9 @@ from vc_core.keys import PublicIdentity
 # Specification
 SCHEMA = 1
 
+# Implementation
+KEPT = ("ready", "room", "code", "code-ended", "audio", "room-code", "locked", "deafened")
+"""Events of which a late face needs the newest one."""
 Told = dict[str, Any]
 
 
@@ -259,7 +263,16 @@ class Reporter:
         if event == "member-left":
             for key in [key for key in self._kept if key[1] == member]:
                 del self._kept[key]
-        elif event in ("ready", "room", "code", "audio", "room-code", "locked", "code-ended"):
+        elif event in (
+            "ready",
+            "room",
+            "code",
+            "audio",
+            "room-code",
+            "locked",
+            "deafened",
+            "code-ended",
+        ):
             self._kept[event, ""] = told
         elif event in ("warning", "error"):
             self._kept[event, told["code"]] = told

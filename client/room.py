@@ -15,15 +15,15 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from client.embedded import Embedded, embed, split_address
+from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.net.kem import MlKem
-from client.net.mailbox import Mailbox, SignalingUnreachable
+from client.net.mailbox import Mailbox
 from client.settings import Settings
 from vc_core.admission import Desk
-from vc_core.errors import Ending, LocalProtocolError
+from vc_core.errors import LocalProtocolError
 from vc_core.events import CodeReady, Ended, Event, MemberJoined, MemberLeft, RoomOpened
 from vc_core.ids import Member, Rng
 from vc_core.invite import Invitation, parse_invitation, server_url
@@ -41,46 +41,6 @@ AUDIO_PATIENCE = 1.0  # s that the report about devices waits for their first sa
 LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AudioOpened:
-    """Microphone and speaker are open."""
-
-    mic: str
-    speaker: str
-    mic_started: float | None
-    """Unix time of the first sample."""
-    speaker_started: float | None
-    missing: tuple[str, ...]
-    """Words for what was asked for and is not there; ``client.words`` has the sentences."""
-
-
-@dataclass(frozen=True)
-class AudioFailed:
-    """A sound device could not be opened; the call goes on without."""
-
-    code: str
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class Talked:
-    """Somebody (oneself included) began or ended to talk."""
-
-    member: Member
-    on: bool
-
-
-@dataclass(frozen=True)
-class SignalingChanged:
-    """The signaling server was lost, or is back."""
-
-    connected: bool
-
-
-RoomEvent = Event | AudioOpened | AudioFailed | Talked | SignalingChanged
 
 
 class Room:
@@ -392,15 +352,3 @@ def _preload() -> None:
 
     direct.preload()
     quic.preload()
-
-
-__all__ = [
-    "AudioFailed",
-    "AudioOpened",
-    "Ending",
-    "Room",
-    "RoomEvent",
-    "SignalingChanged",
-    "SignalingUnreachable",
-    "Talked",
-]

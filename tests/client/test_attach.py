@@ -22,15 +22,15 @@ path = sys.argv[sys.argv.index("--socket") + 1]
 server = socket.socket(socket.AF_UNIX)
 server.bind(path + "~"); server.listen(); os.rename(path + "~", path)
 face = server.accept()[0]
-lines = face.makefile("rw")
+lines, said = face.makefile("r"), face.makefile("w")  # one for both forgets what it read ahead
 first = json.loads(lines.readline())
 print(json.dumps({"event": "ready", "argv": sys.argv[1:], "first": first,
-                  "session": os.getsid(0) == os.getpid()}), file=lines, flush=True)
+                  "session": os.getsid(0) == os.getpid()}), file=said, flush=True)
 """
 THEN_LEAVE = """
 for line in lines:
     if json.loads(line)["do"] == "leave":
-        print(json.dumps({"event": "ended", "reason": "left", "exit": 0}), file=lines, flush=True)
+        print(json.dumps({"event": "ended", "reason": "left", "exit": 0}), file=said, flush=True)
         break
 """
 THEN_HANG = "import time\nfor line in lines: pass\ntime.sleep(60)\n"

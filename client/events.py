@@ -1,0 +1,48 @@
+"""What happens in a room beside what the session tells: sound and signaling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vc_core.events import Event
+from vc_core.ids import Member
+
+
+@dataclass(frozen=True)
+class AudioOpened:
+    """Microphone and speaker are open."""
+
+    mic: str
+    speaker: str
+    mic_started: float | None
+    """Unix time of the first sample."""
+    speaker_started: float | None
+    missing: tuple[str, ...]
+    """Words for what was asked for and is not there; ``client.words`` has the sentences."""
+
+
+@dataclass(frozen=True)
+class AudioFailed:
+    """A sound device could not be opened; the call goes on without."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Talked:
+    """Somebody (oneself included) began or ended to talk."""
+
+    member: Member
+    on: bool
+
+
+@dataclass(frozen=True)
+class SignalingChanged:
+    """The signaling server was lost, or is back."""
+
+    connected: bool
+
+
+RoomEvent = Event | AudioOpened | AudioFailed | Talked | SignalingChanged
