@@ -80,10 +80,28 @@ def compare(
     """What was said from Unix time ``begin`` on for ``seconds``, against the file ``ear``."""
     window = cut(said.samples, begin - speaker.wait("audio")["mic_started"], seconds)
     start = begin - listener.wait("audio")["speaker_started"]
-    span = cut(read_wav(ear), start, seconds + LONGEST_DELAY)
+    return best_match(window, cut(read_wav(ear), start, seconds + LONGEST_DELAY))
+
+
+def best_match(window: Samples, span: Samples) -> Heard:
+    """Where in ``span`` the words of ``window`` are, and how well they can be understood."""
     late = _delay(window, span)
     size = min(len(window), len(span) - late)
     return Heard(float(stoi(window[:size], span[late : late + size], RATE)), late / RATE)
+
+
+def best_pieces(window: Samples, span: Samples, piece: float = 0.5) -> Heard:
+    """The same where the delay moves, as clocks drift: each piece is looked for by itself."""
+    size = round(piece * RATE)
+    longest = len(span) - len(window)
+    found, delays = [], []
+    for at in range(0, len(window) - size + 1, size):
+        near = span[at : at + size + longest]
+        late = _delay(window[at : at + size], near)
+        found.append(near[late : late + size])
+        delays.append(late / RATE)
+    heard = np.concatenate(found)
+    return Heard(float(stoi(window[: len(heard)], heard, RATE)), float(np.median(delays)))
 
 
 def cut(samples: Samples, begin: float, seconds: float) -> Samples:

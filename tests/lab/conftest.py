@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from tests.calls.stage import Stage
 from tests.lab.net import why_impossible
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """For calls in the namespace of the caller."""
+    with Stage(tmp_path / "stage") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,114 @@
+"""A PulseAudio server of our own, with a virtual microphone and a virtual speaker.
+
+    pacat ──► null sink "mouth" ──monitor──► remap source "microphone" ──► engine
+    engine ──► null sink "ear" ──monitor──► parec
+
+No device of the machine is touched, and no server that runs already.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from audio.pcm import RATE, Samples, to_int16
+from tests.calls.sounds import HEADER, wait_until
+
+TOOLS = ("pulseaudio", "pacat", "parec", "pactl")
+FORMAT = ("--format=s16le", f"--rate={RATE}", "--channels=1", "--latency-msec=10")
+ALSA = "pcm.!default pulse\nctl.!default pulse\n"
+
+
+def why_impossible() -> str | None:
+    """Which program is missing; None if none is."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    return f"{', '.join(missing)} missing" if missing else None
+
+
+class Pulse:
+    """One running server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = f"unix:{folder / 'native'}"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        sink = f"module-null-sink rate={RATE} channels=1 sink_name="
+        modules = (
+            f"module-native-protocol-unix socket={folder / 'native'} auth-anonymous=1",
+            f"{sink}ear",
+            f"{sink}mouth",
+            "module-remap-source source_name=microphone master=mouth.monitor",
+        )
+        loaded = [part for module in modules for part in ("-L", module)]
+        daemon = ("--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm")
+        self._run("pulseaudio", "-n", *daemon, *loaded)
+        wait_until(self._answers, 10.0)
+        self.tell("set-default-sink", "ear")
+        self.tell("set-default-source", "microphone")
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a program needs to find this server, also through ALSA."""
+        (self.folder / ".asoundrc").write_text(ALSA)
+        return {"PULSE_SERVER": self.address, "HOME": str(self.folder)}
+
+    def _answers(self) -> bool:
+        return self.tell("info") == 0
+
+    def tell(self, *what: str) -> int:
+        """``pactl``; its exit code."""
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.call(["pactl", *what], env=self._environment(), **quiet)
+
+    def _environment(self) -> dict[str, str]:
+        own = {"PULSE_SERVER": self.address, "HOME": str(self.folder)}
+        return {**os.environ, **own, "XDG_RUNTIME_DIR": str(self.folder)}
+
+    def _run(self, *command: str, output: Path | None = None) -> subprocess.Popen[bytes]:
+        with (output or self.folder / "log").open("ab") as file:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.DEVNULL,
+                env=self._environment(),
+            )
+        self._processes.append(process)
+        return process
+
+    def say(self, samples: Samples) -> float:
+        """Play into the microphone; the Unix time at which it begins."""
+        path = self.folder / "said"
+        path.write_bytes(to_int16(samples).tobytes())
+        began = time.time()
+        self._run("pacat", "--device=mouth", *FORMAT, str(path))
+        return began
+
+    def record(self, path: Path) -> float:
+        """Write what the speaker plays (after an empty head, as a WAV has); when that begins."""
+        path.write_bytes(bytes(HEADER))
+        self._run("parec", "--device=ear.monitor", *FORMAT, "--raw", output=path)
+        wait_until(lambda: path.stat().st_size > HEADER, 10.0)
+        return time.time() - (path.stat().st_size - HEADER) / 2 / RATE
+
+    def close(self) -> None:
+        """End it and everything that it started."""
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def pulse(folder: Path) -> Iterator[Pulse]:
+    """A server for as long as it is needed."""
+    folder.mkdir(parents=True)
+    server = Pulse(folder)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,54 @@
+"""A call over the default devices of PulseAudio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.audio.signal import speech
+from tests.calls.sounds import best_pieces, cut, read_wav, recorded
+from tests.calls.stage import Stage
+from tests.lab.pulse import Pulse, pulse, why_impossible
+
+SAID = 6.0  # seconds of speech
+JUDGED = 3.0  # seconds of it that are compared
+SETTLED = 2.0  # seconds after which the playout delay has been found
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[tuple[Pulse, Pulse]]:
+    """Two of them, each with a microphone and a speaker."""
+    why = why_impossible()
+    if why is not None:
+        pytest.skip(why)
+    with pulse(tmp_path / "one") as one, pulse(tmp_path / "two") as two:
+        yield one, two
+
+
+def test_speech_goes_both_ways_between_default_devices(
+    stage: Stage, machines: tuple[Pulse, Pulse], tmp_path: Path
+) -> None:
+    one, two = machines
+    sound = {"mic": "default", "speaker": "default"}
+    host = stage.host(variables=one.variables, **sound)
+    guest = stage.join(host.code, variables=two.variables, **sound)
+    for engine, other in ((host, guest), (guest, host)):
+        engine.meets(other)
+        told = engine.wait("audio")
+        assert told["mic"] != "none" and told["speaker"] != "none", told
+        print(told)
+    ears = [tmp_path / "ear-one.wav", tmp_path / "ear-two.wav"]
+    hearing = [machine.record(ear) for machine, ear in zip(machines, ears, strict=True)]
+    said = [speech(SAID, seed) for seed in (1, 2)]
+    began = [machine.say(samples) for machine, samples in zip(machines, said, strict=True)]
+    for speaker, listener in ((0, 1), (1, 0)):
+        window = cut(said[speaker], SETTLED, JUDGED)
+        start = began[speaker] + SETTLED - hearing[listener]
+        recorded(ears[listener], start + JUDGED + 1.5, 20.0)
+        heard = best_pieces(window, cut(read_wav(ears[listener]), start, JUDGED + 1.5))
+        print(f"through PulseAudio: STOI {heard.stoi:.3f}, about {heard.delay:.3f} s late")
+        assert heard.stoi > 0.7
+        assert heard.delay < 0.8
+    assert (guest.leave(), host.leave()) == (0, 0)
