@@ -80,18 +80,15 @@ def compare(
     """What was said from Unix time ``begin`` on for ``seconds``, against the file ``ear``."""
     window = cut(said.samples, begin - speaker.wait("audio")["mic_started"], seconds)
     start = begin - listener.wait("audio")["speaker_started"]
-    return best_match(window, cut(read_wav(ear), start, seconds + LONGEST_DELAY))
-
-
-def best_match(window: Samples, span: Samples) -> Heard:
-    """Where in ``span`` the words of ``window`` are, and how well they can be understood."""
-    late = _delay(window, span)
-    size = min(len(window), len(span) - late)
-    return Heard(float(stoi(window[:size], span[late : late + size], RATE)), late / RATE)
+    return best_pieces(window, cut(read_wav(ear), start, seconds + LONGEST_DELAY))
 
 
 def best_pieces(window: Samples, span: Samples, piece: float = 0.5) -> Heard:
-    """The same where the delay moves, as clocks drift: each piece is looked for by itself."""
+    """Where in ``span`` the words of ``window`` are, and how well they can be understood.
+
+    The playout delay may move meanwhile, so each ``piece`` of so many seconds is
+    looked for by itself; the delay is their median.
+    """
     size = round(piece * RATE)
     longest = len(span) - len(window)
     found, delays = [], []

@@ -51,7 +51,7 @@ def test_both_hear_what_the_other_said(stage: Stage, tmp_path: Path) -> None:
     ):
         heard = compare(said, speaker, ear, listener, begin, seconds)
         print(f"{listener.room['role']} hears with STOI {heard.stoi:.3f}, {heard.delay:.3f} s late")
-        assert heard.stoi > 0.9
+        assert heard.stoi > 0.85
         assert 0 < heard.delay < 0.4
     assert (guest.leave(), host.leave()) == (0, 0)
     for ear in ears:

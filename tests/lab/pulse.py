@@ -62,8 +62,9 @@ class Pulse:
 
     def tell(self, *what: str) -> int:
         """``pactl``; its exit code."""
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.call(["pactl", *what], env=self._environment(), **quiet)
+        command = ["pactl", *what]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, check=False)
+        return done.returncode
 
     def _environment(self) -> dict[str, str]:
         own = {"PULSE_SERVER": self.address, "HOME": str(self.folder)}
