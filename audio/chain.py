@@ -281,10 +281,9 @@ class Listening:
 
     def pull(self, now: float, count: int = BLOCK) -> Samples:
         """The next ``count`` samples of everybody together."""
-        if self.silent and not self._talking:
-            return silence(count)
         voices = [(member, one.pull(now, count)) for member, one in self.receivers.items()]
-        self._note_talking()
+        if any(one.talking != (member in self._talking) for member, one in self.receivers.items()):
+            self._note_talking()
         if self.on_member_frame is not None:
             self._show_frames(self.on_member_frame, voices, count)
         heard = [] if self.deafened else voices

@@ -69,7 +69,8 @@ class Mixer:
 
     def mix(self, voices: Iterable[tuple[Samples, float]], count: int = FRAME) -> Samples:
         """``count`` samples out of (samples, gain) pairs of that length; silence out of none."""
-        total = silence(count)
+        total: Samples | None = None
         for samples, gain in voices:
-            total += samples if gain == 1.0 else samples * np.float32(gain)
-        return self._limiter.limit(total)
+            louder = samples if gain == 1.0 else samples * np.float32(gain)
+            total = louder if total is None else total + louder
+        return self._limiter.limit(silence(count) if total is None else total)
