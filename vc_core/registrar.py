@@ -29,6 +29,7 @@ REASONS = {Action.LEAVE: "left", Action.KICK: "kicked", Action.ABSENT: "vanished
 
 # Implementation
 CAUGHT_UP = 64  # entries that one standing is answered with
+ENTRIES_OF_AN_ANSWER = 4  # entries that cost as much as one more answer
 ASKING_PAUSE = 0.5  # s between two questions for missing entries
 
 
@@ -87,8 +88,10 @@ class Registrar:
         if not room.hosting:
             if peer is room.host and message.position.order > room.roster.position.order:
                 self._ask(now)
-        elif peer.answers.take(now):
-            for signed in room.roster.since(message.position)[:CAUGHT_UP]:
+            return
+        missing = room.roster.since(message.position)[:CAUGHT_UP]
+        if peer.answers.take(now, 1 + len(missing) / ENTRIES_OF_AN_ANSWER):
+            for signed in missing:
                 self._courier.send(peer, NewEntry(signed.write_fields()))
             self.take_back(peer, now)
 

@@ -122,10 +122,15 @@ def test_a_nonce_that_was_not_committed_to_costs_the_link_and_not_the_room(
 @pytest.mark.parametrize("what", ["pulses", "standings", "carries", "claims", "rosters", "keys"])
 def test_a_flood_of_one_guest_costs_the_others_little(bottle: Bottle, what: str) -> None:
     host, ann, bob = bottle.party("host", "ann", "bob")
+    early = ann.session.room.roster.position
+    for turn in range(60):
+        host.session.lock(turn % 2 == 0, bottle.now)
+    bottle.pump(host)
+    bottle.run(5)
     place = ann.session.room.roster.position
     floods: dict[str, list[Record]] = {
         "pulses": [Pulse(bytes(8))] * 3000,
-        "standings": [Standing(place)] * 3000,
+        "standings": [Standing(early)] * 3000,
         "carries": [Carry(bob.number, bytes(20_000))] * 300,
         "claims": [Standing(Position(1, 50 + n, bytes(32))) for n in range(3000)],
         "rosters": [Commit(n.to_bytes(32, "big"), bytes(32)) for n in range(3000)],

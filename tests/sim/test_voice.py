@@ -120,6 +120,20 @@ def test_a_guest_without_heartbeats_falls_silent_after_ten_seconds(bottle: Bottl
     assert bob.living
 
 
+def test_heartbeats_of_a_roster_that_we_do_not_have_prove_nothing(bottle: Bottle) -> None:
+    """Otherwise whoever keeps an entry from us could hide a kick."""
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    inside = ann.session._inside
+    assert inside is not None
+    inside.registrar.receive = lambda message, now: None  # type: ignore[method-assign]
+    host.session.kick(bob.number, bottle.now)
+    bottle.pump(host)
+    bottle.run(8)
+    assert ann.session.speak(0, 0, b"not yet known", bottle.now) is not None
+    bottle.run(4)
+    assert ann.session.speak(0, 0, b"frozen", bottle.now) is None
+
+
 def test_the_key_changes_with_each_entry_and_each_five_minutes(bottle: Bottle) -> None:
     host, ann = bottle.party("host", "ann")
     inside = ann.session._inside
