@@ -142,7 +142,7 @@ def test_a_new_invitation_ends_the_older_one(bottle: Bottle) -> None:
     late = bottle.join("late", old)
     bottle.join("ann", bottle.code(host))
     bottle.run(5)
-    assert ending(late) == "code-used"
+    assert ending(late) == "code-withdrawn"
     assert names_here(host) == {"host", "ann"}
 
 

@@ -44,13 +44,13 @@ def test_who_is_kicked_is_told_and_cannot_come_back_with_its_keys(bottle: Bottle
     bottle.run(1)
     assert ending(ann) == "kicked"
     assert left(bob) == [("ann", "kicked")]
-    assert [event.reason for event in host.of(CodeEnded)] == ["burned"]
+    assert [event.reason for event in host.of(CodeEnded)] == ["withdrawn"]
     with_old_code = bottle.join("ann", code, key="old code")
     act(bottle, host, "invite", bottle.now)
     bottle.run(1)
     banned = bottle.join("ann", bottle.code(host), identity=ann.identity, key="banned")
     bottle.run(5)
-    assert ending(with_old_code) == "too-many-tries"
+    assert ending(with_old_code) == "code-withdrawn"
     assert ending(banned) == "banned"
     assert names_here(host) == {"host", "bob"}
 
