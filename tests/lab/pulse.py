@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes.util import find_library
 from pathlib import Path
 
 from audio.pcm import RATE, Samples, to_int16
@@ -21,12 +22,15 @@ from tests.calls.sounds import HEADER, wait_until
 
 TOOLS = ("pulseaudio", "pacat", "parec", "pactl")
 FORMAT = ("--format=s16le", f"--rate={RATE}", "--channels=1", "--latency-msec=10")
+PLUGIN = "**/alsa-lib/libasound_module_pcm_pulse.so"
 ALSA = "pcm.!default pulse\nctl.!default pulse\n"
 
 
 def why_impossible() -> str | None:
-    """Which program is missing; None if none is."""
+    """What is missing; None if nothing is. PortAudio reaches PulseAudio through ALSA only."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if find_library("portaudio") and not any(Path("/usr/lib").glob(PLUGIN)):
+        missing.append("libasound2-plugins")
     return f"{', '.join(missing)} missing" if missing else None
 
 
