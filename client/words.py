@@ -52,6 +52,7 @@ ENDINGS: Mapping[Ending, Words] = {
     ),
     Ending.CODE_EXPIRED: Words("the code has expired", NEW_CODE),
     Ending.CODE_USED: Words("the code has let in all the guests that it was made for", NEW_CODE),
+    Ending.CODE_WITHDRAWN: Words("the host has taken this code back", NEW_CODE),
     Ending.ROOM_FULL: Words("the room is full"),
     Ending.ROOM_LOCKED: Words(
         "the host has locked the room", "ask the host to unlock it (/lock off there)"
@@ -164,6 +165,7 @@ KNOWN: Mapping[str, str] = {
 CODE_ENDS: Mapping[str, Words] = {
     "used": Words("the code has let in all its guests", "/code makes a new one"),
     "expired": Words("the code has expired", "/code makes a new one"),
+    "withdrawn": Words("the code admits nobody any more", "/code makes a new one"),
     "burned": Words(
         "the code was tried wrongly too often and is dead now", "/code makes a new one"
     ),

@@ -70,7 +70,7 @@ class Nameplates:
         return self._living.get(digits)
 
     def how_it_ended(self, digits: str, now: float) -> Refusal | None:
-        """EXPIRED, USED or BURNED if ``digits`` ended not long ago."""
+        """EXPIRED, USED, BURNED or WITHDRAWN if ``digits`` ended not long ago."""
         self._forget(now)
         return self._ended.get(digits, (now, None))[1]
 

@@ -118,7 +118,7 @@ class Desk:
 
     def invite(self, now: float) -> None:
         """Ask for a fresh nameplate; an older invitation ends."""
-        self._end_code("used", Release.USED)
+        self._end_code("withdrawn", Release.WITHDRAWN)
         self._token = self.rng(TOKEN_SIZE)
         self._ask(now)
 
@@ -142,7 +142,7 @@ class Desk:
     def shut(self) -> None:
         """Nobody comes in until there is a new invitation."""
         self._asked, self._ask_at = False, None
-        self._end_code("burned", Release.BURNED)
+        self._end_code("withdrawn", Release.WITHDRAWN)
 
     def verdict(self, exchange: ExchangeId, sign: bytes) -> Denial | None:
         """Why a proven identity may not come in, as far as this desk knows."""

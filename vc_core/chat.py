@@ -33,6 +33,7 @@ class Conversation:
         self._sequence = 0
         self._waiting: OrderedDict[int, Chat] = OrderedDict()
         self._waiting_bytes = 0
+        self._next = 1
         self._taken = 0
 
     def say(self, id: bytes, text: str, *, private: bool) -> Chat:
@@ -47,8 +48,20 @@ class Conversation:
         return chat
 
     def unacknowledged(self) -> list[Chat]:
-        """What a new control stream has to carry again, in order."""
+        """What is not known to have arrived, in order."""
         return list(self._waiting.values())
+
+    def next_unsent(self) -> Chat | None:
+        """The text to send next on this control stream, in order."""
+        return self._waiting.get(self._next)
+
+    def sent(self) -> None:
+        """It was sent."""
+        self._next += 1
+
+    def rewind(self) -> None:
+        """A new control stream: what is not acknowledged is sent again."""
+        self._next = next(iter(self._waiting), self._sequence + 1)
 
     def acknowledged(self, taken: ChatTaken) -> list[bytes]:
         """The ids that are delivered now."""
@@ -59,6 +72,7 @@ class Conversation:
             _, chat = self._waiting.popitem(last=False)
             self._waiting_bytes -= len(chat.text.encode("utf-8", "replace"))
             done.append(chat.id)
+        self._next = max(self._next, taken.sequence + 1)
         return done
 
     def receive(self, chat: Chat) -> tuple[bool, ChatTaken]:

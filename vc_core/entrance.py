@@ -37,7 +37,9 @@ REFUSALS = {
     Refusal.USED: Ending.CODE_USED,
     Refusal.BURNED: Ending.TOO_MANY_TRIES,
     Refusal.TOO_FAST: Ending.TOO_MANY_TRIES,
+    Refusal.FULL: Ending.NO_SIGNALING,
     Refusal.HOST_AWAY: Ending.HOST_LOST,
+    Refusal.WITHDRAWN: Ending.CODE_WITHDRAWN,
 }
 DENIALS = {
     Denial.WRONG_CODE: Ending.CODE_WRONG,
@@ -47,6 +49,7 @@ DENIALS = {
     Denial.FULL: Ending.ROOM_FULL,
     Denial.BANNED: Ending.BANNED,
     Denial.VERSION: Ending.OTHER_VERSION,
+    Denial.TOO_SLOW: Ending.HOST_LOST,
 }
 
 

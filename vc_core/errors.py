@@ -37,6 +37,7 @@ class Ending(Enum):
     CODE_WRONG = ("code-wrong", 3)
     CODE_EXPIRED = ("code-expired", 3)
     CODE_USED = ("code-used", 3)
+    CODE_WITHDRAWN = ("code-withdrawn", 3)
     ROOM_FULL = ("room-full", 3)
     ROOM_LOCKED = ("room-locked", 3)
     BANNED = ("banned", 3)

@@ -44,7 +44,7 @@ class CodeEnded:
     """The invitation admits nobody any more."""
 
     reason: str
-    """used, expired, burned."""
+    """used, expired, burned, withdrawn."""
 
 
 @dataclass(frozen=True)

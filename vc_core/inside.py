@@ -39,7 +39,7 @@ class Inside:
         self.keyring = Keyring(room, courier)
         self.comparison = Comparison(room, courier)
         self.forks = Forks(room, courier)
-        self.texts = Texts(room, courier)
+        self.texts = Texts(room, courier, now)
         self.matchmaker = Matchmaker(room, courier, self.keyring, now)
         self.registrar = Registrar(
             room,
@@ -103,6 +103,7 @@ class Inside:
             self.keyring.next_timer(),
             self.heartbeats.next_timer(),
             self.comparison.next_timer(),
+            self.texts.next_timer(),
         ):
             if time is not None and time < due:
                 due = time
@@ -114,3 +115,4 @@ class Inside:
         self.heartbeats.handle_timer(now)
         self.matchmaker.handle_timer(now)
         self.comparison.handle_timer(now)
+        self.texts.handle_timer(now)

@@ -25,6 +25,7 @@ LINK_CHANCE = 10.0  # s that a link has to carry its first packet
 
 # Implementation: what one member may cost us
 TRAFFIC = Rate(per_second=256 * 1024, burst=4 * 1024 * 1024)  # bytes of control messages
+SPEECH = Rate(per_second=192 * 1024, burst=1024 * 1024)  # our own texts: below its TRAFFIC
 MESSAGE_COST = 256  # bytes that each message counts besides its own
 ANSWERS = Rate(per_second=4, burst=40)  # what asks for answers: pulses, standings
 CARRIED = Rate(per_second=64 * 1024, burst=512 * 1024)  # bytes that the host carries for it
@@ -76,6 +77,7 @@ class Peer:
         self.key_taken = 0
         """The newest generation of ours that it acknowledged on this link."""
         self.traffic = Bucket(TRAFFIC, now)
+        self.speech = Bucket(SPEECH, now)
         self.answers = Bucket(ANSWERS, now)
         self.carried = Bucket(CARRIED, now)
         self.greeted = Bucket(GREETED, now)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from typing import ClassVar
 
+from vc_core.clean import clean_name
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import FOUNDER, NOBODY, Member
 from vc_core.keys import Identity, PublicIdentity, digest, verify
@@ -233,6 +234,7 @@ def follow(entry: Entry, action: Action, subject: Member, newcomer: Seat | None 
 
 
 def _require_distinct(seats: tuple[Seat, ...]) -> None:
+    _require(all(seat.name == clean_name(seat.name) for seat in seats))
     for each in (
         {seat.number for seat in seats},
         {seat.sign for seat in seats},

@@ -47,6 +47,8 @@ class Refusal(IntEnum):
     """The host of the nameplate is not connected now."""
     MALFORMED = 9
     """The message could not be read; the connection is closed."""
+    WITHDRAWN = 10
+    """The host took the nameplate back: for a newer one, after a kick, or as it left."""
 
 
 class Release(IntEnum):
@@ -54,6 +56,7 @@ class Release(IntEnum):
 
     USED = 3
     BURNED = 4
+    WITHDRAWN = 10
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,26 @@ from vc_core.errors import LocalProtocolError
 from vc_core.events import Chatted, Delivered, MemberMuted, Warned
 from vc_core.ids import Member
 from vc_core.messages import Chat, ChatTaken, Mute
-from vc_core.peer import Peer
+from vc_core.peer import MESSAGE_COST, Peer
 from vc_core.room import Room
+
+# Implementation
+PACE = 0.05  # s until texts that were held back are tried again
+RECORD_COST = 64  # bytes of a text's record besides the text
 
 
 class Texts:
-    """Says and takes for one member."""
+    """Says and takes for one member.
 
-    def __init__(self, room: Room, courier: Courier) -> None:
+    Texts leave no faster than the other side is willing to read (``peer.SPEECH``);
+    what is more waits in the conversation, which is bounded.
+    """
+
+    def __init__(self, room: Room, courier: Courier, now: float) -> None:
         self._room = room
         self._courier = courier
+        self._now = now
+        self._due = float("inf")
 
     # Verbs
 
@@ -44,11 +54,21 @@ class Texts:
 
     def _say(self, peer: Peer, id: bytes, text: str, *, private: bool) -> bool:
         try:
-            chat = peer.conversation.say(id, text, private=private)
+            peer.conversation.say(id, text, private=private)
         except TooMuchWaiting:
             return False
-        self._courier.send(peer, chat)
+        self._flush(peer)
         return True
+
+    def _flush(self, peer: Peer) -> None:
+        """Send what the pace allows."""
+        while peer.streaming and (chat := peer.conversation.next_unsent()) is not None:
+            size = len(chat.text.encode("utf-8", "replace"))
+            if not peer.speech.take(self._now, size + RECORD_COST + MESSAGE_COST):
+                self._due = self._now + PACE
+                return
+            peer.conversation.sent()
+            self._courier.send(peer, chat)
 
     def mute(self, on: bool) -> None:
         """Tell the others that our microphone is off or on."""
@@ -80,5 +100,19 @@ class Texts:
     def opening(self, peer: Peer) -> None:
         """What a fresh control stream carries again."""
         self._courier.send(peer, Mute(self._room.muted))
-        for chat in peer.conversation.unacknowledged():
-            self._courier.send(peer, chat)
+        peer.conversation.rewind()
+        self._flush(peer)
+
+    # Time
+
+    def next_timer(self) -> float:
+        """When ``handle_timer`` wants to run; infinity for never."""
+        return self._due
+
+    def handle_timer(self, now: float) -> None:
+        """Go on with what was held back."""
+        self._now = now
+        if now >= self._due:
+            self._due = float("inf")
+            for peer in self._room.peers.values():
+                self._flush(peer)

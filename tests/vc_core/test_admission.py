@@ -160,12 +160,12 @@ def test_the_last_guest_ends_the_code() -> None:
 
 def test_a_ban_ends_the_code_and_outlives_it(desk: Desk) -> None:
     desk.ban(GUEST.public.sign)
-    assert Free("1234", Release.BURNED) in desk.signals
+    assert Free("1234", Release.WITHDRAWN) in desk.signals
     desk.invite(1.0)
     desk.receive(Allocated("1234", 600), 1.0)
     knock(desk, 1, now=1.0)
     assert desk.verdict(ExchangeId(1), GUEST.public.sign) is Denial.BANNED
-    assert CodeEnded("burned") in desk.events
+    assert CodeEnded("withdrawn") in desk.events
 
 
 def test_the_same_nameplate_is_asked_for_when_the_server_is_back(desk: Desk) -> None:
