@@ -1,4 +1,4 @@
-"""A guest who cleans nothing of what it says: python -m tests.calls.rude_guest CODE"""
+"""A guest who cleans nothing of what it says: ``python -m tests.calls.rude_guest CODE``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fuzzing for minutes: python -m tests.fuzz [--target NAME …] [--minutes M]
+"""Fuzzing for minutes: ``python -m tests.fuzz [--target NAME …] [--minutes M]``.
 
 With atheris installed inputs are chosen by coverage, otherwise by chance from
 valid ones. A finding is written to ``--findings`` and ends with exit code 1.

@@ -1,4 +1,4 @@
-"""Overhear everything in a namespace: python -m tests.lab.tap FILE
+"""Overhear everything in a namespace: ``python -m tests.lab.tap FILE``.
 
     FILE: u32 length | frame with its Ethernet header, one after another
 
