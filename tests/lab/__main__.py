@@ -1,4 +1,4 @@
-"""All cases of the lab, as a table: ``python -m tests.lab [part of a case's name …]``.
+"""All cases of the lab, as a table: ``python -m tests.lab [part of a case's name …]``."""
 
 from __future__ import annotations
 
