@@ -215,4 +215,7 @@ def _read_line() -> str:
 
 def _warm_up() -> None:
     with suppress(ImportError):  # the call itself says what is missing
-        importlib.import_module("client.engine")
+        for module in ("client.engine", "client.driver", "client.media"):
+            importlib.import_module(module)
+        for edge in ("direct", "quic"):
+            importlib.import_module(f"client.net.{edge}").preload()

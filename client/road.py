@@ -25,7 +25,7 @@ from vc_core.messages import Road as RoadMessage
 
 # Implementation
 MAX_STALLED = 4 * 1024 * 1024  # bytes that may wait for a peer that takes nothing
-LINGER = 0.6  # s to get the last words out
+LINGER = 2.0  # s to get the last words out
 LINGER_STEP = 0.02  # s
 
 

@@ -193,7 +193,8 @@ WARNINGS: Mapping[str, Words] = {
         "{name} sees another list of members", "compare the room code by voice"
     ),
     "peer-misbehaved": Words(
-        "{name} sent what the protocol does not allow, and the connection was made anew"
+        "{name}, or somebody on the way, sent what the protocol does not allow;"
+        " the connection is made anew"
     ),
     "text-refused": Words(
         "a text to {name} could not be delivered", "it was too much at once: send it again later"
