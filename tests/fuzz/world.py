@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -137,9 +139,16 @@ def orders(data: bytes) -> None:
     assert order is None or isinstance(order.fields, dict)
 
 
+def _fresh() -> Path:
+    """A folder that is gone when the process is."""
+    folder = Path(mkdtemp(prefix="vchat-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @cache
-def _folder(name: str) -> Path:
-    return Path(mkdtemp(prefix=f"vchat-fuzz-{os.getpid()}-{name}-"))
+def _folder(_name: str) -> Path:
+    return _fresh()
 
 
 def _with_file(name: str, data: bytes) -> Path:
@@ -225,7 +234,7 @@ def seeds_config() -> list[bytes]:
 
 def seeds_identity() -> list[bytes]:
     """A plain one and a sealed one."""
-    folder = Path(mkdtemp(prefix="vchat-fuzz-seed-"))
+    folder = _fresh()
     kept_identity(folder, None, os.urandom)
     plain = (folder / "identity.json").read_bytes()
     sealed = {"vchat-identity": 1, "salt": "00" * 16, "box": "00" * 104, "fingerprint": "0" * 32}
@@ -234,7 +243,7 @@ def seeds_identity() -> list[bytes]:
 
 def seeds_contacts() -> list[bytes]:
     """Two people."""
-    folder = Path(mkdtemp(prefix="vchat-fuzz-seed-"))
+    folder = _fresh()
     people = Contacts(folder)
     people.save("Ann", Identity.generate(os.urandom).public)
     people.remember("Ben", Identity.generate(os.urandom).public)
