@@ -194,9 +194,9 @@ def test_takes_away_no_more_than_is_needless() -> None:
     for number in range(1, 100):
         now = number * FRAME_SECONDS
         put(jitter, number, now)
-        slot = jitter.get(now + 0.012, held=300)
+        slot = jitter.get(now + 0.012, held=600)
         if slot.stretch is Stretch.SHORTER:
-            assert slot.most == 300
+            assert slot.most == 600
             return
     raise AssertionError("the held samples stay")
 
