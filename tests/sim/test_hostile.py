@@ -17,13 +17,15 @@ from vc_core.messages import (
     Commit,
     Greet,
     NewEntry,
+    NewSecret,
     Position,
     Pulse,
     Reveal,
+    Road,
     SenderKey,
     Standing,
 )
-from vc_core.peer import Peer
+from vc_core.peer import MAX_HINTS, Peer
 from vc_core.roster import Action, Seat, Signed, follow
 from vc_core.signals import Dropped, Posted
 from vc_core.wire import Record
@@ -241,3 +243,38 @@ def test_a_hosts_greet_of_a_stranger_is_ignored(bottle: Bottle) -> None:
     send(bottle, host, ann, Carry(77, MEET.write(greet)), Carry(0, MEET.write(greet)))
     bottle.run(2)
     assert ann.living and ann.of(Chatted) == []
+
+
+def test_descriptions_of_a_road_without_end_are_not_all_tried(bottle: Bottle) -> None:
+    host, ann = bottle.party("host", "ann")
+    hints = 0
+
+    def count(*_: object) -> None:
+        nonlocal hints
+        hints += 1
+
+    bottle.network.hint = count  # type: ignore[method-assign]
+    send(bottle, ann, host, *[Road("u", "p", (f"{n}",), False) for n in range(200)])
+    bottle.run(1)
+    assert 1 <= hints <= MAX_HINTS
+    assert host.living
+
+
+def test_news_of_an_older_room_secret_changes_nothing(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    host.session.kick(bob.number, bottle.now)
+    bottle.pump(host)
+    bottle.run(1)
+    before = list(ann.session.room.secrets)
+    assert before[0] == host.session.room.secrets[0]
+    send(bottle, host, ann, NewSecret(1, bytes(32)), NewSecret(2, bytes(32)))
+    bottle.run(1)
+    assert ann.session.room.secrets == before
+
+
+def test_a_room_secret_of_a_guest_changes_nothing(bottle: Bottle) -> None:
+    _, ann, bob = bottle.party("host", "ann", "bob")
+    before = list(bob.session.room.secrets)
+    send(bottle, ann, bob, NewSecret(9, bytes(32)))
+    bottle.run(1)
+    assert bob.session.room.secrets == before

@@ -9,8 +9,11 @@ import pytest
 from client.net.kem import MlKem
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
+from vc_core.link import Link
 from vc_core.messages import SenderKey
+from vc_core.peer import Peer
 from vc_core.senderkeys import Opened
+from vc_core.wire import Record
 
 
 class Ears:
@@ -186,3 +189,35 @@ def test_entries_in_quick_succession_do_not_keep_an_old_key_in_use(bottle: Bottl
         position = inside.keyring.own.current.announcement.position
     assert position.n > before + 5
     assert bob.living
+
+
+def test_a_key_whose_letter_was_lost_is_said_again_on_the_stream(bottle: Bottle) -> None:
+    host = bottle.host()
+    bottle.run(1)
+    courier = host.session._courier
+    original = courier.send_letter
+
+    def lossy(peer: Peer, link: Link, message: Record) -> bool:
+        return isinstance(message, SenderKey) or original(peer, link, message)
+
+    courier.send_letter = lossy  # type: ignore[method-assign,assignment]
+    bottle.join("ann", bottle.code(host))
+    bottle.run(5)
+    ears = Ears(bottle)
+    ears.say(host, b"hello")
+    assert dict(ears.heard) == {"ann": [b"hello"]}
+
+
+def test_a_new_link_brings_a_new_key(bottle: Bottle) -> None:
+    """Who was long in the dark could not follow the counters of the old one."""
+    host, ann = bottle.party("host", "ann")
+    bottle.cut("host", "ann")
+    for _ in range(6000):
+        host.session.speak(0, 0, b"into the dark", bottle.now)
+    bottle.run(8)
+    bottle.mend("host", "ann")
+    bottle.run(15)
+    ears = Ears(bottle)
+    ears.say(host, b"and back")
+    assert dict(ears.heard) == {"ann": [b"and back"]}
+    assert ann.living
