@@ -253,7 +253,7 @@ def test_descriptions_of_a_road_without_end_are_not_all_tried(bottle: Bottle) ->
         nonlocal hints
         hints += 1
 
-    bottle.network.hint = count  # type: ignore[method-assign]
+    bottle.network.hint = count  # type: ignore[method-assign,assignment]
     send(bottle, ann, host, *[Road("u", "p", (f"{n}",), False) for n in range(200)])
     bottle.run(1)
     assert 1 <= hints <= MAX_HINTS
