@@ -96,6 +96,7 @@ class Faces:
                 sys.stdout.buffer.flush()
             except (OSError, ValueError):
                 self._stdio = False
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered goes nowhere
                 self._unread()
         for face in list(self._faces):
             face.tell(told)

@@ -37,7 +37,8 @@ from vc_core.wire import Record
 # Implementation
 CONNECT_TIMEOUT = 8.0  # s until a signaling server counts as unreachable
 STUN_PORT = 3478
-AUDIO_PATIENCE = 1.0  # s that the report about devices waits for their first sample
+AUDIO_PATIENCE = 3.0  # s that the report about devices waits for their first sample
+TEXT_PATIENCE = 1.5  # s that leaving waits for texts under way
 LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
 
 log = logging.getLogger(__name__)
@@ -319,7 +320,28 @@ class Room:
         self._driver.pump()
 
     def leave(self) -> None:
-        """Say good-bye; ``Ended`` follows."""
+        """Say good-bye, after the texts that are still under way; ``Ended`` follows."""
+        if self._texts_under_way():
+            self._spawn(self._leave_after_texts())
+        else:
+            self._leave_now()
+
+    def _texts_under_way(self) -> bool:
+        session = self._driver.session
+        if session is None or session.room.ended:
+            return False
+        return any(
+            peer.conversation.unacknowledged() and peer.ladder.rung != "none"
+            for peer in session.room.present()
+        )
+
+    async def _leave_after_texts(self) -> None:
+        deadline = time.monotonic() + TEXT_PATIENCE
+        while self._texts_under_way() and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        self._leave_now()
+
+    def _leave_now(self) -> None:
         if self._driver.session is not None and not self._driver.session.room.ended:
             self.session.leave(time.monotonic())
             self._driver.pump()
@@ -334,7 +356,7 @@ class Room:
     async def close(self) -> None:
         """Leave if need be, and let go of everything."""
         if hasattr(self, "_driver"):
-            self.leave()
+            self._leave_now()
             await self._driver.close()
         for task in self._tasks:
             task.cancel()

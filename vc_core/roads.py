@@ -48,7 +48,8 @@ class Roads:
     def receive_probe(self, peer: Peer, link: Link, datagram: bytes, now: float) -> None:
         """A probe of the path; dropped unless it verifies."""
         path = link.path
-        silent, unknown = path.state is State.SILENT, path.rtt is None
+        silent = path.state is State.SILENT
+        carried = peer.ladder.rung != "none" and path.rtt is None
         try:
             path.receive(datagram, now)
         except RemoteProtocolError:
@@ -56,7 +57,7 @@ class Roads:
         self._room.alive(peer, link, now)
         if silent:
             self._room.ask(WakeRoad(peer.number, link.id))
-        if unknown and path.rtt is not None:
+        if carried and path.rtt is not None:
             self._room.show_path(peer)
         self._probe(peer, link, now)
 
