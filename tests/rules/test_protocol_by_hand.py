@@ -103,7 +103,7 @@ class Remembering(MlKem):
 def test_a_join_is_what_page_04_says() -> None:
     chance, kem = Chance(4), Remembering()
     guest, host = Identity.generate(chance), Identity.generate(chance)
-    mailbox, words = chance(32), b"apple-river-candle"
+    mailbox, words = chance(32), b"apple-robot-candle"
     password = Password(Form.SPOKEN, words, "4821")
     joining = JoinerExchange(password, mailbox, guest, kem, chance)
     hosting = HostExchange(mailbox, host, kem, Chance(5))
