@@ -1,6 +1,6 @@
 """Invitations: a code to say, or a link to send.
 
-    spoken    4821-apple-river-candle          with an own server: …@host:8765
+    spoken    4821-apple-robot-candle          with an own server: …@host:8765
     link      vchat: then base64url, without padding, of
 
         u8 version = 1 | nameplate | secret 16 | fingerprint 16
