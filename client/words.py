@@ -71,7 +71,7 @@ ENDINGS: Mapping[Ending, Words] = {
     ),
     Ending.NO_ROAD: Words(
         "no network path to the host was found",
-        "a network between you blocks udp: try another network on either side",
+        "a network blocks udp, or both routers change ports: try another network on either side",
     ),
     Ending.HOST_LOST: Words(
         "the host cannot be reached any more", "ask the host whether vchat still runs"
