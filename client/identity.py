@@ -32,8 +32,9 @@ from client.storage import (
 )
 from vc_core.errors import Ending, RemoteProtocolError
 from vc_core.ids import Rng
-from vc_core.keys import KEY_SIZE, Identity, fields
+from vc_core.keys import KEY_SIZE, Identity
 from vc_core.seal import SALT_SIZE, argon2id, open_box, seal_box
+from vc_core.wire import fields
 
 # Specification
 VERSION = 1

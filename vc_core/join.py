@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rng
-from vc_core.keys import Identity, KeyPair, PublicIdentity, digest, fields, hkdf, same, verify
+from vc_core.keys import Identity, KeyPair, PublicIdentity, digest, hkdf, same, verify
 from vc_core.machine import Table, step
 from vc_core.messages import (
     PROTOCOL_VERSION,
@@ -39,7 +39,7 @@ from vc_core.messages import (
 )
 from vc_core.noise import Cipher, Handshake
 from vc_core.pake import Exchange, lv_cat
-from vc_core.wire import Reader
+from vc_core.wire import Reader, fields
 
 # Specification
 FEATURES = 0

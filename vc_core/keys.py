@@ -16,16 +16,12 @@ from nacl import bindings, exceptions
 
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rng
+from vc_core.wire import fields
 
 # Specification
 KEY_SIZE = 32
 SIGNATURE_SIZE = 64
 LABEL_CROSS = "vchat-1 cross"
-
-
-def fields(label: str, *parts: bytes) -> bytes:
-    """``label`` and ``parts``, each behind its u16 length."""
-    return b"".join(len(p).to_bytes(2, "big") + p for p in (label.encode(), *parts))
 
 
 def digest(label: str, *parts: bytes) -> bytes:

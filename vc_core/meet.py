@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rng
 from vc_core.join import LABEL_KEM, Kem
-from vc_core.keys import Identity, KeyPair, PublicIdentity, digest, fields, hkdf
+from vc_core.keys import Identity, KeyPair, PublicIdentity, digest, hkdf
 from vc_core.messages import PROTOCOL_VERSION, TAG_SIZE, Bundle, Greet, Reply
 from vc_core.noise import Handshake
-from vc_core.wire import Reader
+from vc_core.wire import Reader, fields
 
 # Specification
 LABEL_PROLOGUE = "vchat-1 meet"

@@ -17,6 +17,11 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 
 
+def fields(label: str, *parts: bytes) -> bytes:
+    """``label`` and ``parts``, each behind its u16 length."""
+    return b"".join(len(p).to_bytes(2, "big") + p for p in (label.encode(), *parts))
+
+
 class Reader:
     """A cursor over received bytes."""
 

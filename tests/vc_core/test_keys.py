@@ -20,7 +20,6 @@ from vc_core.keys import (
     KeyPair,
     PublicIdentity,
     digest,
-    fields,
     hkdf,
     mac16,
     safety_number,
@@ -28,7 +27,7 @@ from vc_core.keys import (
     verify,
     x25519,
 )
-from vc_core.wire import Reader
+from vc_core.wire import Reader, fields
 
 OWN = own("keys")
 
