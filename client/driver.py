@@ -20,8 +20,10 @@ from vc_core.commands import (
     Command,
     HintRoad,
     OpenRoad,
+    OpenServer,
     SendDatagram,
     SendSignal,
+    UseServer,
     WakeRoad,
     WriteRoad,
 )
@@ -44,6 +46,7 @@ class Driver:
         loopback: bool,
         on_event: Callable[[Event], None],
         on_voice: Callable[[Opened], None],
+        on_server: Callable[[OpenServer | UseServer], None],
     ) -> None:
         self.session: Session | None = None
         self._mailbox = mailbox
@@ -51,6 +54,7 @@ class Driver:
         self._loopback = loopback
         self._on_event = on_event
         self._on_voice = on_voice
+        self._on_server = on_server
         self._roads: dict[LinkId, Road] = {}
         self._inputs: deque[Callable[[], None]] = deque()
         self._pumping = False
@@ -120,6 +124,9 @@ class Driver:
         if isinstance(command, OpenRoad):
             self._open(command)
             return
+        if isinstance(command, OpenServer | UseServer):
+            self._on_server(command)
+            return
         road = self._roads.get(command.link)
         if road is None:
             return
@@ -170,6 +177,10 @@ class Driver:
             self.feed(lambda: session.signaling_back(time.monotonic()))
         else:
             self.feed(lambda: session.signaling_lost(time.monotonic()))
+
+    def use_mailbox(self, mailbox: Mailbox) -> None:
+        """Another server carries signals from now on."""
+        self._mailbox = mailbox
 
     def traffic(self, link: LinkId) -> tuple[int, int]:
         """Bytes (in, out) of a link's road."""

@@ -73,4 +73,29 @@ class CloseRoad:
     link: LinkId
 
 
-Command = SendSignal | OpenRoad | HintRoad | WriteRoad | SendDatagram | WakeRoad | CloseRoad
+@dataclass(frozen=True)
+class OpenServer:
+    """We host now and no signaling server answers: keep one of our own.
+
+    ``Session.server_opened`` follows, or ``Session.server_missing``.
+    """
+
+
+@dataclass(frozen=True)
+class UseServer:
+    """The host keeps a signaling server here: be connected to it, if it can be reached."""
+
+    url: str
+
+
+Command = (
+    SendSignal
+    | OpenRoad
+    | HintRoad
+    | WriteRoad
+    | SendDatagram
+    | WakeRoad
+    | CloseRoad
+    | OpenServer
+    | UseServer
+)

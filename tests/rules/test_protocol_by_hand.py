@@ -27,7 +27,8 @@ from vc_core.noise import Handshake
 from vc_core.packet import Kid, MediaSealer, media_key
 from vc_core.pake import elligator2
 from vc_core.roomcode import RoomCode
-from vc_core.roster import Action, Roster
+from vc_core.entry import Action
+from vc_core.roster import Roster
 from vc_core.seal import seal_box
 from vc_core.wordlist import WORDS
 

@@ -2,7 +2,8 @@
 
 Chance comes from one seeded generator, so that a schedule can be run again
 exactly. The signaling server is the real one (``signaling.rooms``); a hostile
-one is the same with a hand (``meddle``) on everything that it delivers.
+one is the same with a hand (``meddle``) on everything that it delivers. Hosts may
+keep servers of their own, which die with them.
 """
 
 from __future__ import annotations
@@ -24,17 +25,22 @@ from vc_core.commands import (
     Command,
     HintRoad,
     OpenRoad,
+    OpenServer,
     SendDatagram,
     SendSignal,
+    UseServer,
     WriteRoad,
 )
 from vc_core.events import CodeReady, MemberJoined
-from vc_core.invite import parse_invitation
+from vc_core.invite import parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity, PublicIdentity
 from vc_core.session import Session
 from vc_core.signals import TO_CLIENT, TO_SERVER
 from vc_core.wire import Record
+
+MAIN = "ws://server:8765"
+SERVER_START = 0.1  # s until a member's own server runs, or is connected to
 
 Meddle = Callable[[Person, Record], list[Record]]
 
@@ -54,14 +60,15 @@ class Bottle:
         """A hostile server's hand on every signal that it delivers."""
         self._kem = kem or SeededKem(self.random)
         self._connections = itertools.count(1)
-        self._rooms = Rooms(Limits(), self.rng)
+        self._servers: dict[str, Rooms] = {MAIN: Rooms(Limits(), self.rng)}
         self._signal_order: dict[int, float] = {}
         self._by_connection: dict[int, Person] = {}
         self._tick()
 
     def _tick(self) -> None:
-        """The server's own timer."""
-        self._from_server(self._rooms.handle_timer(self.now))
+        """The servers' own timer."""
+        for rooms in list(self._servers.values()):
+            self._from_server(rooms.handle_timer(self.now))
         self.clock.later(1.0, self._tick)
 
     @property
@@ -84,15 +91,35 @@ class Bottle:
         """A new person's keys."""
         return Identity.generate(self.rng)
 
-    def host(self, name: str = "host", guests: int = 8, identity: Identity | None = None) -> Person:
-        """Somebody opens a room."""
+    def host(
+        self,
+        name: str = "host",
+        guests: int = 8,
+        identity: Identity | None = None,
+        *,
+        embedded: bool = False,
+    ) -> Person:
+        """Somebody opens a room; ``embedded``: at a server of its own."""
         identity = identity or self.identity()
+        server = self._open_server(name) if embedded else MAIN
+        desk = self._desk_of(lambda: server, guests)
+        session = Session.host(identity, name, desk, self._kem, self.rng, self.now)
+        return self._add(name, session, identity, server)
+
+    def _desk_of(self, server: Callable[[], str], guests: int = 8) -> Any:
+        """A factory of desks at the server in use."""
 
         def desk(identity: Identity, kem: Any, rng: Any) -> Desk:
-            return Desk(identity, kem, rng, "", "ws://server:8765", guests=guests)
+            url = server()
+            shown = "" if url == MAIN else url.removeprefix("ws://")
+            return Desk(identity, kem, rng, shown, url, guests=guests)
 
-        session = Session.host(identity, name, desk, self._kem, self.rng, self.now)
-        return self._add(name, session, identity)
+        return desk
+
+    def _open_server(self, name: str) -> str:
+        url = f"ws://{name}.example:8765"
+        self._servers[url] = Rooms(Limits(), self.rng)
+        return url
 
     def join(
         self,
@@ -106,10 +133,15 @@ class Bottle:
         identity = identity or self.identity()
         invitation = parse_invitation(code)
         session = Session.join(invitation, identity, name, self._kem, self.rng, self.now, judge)
-        return self._add(key or name, session, identity)
+        server = server_url(invitation.servers[0]) if invitation.servers else MAIN
+        person = self._add(key or name, session, identity, server)
+        session.prepare(self._desk_of(lambda: person.server))
+        return person
 
-    def _add(self, name: str, session: Session, identity: Identity) -> Person:
-        person = Person(name, session, identity, next(self._connections))
+    def _add(
+        self, name: str, session: Session, identity: Identity, server: str = MAIN
+    ) -> Person:
+        person = Person(name, session, identity, next(self._connections), server)
         self.people[name] = person
         self._connect(person)
         self.pump(person)
@@ -119,6 +151,40 @@ class Bottle:
         """The process is gone without a word."""
         person.dead = True
         self._disconnect(person)
+        self._end_server_of(person)
+
+    def _end_server_of(self, person: Person) -> None:
+        """A member's own server dies with it."""
+        url = f"ws://{person.name}.example:8765"
+        if self._servers.pop(url, None) is not None:
+            self._lose(url)
+
+    def _lose(self, url: str) -> None:
+        for person in list(self.people.values()):
+            if person.server == url:
+                self._by_connection.pop(person.connection, None)
+                if not person.dead:
+                    person.session.signaling_lost(self.now)
+                    self.pump(person)
+
+    def _move(self, person: Person, url: str) -> None:
+        """Another server from now on."""
+        self._disconnect(person)
+        person.server, person.connection = url, next(self._connections)
+        self._connect(person)
+
+    def _keep_server(self, person: Person) -> None:
+        if person.living:
+            url = self._open_server(person.name)
+            self._move(person, url)
+            person.session.server_opened(url, self.now)
+            self.pump(person)
+
+    def _use_server(self, person: Person, url: str) -> None:
+        if person.living and person.server != url and url in self._servers:
+            self._move(person, url)
+            person.session.signaling_back(self.now)
+            self.pump(person)
 
     def code(self, host: Person) -> str:
         """The newest spoken code."""
@@ -160,18 +226,14 @@ class Bottle:
     def stop_server(self) -> None:
         """The signaling server dies and forgets."""
         self.server_up = False
-        self._rooms = Rooms(Limits(), self.rng)
-        self._by_connection.clear()
-        for person in self.people.values():
-            if not person.dead:
-                person.session.signaling_lost(self.now)
-                self.pump(person)
+        self._servers[MAIN] = Rooms(Limits(), self.rng)
+        self._lose(MAIN)
 
     def start_server(self) -> None:
         """A fresh signaling server at the same address."""
         self.server_up = True
-        for person in self.people.values():
-            if not person.dead and not person.ended:
+        for person in list(self.people.values()):
+            if not person.dead and not person.ended and person.server == MAIN:
                 self._by_connection.pop(person.connection, None)
                 person.connection = next(self._connections)
                 self._connect(person)
@@ -180,10 +242,14 @@ class Bottle:
 
     def _connect(self, person: Person) -> None:
         """Each from an address of its own, so that the server's limits stay out of the way."""
-        if self.server_up:
+        if self._up(person.server):
             self._by_connection[person.connection] = person
             number = person.connection
-            self._rooms.connected(number, bytes((10, 0, number >> 8, number & 255)), self.now)
+            rooms = self._servers[person.server]
+            rooms.connected(number, bytes((10, 0, number >> 8, number & 255)), self.now)
+
+    def _up(self, url: str) -> bool:
+        return self.server_up if url == MAIN else url in self._servers
 
     # ---- Pump --------------------------------------------------------------------
 
@@ -223,6 +289,10 @@ class Bottle:
                 network.send(person, link, datagram)
             case CloseRoad(_, link):
                 network.close(person, link)
+            case OpenServer():
+                self.clock.later(SERVER_START, lambda: self._keep_server(person))
+            case UseServer(url):
+                self.clock.later(SERVER_START, lambda: self._use_server(person, url))
 
     # ---- Signaling ---------------------------------------------------------------
 
@@ -231,8 +301,9 @@ class Bottle:
         data = TO_SERVER.write(signal)
 
         def arrive() -> None:
-            if self.server_up and self._by_connection.get(connection) is person:
-                outputs = self._rooms.receive(connection, TO_SERVER.read(data), self.now)
+            if self._up(person.server) and self._by_connection.get(connection) is person:
+                rooms = self._servers[person.server]
+                outputs = rooms.receive(connection, TO_SERVER.read(data), self.now)
                 self._from_server(outputs)
 
         self.clock.at(self._in_order(connection), arrive)
@@ -257,7 +328,8 @@ class Bottle:
         connection = person.connection
 
         def arrive() -> None:
-            if not person.dead and person.connection == connection and self.server_up:
+            up = self._up(person.server) and not person.dead
+            if up and person.connection == connection:
                 person.session.receive_signal(TO_CLIENT.read(data), self.now)
                 self.pump(person)
 
@@ -265,5 +337,6 @@ class Bottle:
 
     def _disconnect(self, person: Person) -> None:
         known = self._by_connection.pop(person.connection, None)
-        if known is not None and self.server_up:
-            self._from_server(self._rooms.disconnected(person.connection, self.now))
+        if known is not None and self._up(person.server):
+            rooms = self._servers[person.server]
+            self._from_server(rooms.disconnected(person.connection, self.now))

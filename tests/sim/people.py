@@ -36,6 +36,8 @@ class Person:
     session: Session
     identity: Identity
     connection: int
+    server: str = ""
+    """The signaling server that it is connected to."""
     events: list[Event] = field(default_factory=list)
     ends: dict[LinkId, End] = field(default_factory=dict)
     dead: bool = False

@@ -29,7 +29,7 @@ from vc_core.events import CodeReady
 from vc_core.ids import Member
 from vc_core.join import Kem
 from vc_core.messages import Position
-from vc_core.roster import Entry, Signed
+from vc_core.entry import Entry, Signed
 from vc_core.senderkeys import Opened
 
 NAMES = ("ann", "bob", "cyd", "dan", "eve", "flo", "gus")

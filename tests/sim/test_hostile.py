@@ -26,7 +26,7 @@ from vc_core.messages import (
     Standing,
 )
 from vc_core.peer import MAX_HINTS, Peer
-from vc_core.roster import Action, Seat, Signed, follow
+from vc_core.entry import Action, Seat, Signed, follow
 from vc_core.signals import Dropped, Posted
 from vc_core.wire import Record
 

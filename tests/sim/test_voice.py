@@ -128,7 +128,7 @@ def test_heartbeats_of_a_roster_that_we_do_not_have_prove_nothing(bottle: Bottle
     host, ann, bob = bottle.party("host", "ann", "bob")
     inside = ann.session._inside
     assert inside is not None
-    inside.registrar.receive = lambda message, now: None  # type: ignore[method-assign]
+    inside.registrar.receive = lambda peer, message, now: None  # type: ignore[method-assign]
     host.session.kick(bob.number, bottle.now)
     bottle.pump(host)
     bottle.run(8)
