@@ -137,10 +137,17 @@ class Office:
 
     def server_back(self, now: float) -> None:
         """The server in use is there again, and knows nothing of us."""
-        if self.state is State.SEEKING:
+        if self.state is State.SEEKING or self._elsewhere():
             self._furnish(now)
         elif self.desk is not None:
             self.desk.reattach(now)
+
+    def _elsewhere(self) -> bool:
+        """Whether another server is in use than the one that the open code names."""
+        room, desk = self._room, self.desk
+        if desk is None or self._waits or self._make_desk is None:
+            return False
+        return self._make_desk(room.identity, room.kem, room.rng).link_server != desk.link_server
 
     def server_opened(self, url: str, now: float) -> None:
         """We keep a server of our own now; ``url`` is how others reach it."""

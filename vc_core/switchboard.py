@@ -65,7 +65,7 @@ class Switchboard:
             Road: lambda peer, road, _: self._room.hint_road(peer, road),
             SenderKey: self._key,
             KeyTaken: inside.keyring.taken,
-            NewEntry: inside.registrar.receive,
+            NewEntry: lambda peer, entry, now: inside.registrar.receive(peer, entry, now),
             Standing: inside.registrar.stands,
             Pulse: inside.heartbeats.take_pulse,
             Heartbeat: inside.heartbeats.take_heartbeat,

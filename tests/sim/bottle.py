@@ -35,6 +35,7 @@ from vc_core.events import CodeReady, MemberJoined
 from vc_core.invite import parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity, PublicIdentity
+from vc_core.servers import Change, Servers
 from vc_core.session import Session
 from vc_core.signals import TO_CLIENT, TO_SERVER
 from vc_core.wire import Record
@@ -62,7 +63,7 @@ class Bottle:
         self._connections = itertools.count(1)
         self._servers: dict[str, Rooms] = {MAIN: Rooms(Limits(), self.rng)}
         self._signal_order: dict[int, float] = {}
-        self._by_connection: dict[int, Person] = {}
+        self._by_connection: dict[int, tuple[Person, str]] = {}
         self._tick()
 
     def _tick(self) -> None:
@@ -116,11 +117,6 @@ class Bottle:
 
         return desk
 
-    def _open_server(self, name: str) -> str:
-        url = f"ws://{name}.example:8765"
-        self._servers[url] = Rooms(Limits(), self.rng)
-        return url
-
     def join(
         self,
         name: str,
@@ -135,56 +131,31 @@ class Bottle:
         session = Session.join(invitation, identity, name, self._kem, self.rng, self.now, judge)
         server = server_url(invitation.servers[0]) if invitation.servers else MAIN
         person = self._add(key or name, session, identity, server)
-        session.prepare(self._desk_of(lambda: person.server))
+        session.prepare(self._desk_of(lambda: person.servers.primary or MAIN))
         return person
 
-    def _add(
-        self, name: str, session: Session, identity: Identity, server: str = MAIN
-    ) -> Person:
-        person = Person(name, session, identity, next(self._connections), server)
+    def _add(self, name: str, session: Session, identity: Identity, server: str = MAIN) -> Person:
+        person = Person(name, session, identity, next(self._connections), Servers(server))
         self.people[name] = person
-        self._connect(person)
+        if self._up(server):
+            self._plug(person, server)
+            person.servers.connected(server)
         self.pump(person)
         return person
 
     def kill(self, person: Person) -> None:
         """The process is gone without a word."""
         person.dead = True
-        self._disconnect(person)
+        for url in list(person.lines):
+            self._unplug(person, url)
         self._end_server_of(person)
 
     def _end_server_of(self, person: Person) -> None:
         """A member's own server dies with it."""
-        url = f"ws://{person.name}.example:8765"
-        if self._servers.pop(url, None) is not None:
+        url = _own(person.name)
+        if url in self._servers:
             self._lose(url)
-
-    def _lose(self, url: str) -> None:
-        for person in list(self.people.values()):
-            if person.server == url:
-                self._by_connection.pop(person.connection, None)
-                if not person.dead:
-                    person.session.signaling_lost(self.now)
-                    self.pump(person)
-
-    def _move(self, person: Person, url: str) -> None:
-        """Another server from now on."""
-        self._disconnect(person)
-        person.server, person.connection = url, next(self._connections)
-        self._connect(person)
-
-    def _keep_server(self, person: Person) -> None:
-        if person.living:
-            url = self._open_server(person.name)
-            self._move(person, url)
-            person.session.server_opened(url, self.now)
-            self.pump(person)
-
-    def _use_server(self, person: Person, url: str) -> None:
-        if person.living and person.server != url and url in self._servers:
-            self._move(person, url)
-            person.session.signaling_back(self.now)
-            self.pump(person)
+            del self._servers[url]
 
     def code(self, host: Person) -> str:
         """The newest spoken code."""
@@ -226,30 +197,78 @@ class Bottle:
     def stop_server(self) -> None:
         """The signaling server dies and forgets."""
         self.server_up = False
-        self._servers[MAIN] = Rooms(Limits(), self.rng)
         self._lose(MAIN)
+        self._servers[MAIN] = Rooms(Limits(), self.rng)
 
     def start_server(self) -> None:
         """A fresh signaling server at the same address."""
         self.server_up = True
         for person in list(self.people.values()):
-            if not person.dead and not person.ended and person.server == MAIN:
-                self._by_connection.pop(person.connection, None)
-                person.connection = next(self._connections)
-                self._connect(person)
-                person.session.signaling_back(self.now)
-                self.pump(person)
-
-    def _connect(self, person: Person) -> None:
-        """Each from an address of its own, so that the server's limits stay out of the way."""
-        if self._up(person.server):
-            self._by_connection[person.connection] = person
-            number = person.connection
-            rooms = self._servers[person.server]
-            rooms.connected(number, bytes((10, 0, number >> 8, number & 255)), self.now)
+            if not person.dead and not person.ended and MAIN in person.servers.known:
+                self._reach(person, MAIN)
 
     def _up(self, url: str) -> bool:
         return self.server_up if url == MAIN else url in self._servers
+
+    def _plug(self, person: Person, url: str) -> None:
+        """Each from an address of its own, so that the server's limits stay out of the way."""
+        first = not person.lines and person.connection not in self._by_connection
+        number = person.lines[url] = person.connection if first else next(self._connections)
+        self._by_connection[number] = person, url
+        address = bytes((10, 0, number >> 8, number & 255))
+        self._servers[url].connected(number, address, self.now)
+
+    def _unplug(self, person: Person, url: str) -> None:
+        """The server sees that a connection is gone."""
+        number = person.lines.pop(url, None)
+        known = self._by_connection.pop(number, None) if number is not None else None
+        if known is not None and number is not None and self._up(url):
+            self._from_server(self._servers[url].disconnected(number, self.now))
+
+    def _reach(self, person: Person, url: str) -> None:
+        """A server is connected, and the session hears what that changes."""
+        self._plug(person, url)
+        signals, change = person.servers.connected(url)
+        for signal in signals:
+            self._send_to(person, url, signal)
+        self._tell_change(person, change)
+
+    def _lose(self, url: str) -> None:
+        for person in list(self.people.values()):
+            number = person.lines.pop(url, None)
+            if number is not None:
+                self._by_connection.pop(number, None)
+                if not person.dead:
+                    self._tell_change(person, person.servers.lost(url))
+
+    def _tell_change(self, person: Person, change: Change) -> None:
+        if change in (Change.LOST, Change.OTHER):
+            person.session.signaling_lost(self.now)
+        if change in (Change.BACK, Change.OTHER):
+            person.session.signaling_back(self.now)
+        self.pump(person)
+
+    def _open_server(self, name: str) -> str:
+        self._servers[_own(name)] = Rooms(Limits(), self.rng)
+        return _own(name)
+
+    def _keep_server(self, person: Person) -> None:
+        if person.living:
+            self._end_server_of(person)
+            url = self._open_server(person.name)
+            person.servers.add(url)
+            self._plug(person, url)
+            for signal in person.servers.connected(url)[0]:
+                self._send_to(person, url, signal)
+            person.session.server_opened(url, self.now)
+            self.pump(person)
+
+    def _use_server(self, person: Person, url: str) -> None:
+        if person.living and url not in person.lines:
+            for over in person.servers.add(url):
+                self._unplug(person, over)
+            if url in self._servers:
+                self._reach(person, url)
 
     # ---- Pump --------------------------------------------------------------------
 
@@ -268,7 +287,7 @@ class Bottle:
             self.clock.at(timer, lambda: self._ring(person, timer))
 
     def _ring(self, person: Person, timer: float) -> None:
-        if person.dead or person.timer != timer:
+        if person.dead or person.asleep or person.timer != timer:
             return
         person.timer = None
         person.session.handle_timer(self.now)
@@ -297,13 +316,16 @@ class Bottle:
     # ---- Signaling ---------------------------------------------------------------
 
     def _to_server(self, person: Person, signal: Record) -> None:
-        connection = person.connection
+        for url in person.servers.route(signal):
+            self._send_to(person, url, signal)
+
+    def _send_to(self, person: Person, url: str, signal: Record) -> None:
+        connection = person.lines[url]
         data = TO_SERVER.write(signal)
 
         def arrive() -> None:
-            if self._up(person.server) and self._by_connection.get(connection) is person:
-                rooms = self._servers[person.server]
-                outputs = rooms.receive(connection, TO_SERVER.read(data), self.now)
+            if self._by_connection.get(connection) == (person, url):
+                outputs = self._servers[url].receive(connection, TO_SERVER.read(data), self.now)
                 self._from_server(outputs)
 
         self.clock.at(self._in_order(connection), arrive)
@@ -315,28 +337,33 @@ class Bottle:
 
     def _from_server(self, outputs: Any) -> None:
         for connection, signal in outputs:
-            person = self._by_connection.get(connection)
-            if person is None:
+            known = self._by_connection.get(connection)
+            if known is None:
                 continue
+            person, _ = known
             signals = [signal] if self.meddle is None else self.meddle(person, signal)
             for one in signals:
-                self.deliver(person, one)
+                self._deliver(person, connection, one)
 
     def deliver(self, person: Person, signal: Record) -> None:
-        """A signal reaches somebody."""
+        """A signal reaches somebody, from the server in use."""
+        url = person.servers.primary
+        if url is not None:
+            self._deliver(person, person.lines[url], signal)
+
+    def _deliver(self, person: Person, connection: int, signal: Record) -> None:
         data = TO_CLIENT.write(signal)
-        connection = person.connection
 
         def arrive() -> None:
-            up = self._up(person.server) and not person.dead
-            if up and person.connection == connection:
+            if person.asleep:
+                self.clock.later(0.1, arrive)
+            elif not person.dead and connection in self._by_connection:
                 person.session.receive_signal(TO_CLIENT.read(data), self.now)
                 self.pump(person)
 
         self.clock.at(self._in_order(-connection), arrive)
 
-    def _disconnect(self, person: Person) -> None:
-        known = self._by_connection.pop(person.connection, None)
-        if known is not None and self._up(person.server):
-            rooms = self._servers[person.server]
-            self._from_server(rooms.disconnected(person.connection, self.now))
+
+def _own(name: str) -> str:
+    """Where a member's own server is."""
+    return f"ws://{name}.example:8765"

@@ -9,6 +9,7 @@ from typing import Any
 from vc_core.events import Ended, Event
 from vc_core.ids import LinkId, Member
 from vc_core.keys import Identity
+from vc_core.servers import Servers
 from vc_core.session import Session
 
 
@@ -36,12 +37,17 @@ class Person:
     session: Session
     identity: Identity
     connection: int
-    server: str = ""
-    """The signaling server that it is connected to."""
+    """Its first connection to a server: an address of its own."""
+    servers: Servers = field(default_factory=lambda: Servers(""))
+    """The signaling servers that it knows."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """Its connections to them."""
     events: list[Event] = field(default_factory=list)
     ends: dict[LinkId, End] = field(default_factory=dict)
     dead: bool = False
     timer: float | None = None
+    asleep: bool = False
+    """Its process is stopped: no timer of it runs."""
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Events of one kind."""

@@ -109,8 +109,10 @@ def test_a_frame_counts_once_and_only_from_its_senders_own_road(bottle: Bottle) 
     assert (wrong, first is not None, second) == (None, True, None)
 
 
-def test_a_guest_without_heartbeats_falls_silent_after_ten_seconds(bottle: Bottle) -> None:
+def test_without_deputies_a_guest_falls_silent_after_ten_seconds(bottle: Bottle) -> None:
     host, ann, bob = bottle.party("host", "ann", "bob")
+    host.session.deputies((), bottle.now)
+    bottle.pump(host)
     ears = Ears(bottle)
     bottle.run(3)
     bottle.stop_server()
