@@ -132,6 +132,8 @@ class Registrar:
             if self._room.hosting:
                 self.take_back(peer, now)
                 self._tell_duties(peer)
+            elif self._room.host_server:  # it cannot hear that from a host that it does not know
+                self._courier.send(peer, Estate(self._room.host_server, ()))
 
     def take_back(self, peer: Peer, now: float) -> None:
         """The host hears an absent member again."""
@@ -169,13 +171,16 @@ class Registrar:
             self._courier.send_all(message)
 
     def inherit(self, peer: Peer, estate: Estate) -> None:
-        """The host's estate: whom it has banned, and where its server is."""
+        """The host's estate: whom it has banned, and where its server is.
+
+        Others may only say where they have heard that the host's server is.
+        """
         room = self._room
-        if peer is not room.host:
-            return
-        for sign in estate.banned:
-            room.ban(sign)
-        if estate.server:
+        if peer is room.host:
+            room.host_server = estate.server
+            for sign in estate.banned:
+                room.ban(sign)
+        if estate.server and not room.hosting and peer.seat.present:
             room.ask(UseServer(estate.server))
 
     # Consequences
@@ -285,11 +290,13 @@ class Registrar:
     def _new_host(self, now: float) -> None:
         room = self._room
         room.host_since, room.host_left = now, False
-        room.server = ""
+        room.server = room.host_server = ""
         if room.hosting:
             if room.secret_number == 0:
                 self._mailboxes.renew()
             self.share()
+        else:  # some may have no link to the new host
+            self._courier.send_all(Standing(room.roster.position))
         seat = room.roster.seat(room.roster.host)
         assert seat is not None
         room.tell(HostChanged(seat.number, seat.name))

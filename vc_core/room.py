@@ -59,6 +59,8 @@ class Room:
     """The host has said good-bye, and nobody has taken over yet."""
     server: str = ""
     """URL of the signaling server that we keep for the room; empty: we use one of others."""
+    host_server: str = ""
+    """URL of the signaling server that the host keeps, as it told us."""
     banned: list[bytes] = field(default_factory=list)
     """Ed25519 keys of those who were kicked, as far as we know, oldest first."""
     ended: bool = False

@@ -41,7 +41,8 @@ SLACK = 2.0  # s that the entry of the last deputy may take to come
 
 # Implementation
 ASKING_PAUSE = 1.0  # s between two questions
-BELIEVED = 3.0  # s that one answer keeps a deputy from taking over
+BELIEVED = 5.0  # s that one answer keeps a deputy from taking over: longer than LINK_DEATH, so that
+# who was dropped by those who hear the host does not take them for dead
 
 
 class State(Enum):
@@ -140,8 +141,7 @@ class Succession:
         room = self._room
         if not peer.answers.take(now):
             return
-        if room.hosting:
-            self._courier.send(peer, Standing(room.roster.position))
+        self._courier.send(peer, Standing(room.roster.position))
         if room.hosting or (room.fresh(now) and now - room.fresh_at < RECENT):
             self._courier.send(peer, Heard())
 

@@ -65,7 +65,7 @@ class Switchboard:
             Road: lambda peer, road, _: self._room.hint_road(peer, road),
             SenderKey: self._key,
             KeyTaken: inside.keyring.taken,
-            NewEntry: lambda peer, entry, now: inside.registrar.receive(peer, entry, now),
+            NewEntry: self._entry,
             Standing: inside.registrar.stands,
             Pulse: inside.heartbeats.take_pulse,
             Heartbeat: inside.heartbeats.take_heartbeat,
@@ -126,6 +126,9 @@ class Switchboard:
         if peer.links > before:
             self._inside.linked(peer, now)
         self.take(peer, message, now)
+
+    def _entry(self, peer: Peer, entry: NewEntry, now: float) -> None:
+        self._inside.registrar.receive(peer, entry, now)
 
     def _key(self, peer: Peer, key: SenderKey, now: float) -> None:
         if self._inside.forks.agrees(peer, key.position, now):

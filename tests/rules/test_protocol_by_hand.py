@@ -17,6 +17,7 @@ from nacl import bindings
 
 from client.net.kem import MlKem
 from vc_core.attest import Signer
+from vc_core.entry import Action
 from vc_core.invite import make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, JoinerExchange, Met, Password
 from vc_core.keys import Identity, KeyPair, safety_number
@@ -27,7 +28,6 @@ from vc_core.noise import Handshake
 from vc_core.packet import Kid, MediaSealer, media_key
 from vc_core.pake import elligator2
 from vc_core.roomcode import RoomCode
-from vc_core.entry import Action
 from vc_core.roster import Roster
 from vc_core.seal import seal_box
 from vc_core.wordlist import WORDS

@@ -57,6 +57,8 @@ class Bottle:
         self.network = Network(self.clock, self.random, self.pump)
         self.people: dict[str, Person] = {}
         self.server_up = True
+        self.on_pump: Callable[[Person], None] = lambda person: None
+        """Looks at everybody who was told something."""
         self.meddle: Meddle | None = None
         """A hostile server's hand on every signal that it delivers."""
         self._kem = kem or SeededKem(self.random)
@@ -194,6 +196,19 @@ class Bottle:
         """Packets pass again."""
         self.network.mend(self.people[one], self.people[other])
 
+    def sleep(self, person: Person, seconds: float) -> None:
+        """A process is stopped; nothing reaches it until it goes on."""
+        person.asleep = True
+        self.clock.later(seconds, lambda: self._wake(person))
+
+    def _wake(self, person: Person) -> None:
+        person.asleep = False
+        person.timer = None
+        if not person.dead:
+            person.session.handle_timer(self.now)
+            self.pump(person)
+            self.network.wake(person)
+
     def stop_server(self) -> None:
         """The signaling server dies and forgets."""
         self.server_up = False
@@ -281,6 +296,7 @@ class Bottle:
             person.events.append(event)
         for opened in session.ready_media():
             self.network.on_voice(person, opened)
+        self.on_pump(person)
         timer = session.next_timer()
         if timer is not None and (person.timer is None or timer < person.timer):
             person.timer = timer

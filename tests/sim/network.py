@@ -106,6 +106,13 @@ class Network:
         for end in (*one.ends.values(), *other.ends.values()):
             self._clock.later(self._delay(), partial(self._flow, end))
 
+    def wake(self, person: Person) -> None:
+        """Somebody hears and speaks again; what waited in streams arrives."""
+        for end in list(person.ends.values()):
+            for side in (end, end.partner):
+                if side is not None:
+                    self._clock.later(self._delay(), partial(self._flow, side))
+
     def _delay(self) -> float:
         return self._chance.uniform(*self.weather.delay)
 
@@ -113,6 +120,8 @@ class Network:
         """Whether nothing passes from this end to its partner."""
         partner = end.partner
         if partner is None or partner.closed or partner.owner.dead or end.owner.dead:
+            return True
+        if partner.owner.asleep or end.owner.asleep:
             return True
         return frozenset((end.owner.name, partner.owner.name)) in self.cuts
 
@@ -185,6 +194,8 @@ class Network:
 
     def _tell(self, end: End, method: str, *what: object) -> None:
         person = end.owner
-        if not person.dead and not end.closed:
+        if person.asleep:
+            self._clock.later(0.1, lambda: self._tell(end, method, *what))
+        elif not person.dead and not end.closed:
             getattr(person.session, method)(end.member, end.link, *what, self._clock.now)
             self._pump(person)

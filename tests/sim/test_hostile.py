@@ -10,6 +10,7 @@ from tests.sim.bottle import Bottle
 from tests.sim.hostile import HostileServer
 from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, texts, warnings
+from vc_core.entry import Action, Seat, Signed, follow
 from vc_core.events import Chatted
 from vc_core.messages import (
     MEET,
@@ -26,7 +27,6 @@ from vc_core.messages import (
     Standing,
 )
 from vc_core.peer import MAX_HINTS, Peer
-from vc_core.entry import Action, Seat, Signed, follow
 from vc_core.signals import Dropped, Posted
 from vc_core.wire import Record
 

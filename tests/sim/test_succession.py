@@ -183,18 +183,8 @@ def test_a_deputy_that_slept_does_not_take_over(bottle: Bottle) -> None:
 
 def asleep(bottle: Bottle, person: Person, seconds: float) -> None:
     """A process is stopped, and continued later."""
-    person.asleep = True
-    for other in bottle.people.values():
-        if other is not person:
-            bottle.cut(person.name, other.name)
+    bottle.sleep(person, seconds)
     bottle.run(seconds)
-    for other in bottle.people.values():
-        if other is not person:
-            bottle.mend(person.name, other.name)
-    person.asleep = False
-    person.timer = None
-    person.session.handle_timer(bottle.now)
-    bottle.pump(person)
 
 
 def inside_state(person: Person) -> State:
@@ -343,7 +333,7 @@ def test_a_kicked_identity_stays_out_under_the_next_host(bottle: Bottle) -> None
 
 
 def test_no_key_goes_out_between_the_last_heartbeat_and_the_next_host(bottle: Bottle) -> None:
-    host, ann, bob = bottle.party("host", "ann", "bob")
+    host, _ann, bob = bottle.party("host", "ann", "bob")
     bottle.run(2)
     bottle.stop_server()
     bottle.kill(host)
@@ -361,7 +351,7 @@ def test_no_key_goes_out_between_the_last_heartbeat_and_the_next_host(bottle: Bo
 
 
 def test_media_freezes_when_the_last_deputys_time_has_passed(bottle: Bottle) -> None:
-    host, ann, bob, cyd = bottle.party("host", "ann", "bob", "cyd")
+    host, _ann, _bob, cyd = bottle.party("host", "ann", "bob", "cyd")
     bottle.stop_server()
     bottle.kill(host)
     for one, other in (("ann", "bob"), ("ann", "cyd"), ("bob", "cyd")):

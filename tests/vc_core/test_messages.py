@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vc_core.entry import Action, Entry, Seat, Signed
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import LinkId, Member
 from vc_core.keys import PublicIdentity
@@ -26,7 +27,6 @@ from vc_core.messages import (
     NewEntry,
     Parcel,
 )
-from vc_core.entry import Action, Entry, Seat, Signed
 from vc_core.signals import MAX_BODY, TO_CLIENT, TO_SERVER
 from vc_core.wire import Bytes, Codec, Family, Fixed, Flag, Many, Nested, Record, Text, UInt
 
