@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from client.net.mailbox import Mailbox
+from client.net.post import Post
 from client.road import Road
 from vc_core.commands import (
     CloseRoad,
@@ -40,7 +40,7 @@ class Driver:
 
     def __init__(
         self,
-        mailbox: Mailbox,
+        post: Post,
         *,
         stun: Sequence[tuple[str, int]],
         loopback: bool,
@@ -49,7 +49,7 @@ class Driver:
         on_server: Callable[[OpenServer | UseServer], None],
     ) -> None:
         self.session: Session | None = None
-        self._mailbox = mailbox
+        self._post = post
         self._stun = tuple(stun)
         self._loopback = loopback
         self._on_event = on_event
@@ -119,7 +119,7 @@ class Driver:
 
     def _obey(self, command: Command) -> None:
         if isinstance(command, SendSignal):
-            self._mailbox.send(command.signal)
+            self._post.send(command.signal)
             return
         if isinstance(command, OpenRoad):
             self._open(command)
@@ -177,10 +177,6 @@ class Driver:
             self.feed(lambda: session.signaling_back(time.monotonic()))
         else:
             self.feed(lambda: session.signaling_lost(time.monotonic()))
-
-    def use_mailbox(self, mailbox: Mailbox) -> None:
-        """Another server carries signals from now on."""
-        self._mailbox = mailbox
 
     def traffic(self, link: LinkId) -> tuple[int, int]:
         """Bytes (in, out) of a link's road."""

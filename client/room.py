@@ -20,9 +20,12 @@ from typing import Any
 from client.embedded import Embedded, embed, split_address
 from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.net.kem import MlKem
-from client.net.mailbox import Mailbox
+from client.net.mailbox import SignalingUnreachable
+from client.net.post import Post
 from client.settings import Settings
+from signaling.server import CannotListenError
 from vc_core.admission import Desk
+from vc_core.commands import OpenServer, UseServer
 from vc_core.errors import LocalProtocolError
 from vc_core.events import CodeReady, Ended, Event, MemberJoined, MemberLeft, RoomOpened
 from vc_core.ids import Member, Rng
@@ -31,11 +34,11 @@ from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.room import Judge
 from vc_core.senderkeys import Opened
+from vc_core.servers import Change
 from vc_core.session import Session
 from vc_core.wire import Record
 
 # Implementation
-CONNECT_TIMEOUT = 8.0  # s until a signaling server counts as unreachable
 STUN_PORT = 3478
 AUDIO_PATIENCE = 3.0  # s that the report about devices waits for their first sample
 TEXT_PATIENCE = 1.5  # s that leaving waits for texts under way
@@ -86,25 +89,21 @@ class Room:
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
         url = await self._server(invitation)
         self.signal_url = url
-        self._mailbox = Mailbox(
-            url,
-            on_signal=self._signalled,
-            on_state=self._signaling,
-            reconnect=True,
-            rng=self._rng,
-        )
-        hello = asyncio.create_task(self._mailbox.connect(CONNECT_TIMEOUT))
+        self._invited_to = invitation.servers if invitation is not None else ()
+        self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
+        hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(_preload))
         from client.driver import Driver
 
         await hello
         embedded = self._embedded
         self._driver = Driver(
-            self._mailbox,
+            self._post,
             stun=self._stun_servers(),
-            loopback=embedded.loopback if embedded else self._mailbox.local,
+            loopback=embedded.loopback if embedded else self._post.local,
             on_event=self._happened,
             on_voice=self._heard,
+            on_server=self._server_wanted,
         )
         from client.media import Sound
 
@@ -119,11 +118,7 @@ class Room:
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))
         else:
-            self._driver.start(
-                lambda now: Session.join(
-                    invitation, self.identity, settings.name, kem, self._rng, now, self._judge
-                )
-            )
+            self._driver.start(lambda now: self._guest(invitation, kem, now))
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
@@ -137,29 +132,69 @@ class Room:
         return self._embedded.url
 
     def _host(self, kem: Kem, now: float) -> Session:
-        settings, embedded = self.settings, self._embedded
-        shown = embedded.address if embedded else ""
-        full = f"ws://{shown}" if embedded else self.signal_url
+        name = self.settings.name
+        return Session.host(self.identity, name, self._desk, kem, self._rng, now, self._judge)
 
-        def desk(identity: Identity, kem: Kem, rng: Rng) -> Desk:
-            return Desk(
-                identity,
-                kem,
-                rng,
-                shown,
-                full,
-                settings.relays,
-                guests=settings.guests,
-                life=settings.life,
-            )
+    def _guest(self, invitation: Invitation, kem: Kem, now: float) -> Session:
+        name = self.settings.name
+        session = Session.join(invitation, self.identity, name, kem, self._rng, now, self._judge)
+        session.prepare(self._desk)
+        return session
 
-        return Session.host(self.identity, settings.name, desk, kem, self._rng, now, self._judge)
+    def _desk(self, identity: Identity, kem: Kem, rng: Rng) -> Desk:
+        """A desk at the server in use; its code names that server if others may not know it."""
+        settings, url, embedded = self.settings, self._post.url, self._embedded
+        if embedded is not None and url == embedded.url:
+            shown, full = embedded.address, f"ws://{embedded.address}"
+        else:
+            shown, full = ("" if url == self._configured else url.removeprefix("ws://")), url
+        return Desk(
+            identity,
+            kem,
+            rng,
+            shown,
+            full,
+            settings.relays,
+            guests=settings.guests,
+            life=settings.life,
+        )
+
+    @property
+    def _configured(self) -> str | None:
+        """The server that everybody is set up for, if this call came by one."""
+        signal = self.settings.signal
+        return server_url(signal) if signal is not None and not self._invited_to else None
+
+    # ---- Signaling servers -------------------------------------------------------
+
+    def _server_wanted(self, command: OpenServer | UseServer) -> None:
+        if isinstance(command, UseServer):
+            self._post.add(command.url)
+        else:
+            self._spawn(self._keep_server())
+
+    async def _keep_server(self) -> None:
+        """A signaling server of our own, since we host now and none answers."""
+        settings = self.settings
+        try:
+            if not {"direct", "hosted"}.intersection(settings.only):
+                raise ValueError("an own server would show our address")
+            if self._embedded is None:
+                listen = settings.listen or ("127.0.0.1:0" if self._post.local else None)
+                self._embedded = await embed(listen, settings.advertise, settings.relays)
+            await self._post.adopt(self._embedded.url)
+        except (CannotListenError, SignalingUnreachable, ValueError) as error:
+            log.info("no signaling server of our own: %s", error)
+            self._do(self.session.server_missing)
+            return
+        url = f"ws://{self._embedded.address}"
+        self._do(lambda now: self.session.server_opened(url, now))
 
     def _stun_servers(self) -> list[tuple[str, int]]:
         if self.settings.no_stun:
             return []
         servers = [split_address(server, STUN_PORT) for server in self.settings.stun]
-        own = self._mailbox.stun_server
+        own = self._post.stun_server
         return [own, *servers] if own is not None else servers
 
     # ---- Events ------------------------------------------------------------------
@@ -194,13 +229,16 @@ class Room:
     def _heard(self, opened: Opened) -> None:
         self.sound.receive(opened)
 
-    def _signaling(self, state: str) -> None:
+    def _signaling(self, change: Change) -> None:
         driver = getattr(self, "_driver", None)
         if driver is None:
             return
-        connected = state == "connected"
-        driver.signaling(connected=connected)
-        self._tell(SignalingChanged(connected))
+        if change in (Change.LOST, Change.OTHER):
+            driver.signaling(connected=False)
+        if change in (Change.BACK, Change.OTHER):
+            driver.signaling(connected=True)
+        if change is not Change.OTHER:
+            self._tell(SignalingChanged(change is Change.BACK))
 
     def _begin_sound(self) -> None:
         """Open the devices, once: right after the room is there for us."""
@@ -309,6 +347,11 @@ class Room:
         self.session.lock(on, time.monotonic())
         self._driver.pump()
 
+    def deputies(self, members: tuple[Member, ...]) -> None:
+        """Name who takes over when we are gone, in this order, at most two (host only)."""
+        self.session.deputies(members, time.monotonic())
+        self._driver.pump()
+
     def invite(self) -> None:
         """Ask for a new code (host only)."""
         self.session.invite(time.monotonic())
@@ -362,8 +405,8 @@ class Room:
             task.cancel()
         if hasattr(self, "sound"):
             self.sound.close()
-        if hasattr(self, "_mailbox"):
-            await self._mailbox.close()
+        if hasattr(self, "_post"):
+            await self._post.close()
         if self._embedded is not None:
             await self._embedded.server.close()
 

@@ -390,6 +390,9 @@ class Schedule:
         current = inside.keyring.own.current
         newest = person.session.room.roster.position
         now = self.bottle.now
+        if person.asleep:
+            self.unkept.pop(person.name, None)
+            return
         if current is not None and current.announcement.position == newest:
             self.unkept.pop(person.name, None)
             return
