@@ -17,14 +17,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from client.embedded import Embedded, embed, split_address
+from client.embedded import split_address
 from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.hosting import Desks, OwnServer
 from client.net.kem import MlKem
 from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from client.settings import Settings
 from signaling.server import CannotListenError
-from vc_core.admission import Desk
 from vc_core.commands import OpenServer, UseServer
 from vc_core.errors import LocalProtocolError
 from vc_core.events import CodeReady, Ended, Event, MemberJoined, MemberLeft, RoomOpened
@@ -64,7 +64,6 @@ class Room:
         self._judge = judge
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
-        self._embedded: Embedded | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding = False
@@ -87,16 +86,18 @@ class Room:
         """
         settings = self.settings
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
+        self._own_server = OwnServer(settings)
         url = await self._server(invitation)
         self.signal_url = url
-        self._invited_to = invitation.servers if invitation is not None else ()
         self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
+        configured = url if settings.signal is not None and url != _named(invitation) else None
+        self._desks = Desks(settings, self._own_server, self._post, configured)
         hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(_preload))
         from client.driver import Driver
 
         await hello
-        embedded = self._embedded
+        embedded = self._own_server.running
         self._driver = Driver(
             self._post,
             stun=self._stun_servers(),
@@ -121,49 +122,25 @@ class Room:
             self._driver.start(lambda now: self._guest(invitation, kem, now))
 
     async def _server(self, invitation: Invitation | None) -> str:
-        settings = self.settings
-        if invitation is not None and invitation.servers:
-            return server_url(invitation.servers[0])
-        if settings.signal is not None:
-            return server_url(settings.signal)
+        named, signal = _named(invitation), self.settings.signal
+        if named is not None:
+            return named
+        if signal is not None:
+            return server_url(signal)
         if invitation is not None:
             raise LocalProtocolError("the code names no server")
-        self._embedded = await embed(settings.listen, settings.advertise, settings.relays)
-        return self._embedded.url
+        return (await self._own_server.open()).url
 
     def _host(self, kem: Kem, now: float) -> Session:
         name = self.settings.name
-        return Session.host(self.identity, name, self._desk, kem, self._rng, now, self._judge)
+        make = self._desks.make
+        return Session.host(self.identity, name, make, kem, self._rng, now, self._judge)
 
     def _guest(self, invitation: Invitation, kem: Kem, now: float) -> Session:
         name = self.settings.name
         session = Session.join(invitation, self.identity, name, kem, self._rng, now, self._judge)
-        session.prepare(self._desk)
+        session.prepare(self._desks.make)
         return session
-
-    def _desk(self, identity: Identity, kem: Kem, rng: Rng) -> Desk:
-        """A desk at the server in use; its code names that server if others may not know it."""
-        settings, url, embedded = self.settings, self._post.url, self._embedded
-        if embedded is not None and url == embedded.url:
-            shown, full = embedded.address, f"ws://{embedded.address}"
-        else:
-            shown, full = ("" if url == self._configured else url.removeprefix("ws://")), url
-        return Desk(
-            identity,
-            kem,
-            rng,
-            shown,
-            full,
-            settings.relays,
-            guests=settings.guests,
-            life=settings.life,
-        )
-
-    @property
-    def _configured(self) -> str | None:
-        """The server that everybody is set up for, if this call came by one."""
-        signal = self.settings.signal
-        return server_url(signal) if signal is not None and not self._invited_to else None
 
     # ---- Signaling servers -------------------------------------------------------
 
@@ -175,20 +152,14 @@ class Room:
 
     async def _keep_server(self) -> None:
         """A signaling server of our own, since we host now and none answers."""
-        settings = self.settings
         try:
-            if not {"direct", "hosted"}.intersection(settings.only):
-                raise ValueError("an own server would show our address")
-            if self._embedded is None:
-                listen = settings.listen or ("127.0.0.1:0" if self._post.local else None)
-                self._embedded = await embed(listen, settings.advertise, settings.relays)
-            await self._post.adopt(self._embedded.url)
+            embedded = await self._own_server.stand_in(local=self._post.local)
+            await self._post.adopt(embedded.url)
         except (CannotListenError, SignalingUnreachable, ValueError) as error:
             log.info("no signaling server of our own: %s", error)
             self._do(self.session.server_missing)
-            return
-        url = f"ws://{self._embedded.address}"
-        self._do(lambda now: self.session.server_opened(url, now))
+        else:
+            self._do(lambda now: self.session.server_opened(f"ws://{embedded.address}", now))
 
     def _stun_servers(self) -> list[tuple[str, int]]:
         if self.settings.no_stun:
@@ -407,8 +378,14 @@ class Room:
             self.sound.close()
         if hasattr(self, "_post"):
             await self._post.close()
-        if self._embedded is not None:
-            await self._embedded.server.close()
+        if hasattr(self, "_own_server"):
+            await self._own_server.close()
+
+
+def _named(invitation: Invitation | None) -> str | None:
+    """The server that a code names."""
+    servers = invitation.servers if invitation is not None else ()
+    return server_url(servers[0]) if servers else None
 
 
 def _preload() -> None:

@@ -17,12 +17,14 @@ from enum import Enum
 
 from vc_core.admission import Desk
 from vc_core.commands import OpenServer, SendSignal
+from vc_core.entry import Action
 from vc_core.events import Warned
 from vc_core.ids import Rng
 from vc_core.inside import Inside
 from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.machine import Table, step
+from vc_core.peer import Peer
 from vc_core.reception import Reception
 from vc_core.wire import Record
 
@@ -163,11 +165,19 @@ class Office:
 
     # Verbs
 
-    def ban(self, sign: bytes) -> None:
-        """A kick: that key comes in no more, and the open code ends."""
-        self._room.ban(sign)
+    def kick(self, peer: Peer, now: float) -> None:
+        """Remove a member; its key comes in no more, and the open code ends."""
+        self._room.ban(peer.seat.sign)
         if self.desk is not None:
-            self.desk.ban(sign)
+            self.desk.ban(peer.seat.sign)
+        self._inside.registrar.extend(Action.KICK, peer.number, now)
+        self._inside.registrar.share()
+
+    def lock(self, on: bool, now: float) -> None:
+        """Take nobody in any more, or again."""
+        if self._room.roster.entry.locked is not on:
+            action = Action.LOCK if on else Action.UNLOCK
+            self._inside.registrar.extend(action, self._room.number, now)
 
     def invite(self, now: float) -> None:
         """A new code; if need be, by a server that is looked for once more."""

@@ -23,7 +23,6 @@ from vc_core.clean import clean_name
 from vc_core.commands import Command
 from vc_core.courier import Courier
 from vc_core.entrance import Entrance
-from vc_core.entry import MAX_DEPUTIES, Action
 from vc_core.errors import Ending, LocalProtocolError, RemoteProtocolError
 from vc_core.events import Event
 from vc_core.ids import FOUNDER, LinkId, Member, Rng
@@ -317,18 +316,12 @@ class Session:
 
     def kick(self, member: Member, now: float) -> None:
         """Remove a member, ban its identity, end the open code (host only)."""
-        office, peer = self._hosts_office(), self._peer(member)
-        office.ban(peer.seat.sign)
-        self._here().registrar.extend(Action.KICK, member, now)
-        self._here().registrar.share()
+        self._hosts_office().kick(self._peer(member), now)
         self._settle(now)
 
     def lock(self, on: bool, now: float) -> None:
         """Take nobody in any more, or again (host only)."""
-        self._hosts_office()
-        if self.room.roster.entry.locked is not on:
-            action = Action.LOCK if on else Action.UNLOCK
-            self._here().registrar.extend(action, self.room.number, now)
+        self._hosts_office().lock(on, now)
 
     def invite(self, now: float) -> None:
         """A new code (host only)."""
@@ -338,13 +331,7 @@ class Session:
     def deputies(self, members: tuple[Member, ...], now: float) -> None:
         """Name who takes over, in this order, at most two; nobody: the room ends with us."""
         self._hosts_office()
-        here = {peer.number for peer in self.room.present()}
-        if len(set(members)) != len(members) or not here.issuperset(members):
-            raise LocalProtocolError("deputies are different members who are here")
-        if len(members) > MAX_DEPUTIES:
-            raise LocalProtocolError(f"a room has at most {MAX_DEPUTIES} deputies")
-        registrar = self._here().registrar
-        registrar.extend(Action.DEPUTIES, self.room.number, now, deputies=members)
+        self._here().succession.name(members, now)
 
     def accept(self, member: Member, now: float) -> None:
         """The person trusts a changed key."""
@@ -357,23 +344,14 @@ class Session:
 
     def leave(self, now: float) -> None:
         """Say good-bye and end; a host names who goes on."""
-        successor = self._successor()
-        if self._inside is not None and successor is not None and not self.room.ended:
-            self._inside.registrar.extend(Action.HANDOVER, successor, now)
+        if self._inside is not None and not self.room.ended:
+            self._inside.succession.hand_over(now)
         for peer in self.room.peers.values():
             self._courier.send(peer, Bye())
         if self._office is not None:
             self._office.shut()
         self._settle(now)
         self.room.end(Ending.LEFT)
-
-    def _successor(self) -> Member | None:
-        """The first deputy who is here, if that leaves anybody to talk to."""
-        if not self.room.hosting:
-            return None
-        here = {peer.number for peer in self.room.present()}
-        deputies = [Member(one) for one in self.room.roster.entry.deputies if one in here]
-        return deputies[0] if deputies and len(here) > 1 else None
 
     def _here(self) -> Inside:
         if self._inside is None or self.room.ended:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vc_core.courier import Courier
-from vc_core.entry import Action
-from vc_core.errors import Ending
+from vc_core.entry import MAX_DEPUTIES, Action
+from vc_core.errors import Ending, LocalProtocolError
 from vc_core.events import MemberLeft
 from vc_core.heartbeat import PULSE_INTERVAL, VANISHED, Heartbeats
 from vc_core.ids import Member
@@ -122,6 +122,26 @@ class Succession:
 
     def _move(self, what: object) -> None:
         self.state = step(MOVES, self.state, what)
+
+    # The host's will
+
+    def name(self, deputies: tuple[Member, ...], now: float) -> None:
+        """The host names who takes over, in this order."""
+        here = {peer.number for peer in self._room.present()}
+        if len(set(deputies)) != len(deputies) or not here.issuperset(deputies):
+            raise LocalProtocolError("deputies are different members who are here")
+        if len(deputies) > MAX_DEPUTIES:
+            raise LocalProtocolError(f"a room has at most {MAX_DEPUTIES} deputies")
+        self._registrar.extend(Action.DEPUTIES, self._room.number, now, deputies=deputies)
+
+    def hand_over(self, now: float) -> None:
+        """The host leaves: its first deputy goes on, if that leaves anybody to talk to."""
+        if not self._room.hosting:
+            return
+        here = {peer.number for peer in self._room.present()}
+        deputies = [Member(one) for one in self._room.roster.entry.deputies if one in here]
+        if deputies and len(here) > 1:
+            self._registrar.extend(Action.HANDOVER, deputies[0], now)
 
     # World in
 
