@@ -51,12 +51,12 @@ def _nobody_changed(_name: str, _identity: object) -> bool:
 class Session:
     """One member. Made by ``host`` or ``join``."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, desk: MakeDesk | None = None) -> None:
         self.room = room
         self.entrance: Entrance | None = None
         self._mailboxes = Mailboxes(room)
         self._courier = Courier(room, self._mailboxes)
-        self._make_desk: MakeDesk | None = None
+        self._make_desk = desk
         self._office: Office | None = None
         self._arrival: Arrival | None = None
         self._inside: Inside | None = None
@@ -79,8 +79,7 @@ class Session:
         room.number, room.nonce, room.founder = FOUNDER, rng(32), identity.public.sign
         room.secrets = [rng(32)]
         room.roster = Roster.found(identity, room.name, room.nonce)
-        session = cls(room)
-        session._make_desk = desk
+        session = cls(room, desk)
         session._begin(now)
         session._settle(now)
         return session
