@@ -12,21 +12,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from client.net.candidates import Description
+from client.net.direct import DirectCarrier
 from client.net.mailbox import Mailbox
 from client.road import Road
 from vc_core.commands import (
+    CloseForwarder,
     CloseRoad,
     Command,
+    DropDirect,
     HintRoad,
+    OpenForwarder,
     OpenRoad,
+    PokeDirect,
     SendDatagram,
     SendSignal,
+    TryDirect,
+    UseWay,
     WakeRoad,
     WriteRoad,
 )
 from vc_core.events import Event
-from vc_core.ids import LinkId, Member
+from vc_core.ids import LinkId, Member, Way
 from vc_core.messages import Road as RoadMessage
 from vc_core.senderkeys import Opened
 from vc_core.session import Session
@@ -116,37 +125,41 @@ class Driver:
     def _obey(self, command: Command) -> None:
         if isinstance(command, SendSignal):
             self._mailbox.send(command.signal)
-            return
-        if isinstance(command, OpenRoad):
+        elif isinstance(command, OpenRoad):
             self._open(command)
+        elif isinstance(command, OpenForwarder | CloseForwarder):
             return
-        road = self._roads.get(command.link)
-        if road is None:
-            return
-        if isinstance(command, WriteRoad):
-            road.write(command.data)
-        elif isinstance(command, SendDatagram):
-            road.send(command.datagram)
-        elif isinstance(command, HintRoad):
-            road.hint(command.road)
-        elif isinstance(command, WakeRoad):
-            road.wake()
         elif isinstance(command, CloseRoad):
-            del self._roads[command.link]
-            self._spawn(road)
+            road = self._roads.pop(command.link, None)
+            if road is not None:
+                self._spawn(road)
+        else:
+            road = self._roads.get(command.link)
+            if road is not None:
+                _ORDERS[type(command)](road, command)
 
     def _open(self, command: OpenRoad) -> None:
-        ear = _Ear(self, command.member, command.link)
-        road = self._roads[command.link] = Road(
-            ear,
+        def pair(
+            on_description: Callable[[Description], None],
+            on_datagram: Callable[[bytes], None],
+            on_state: Callable[[str], None],
+        ) -> DirectCarrier:
+            return DirectCarrier(
+                controlling=command.leading,
+                stun=self._stun,
+                loopback=self._loopback,
+                on_description=on_description,
+                on_datagram=on_datagram,
+                on_state=on_state,
+            )
+
+        self._roads[command.link] = Road(
+            _Ear(self, command.member, command.link),
             leading=command.leading,
-            stun=self._stun,
-            loopback=self._loopback,
+            make_pair=pair,
+            through=lambda number, datagram: None,
             defer=self.feed,
         )
-        task = asyncio.get_running_loop().create_task(road.carrier.start())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _spawn(self, road: Road) -> None:
         task = asyncio.get_running_loop().create_task(road.close())
@@ -190,11 +203,11 @@ class Driver:
                 if road is not None:
                     road.send(datagram)
 
-    def hear(self, member: Member, link: LinkId, datagram: bytes) -> None:
+    def hear(self, member: Member, link: LinkId, way: Way, datagram: bytes) -> None:
         """Open one voice packet."""
         session = self.session
         if session is not None:
-            opened = session.hear(member, link, datagram, time.monotonic())
+            opened = session.hear(member, link, way, datagram, time.monotonic())
             if opened is not None:
                 self._on_voice(opened)
 
@@ -212,6 +225,18 @@ class Driver:
             await asyncio.wait(self._tasks, timeout=3.0)
 
 
+_ORDERS: dict[type, Callable[[Road, Any], None]] = {
+    TryDirect: lambda road, order: road.try_direct(order.attempt),
+    DropDirect: lambda road, order: road.drop_direct(order.attempt),
+    PokeDirect: lambda road, order: road.poke_direct(order.attempt),
+    HintRoad: lambda road, order: road.hint(order.road),
+    UseWay: lambda road, order: road.use(order.way),
+    WriteRoad: lambda road, order: road.write(order.data),
+    SendDatagram: lambda road, order: road.send_by(order.way, order.datagram),
+    WakeRoad: lambda road, _: road.wake(),
+}
+
+
 @dataclass(frozen=True)
 class _Ear:
     """Brings what one road says to the session, in the name of its link."""
@@ -226,24 +251,24 @@ class _Ear:
             self.driver.feed(lambda: what(session, time.monotonic()))
 
     def described(self, road: RoadMessage) -> None:
-        """Our side can be tried."""
-        self._tell(lambda s, now: s.road_described(self.member, self.link, road, now))
+        """Our side of an attempt can be tried."""
+        self._tell(lambda s, _: s.road_described(self.member, self.link, road))
 
-    def opened(self) -> None:
-        """Datagrams flow."""
-        self._tell(lambda s, now: s.road_opened(self.member, self.link, now))
+    def opened(self, way: Way) -> None:
+        """A direct pair was found."""
+        self._tell(lambda s, now: s.way_opened(self.member, self.link, way, now))
 
-    def failed(self) -> None:
-        """The carrier gave up."""
-        self._tell(lambda s, now: s.road_failed(self.member, self.link, now))
+    def failed(self, way: Way, word: str) -> None:
+        """An attempt gave up, or its pair is dead."""
+        self._tell(lambda s, now: s.way_failed(self.member, self.link, way, word, now))
 
-    def probe(self, datagram: bytes) -> None:
+    def probe(self, way: Way, datagram: bytes) -> None:
         """A probe came."""
-        self._tell(lambda s, now: s.receive_probe(self.member, self.link, datagram, now))
+        self._tell(lambda s, now: s.receive_probe(self.member, self.link, way, datagram, now))
 
-    def media(self, datagram: bytes) -> None:
+    def media(self, way: Way, datagram: bytes) -> None:
         """Sealed media came."""
-        self.driver.hear(self.member, self.link, datagram)
+        self.driver.hear(self.member, self.link, way, datagram)
 
     def stream_opened(self) -> None:
         """Stream 0 stands."""

@@ -160,7 +160,7 @@ class Reporter:
                 "path",
                 member=member_word(event.member),
                 rung=event.rung,
-                transport="udp",
+                transport=event.transport,
                 rtt_ms=None if event.rtt is None else round(event.rtt * 1000, 2),
                 reason=words.of_path(event.rung, event.reason),
             )

@@ -259,7 +259,8 @@ class Room:
         while True:
             await asyncio.sleep(LOSS_INTERVAL)
             links = [peer.link for peer in self.session.room.peers.values() if peer.link]
-            self.sound.set_loss(max((link.path.loss_out for link in links), default=0.0))
+            paths = [link.paths.get(link.used) for link in links if link.used is not None]
+            self.sound.set_loss(max((path.loss_out for path in paths if path), default=0.0))
 
     def traffic(self, member: Member) -> tuple[int, int]:
         """Bytes (in, out) of the road to a member."""

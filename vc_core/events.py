@@ -73,7 +73,9 @@ class PathChanged:
 
     member: Member
     rung: str
-    """direct, none."""
+    """direct, hosted, relayed, none."""
+    transport: str
+    """udp, tcp."""
     reason: str
     """A word for the reason; the sentence stands in ``client.words``."""
     rtt: float | None

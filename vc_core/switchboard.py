@@ -23,6 +23,7 @@ from vc_core.messages import (
     Chat,
     ChatTaken,
     Commit,
+    Forwarders,
     Greet,
     Heartbeat,
     KeyTaken,
@@ -42,7 +43,7 @@ from vc_core.roster import Action, Forked
 from vc_core.wire import Record
 
 # Specification
-OF_THE_ROOM = (NewEntry, Standing, Pulse, Heartbeat, Carry, NewSecret, Road, Bye)
+OF_THE_ROOM = (NewEntry, Standing, Pulse, Heartbeat, Carry, NewSecret, Road, Bye, Forwarders)
 """What counts even from a member whose key has changed: roster, life, carrying."""
 
 Handler = Callable[[Peer, Any, float], None]
@@ -55,7 +56,7 @@ class Switchboard:
         self._inside = inside
         self._room = inside.room
         self._handlers: dict[type[Record], Handler] = {
-            Road: lambda peer, road, _: self._room.hint_road(peer, road),
+            Road: lambda peer, road, _: self._room.ways.hint(peer, road),
             SenderKey: self._key,
             KeyTaken: inside.keyring.taken,
             NewEntry: lambda _, entry, now: inside.registrar.receive(entry, now),
@@ -71,6 +72,7 @@ class Switchboard:
             Attest: inside.keyring.attested,
             Mute: lambda peer, mute, _: inside.texts.take_mute(peer, mute),
             Bye: self._bye,
+            Forwarders: inside.forwarding.receive,
         }
 
     def take(self, peer: Peer, message: Record, now: float) -> None:

@@ -136,6 +136,12 @@ class DirectCarrier:
         if self._state in OPEN:
             self._take(description)
 
+    failure = "direct-failed"
+    """A word for why it failed."""
+
+    def poke(self) -> None:
+        """The pair is silent: check at once."""
+
     def send(self, datagram: bytes) -> None:
         """Send on the nominated pair; dropped while there is none."""
         if self._ice is not None:

@@ -19,15 +19,7 @@ from tests.sim.kem import SeededKem
 from tests.sim.network import Network, Weather
 from tests.sim.people import Person
 from vc_core.admission import Desk
-from vc_core.commands import (
-    CloseRoad,
-    Command,
-    HintRoad,
-    OpenRoad,
-    SendDatagram,
-    SendSignal,
-    WriteRoad,
-)
+from vc_core.commands import Command, SendSignal
 from vc_core.events import CodeReady, MemberJoined
 from vc_core.invite import parse_invitation
 from vc_core.join import Kem
@@ -209,20 +201,10 @@ class Bottle:
         self.pump(person)
 
     def _obey(self, person: Person, command: Command) -> None:
-        network = self.network
-        match command:
-            case SendSignal(signal):
-                self._to_server(person, signal)
-            case OpenRoad():
-                network.open(person, command)
-            case HintRoad(_, link, road):
-                network.hint(person, link, road)
-            case WriteRoad(_, link, data):
-                network.write(person, link, data)
-            case SendDatagram(_, link, datagram):
-                network.send(person, link, datagram)
-            case CloseRoad(_, link):
-                network.close(person, link)
+        if isinstance(command, SendSignal):
+            self._to_server(person, command.signal)
+        else:
+            self.network.obey(person, command)
 
     # ---- Signaling ---------------------------------------------------------------
 
