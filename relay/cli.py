@@ -66,7 +66,7 @@ def main() -> None:
 
 async def _run(host: str, port: int, *, as_json: bool) -> None:
     """From ``listening`` to ``stopped``."""
-    from relay.server import CannotListenError, serve
+    from relay.server import CannotListenError, Settings, serve
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -76,12 +76,12 @@ async def _run(host: str, port: int, *, as_json: bool) -> None:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     try:
-        relay = await serve(host, port)
+        relay = await serve(Settings(host, port))
     except CannotListenError as error:
         raise Failure(str(error)) from error
     _say({"event": "listening", "host": relay.host, "port": relay.port}, as_json=as_json)
     await stop.wait()
-    relay.close()
+    await relay.close()
     _say({"event": "stopped"}, as_json=as_json)
 
 

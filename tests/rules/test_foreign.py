@@ -36,7 +36,10 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "sounddevice": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "soxr": ("audio/*.py",),
     "uvloop": ("client/loop.py", "signaling/cli.py", "relay/cli.py"),
-    "websockets": ("client/net/mailbox.py", "signaling/server.py", "signaling/desk.py"),
+    "websockets": (
+        *("client/net/mailbox.py", "signaling/server.py", "signaling/desk.py"),
+        *("relay/server.py", "relay/web.py", "relay/forwarder.py"),
+    ),
 }
 
 
