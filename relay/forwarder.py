@@ -105,6 +105,10 @@ class Forwarder:
         lost = self.lost["lines"] + sum(port.lost for port in self._ports.values())
         return {**self.slots.counts(), "lost": lost}
 
+    def change_secret(self, secret: bytes | None) -> None:
+        """Take grants of a new secret, and for ten minutes those of the old."""
+        self.slots.change_secret(secret, self._loop.time())
+
     # Datagrams
 
     def receive_datagram(self, data: bytes, source: Line) -> None:

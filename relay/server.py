@@ -70,7 +70,9 @@ class Relay:
 
     def counts(self) -> dict[str, int]:
         """Slots, rooms, datagrams and so on: now and since the start."""
-        return {**self.forwarder.counts(), "connections": self._connections.total()}
+        draining = int(self.forwarder.slots.is_draining)
+        connections = self._connections.total()
+        return {**self.forwarder.counts(), "connections": connections, "draining": draining}
 
     def drain(self) -> None:
         """Take nobody new, and tell those who are here to look for another."""
