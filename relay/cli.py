@@ -206,7 +206,9 @@ def main() -> None:
         code = command.main(prog_name="vchat-relay", standalone_mode=False)
     except click.ClickException as error:
         sentence = error.format_message()
-        Failure((sentence[:1].lower() + sentence[1:]).removesuffix(".")).show()
+        if not isinstance(error, Failure):  # click begins with a capital
+            sentence = (sentence[:1].lower() + sentence[1:]).removesuffix(".")
+        Failure(sentence).show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
