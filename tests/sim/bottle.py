@@ -214,7 +214,7 @@ class Bottle:
 
         def arrive() -> None:
             if self.server_up and self._by_connection.get(connection) is person:
-                outputs = self._rooms.receive(connection, TO_SERVER.read(data), self.now)
+                outputs = self._rooms.receive(connection, TO_SERVER.read(data), self.now, self.now)
                 self._from_server(outputs)
 
         self.clock.at(self._in_order(connection), arrive)
