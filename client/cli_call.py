@@ -132,8 +132,6 @@ def _prepare(given: dict[str, Any]) -> Config:
     config = load(config_folder(given["folder"]), given)
     verbosity = -1 if given["quiet"] else given["verbose"]
     set_up_log(verbosity, config["log_file"], screen=_face(given, config) == "client.ui.app")
-    if "direct" not in config["only"]:
-        raise Refused("no-road", *words.ONLY_DIRECT, Ending.NO_ROAD)
     if sys.stdin.isatty() and not (given["as_json"] or given["detached"]):
         _ask_for_passphrase(config.folder)
     return config

@@ -12,10 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
+from client.net.forwarders import Forwarders
 from client.net.mailbox import Mailbox
 from client.road import Road
 from vc_core.commands import (
@@ -23,6 +25,7 @@ from vc_core.commands import (
     CloseRoad,
     Command,
     DropDirect,
+    EvictSlot,
     HintRoad,
     OpenForwarder,
     OpenRoad,
@@ -34,12 +37,17 @@ from vc_core.commands import (
     WakeRoad,
     WriteRoad,
 )
+from vc_core.envelope import VOICE_HANDLE
 from vc_core.events import Event
-from vc_core.ids import LinkId, Member, Way
+from vc_core.ids import LinkId, Member, Rung, Way
 from vc_core.messages import Road as RoadMessage
 from vc_core.senderkeys import Opened
 from vc_core.session import Session
 from vc_core.wire import Record
+
+if TYPE_CHECKING:
+    from relay.forwarder import Forwarder
+    from relay.forwarder import Link as OwnLine
 
 
 class Driver:
@@ -51,6 +59,7 @@ class Driver:
         *,
         stun: Sequence[tuple[str, int]],
         loopback: bool,
+        own: Forwarder | None,
         on_event: Callable[[Event], None],
         on_voice: Callable[[Opened], None],
     ) -> None:
@@ -61,6 +70,10 @@ class Driver:
         self._on_event = on_event
         self._on_voice = on_voice
         self._roads: dict[LinkId, Road] = {}
+        self._own = own
+        """The forwarder that this client runs for its room."""
+        self._own_lines: dict[LinkId, OwnLine] = {}
+        self.forwarders = Forwarders(_Berths(self), loopback=loopback, own=own)
         self._inputs: deque[Callable[[], None]] = deque()
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
@@ -69,7 +82,9 @@ class Driver:
 
     def start(self, make: Callable[[float], Session]) -> None:
         """Begin with the session that ``make(now)`` returns."""
-        self.session = make(time.monotonic())
+        now = time.monotonic()
+        self.session = make(now)
+        self.session.room.epoch = time.time() - now
         self.pump()
 
     # ---- The pump ----------------------------------------------------------------
@@ -127,16 +142,69 @@ class Driver:
             self._mailbox.send(command.signal)
         elif isinstance(command, OpenRoad):
             self._open(command)
-        elif isinstance(command, OpenForwarder | CloseForwarder):
-            return
+        elif isinstance(command, OpenForwarder):
+            self.forwarders.open(command)
+        elif isinstance(command, CloseForwarder):
+            self.forwarders.shut(command.number)
+        elif isinstance(command, EvictSlot):
+            if self._own is not None:
+                self._own.slots.evict(command.room, command.slot, time.monotonic())
         elif isinstance(command, CloseRoad):
-            road = self._roads.pop(command.link, None)
-            if road is not None:
-                self._spawn(road)
+            self._close(command)
         else:
             road = self._roads.get(command.link)
             if road is not None:
                 _ORDERS[type(command)](road, command)
+            if isinstance(command, UseWay):
+                self._pair_with_host(command)
+
+    def _close(self, command: CloseRoad) -> None:
+        road = self._roads.pop(command.link, None)
+        line = self._own_lines.pop(command.link, None)
+        if line is not None:
+            line.close()
+        if road is not None:
+            self._spawn(road)
+
+    def _pair_with_host(self, command: UseWay) -> None:
+        """The host's own forwarder is reached by the direct pair to it, while there is one."""
+        session, way = self.session, command.way
+        host = session.room.host if session is not None else None
+        if host is None or host.number != command.member:
+            return
+        road = self._roads.get(command.link)
+        if road is None or way is None or way.rung is not Rung.DIRECT:
+            self.forwarders.pair_with_host(None)
+        else:
+            self.forwarders.pair_with_host(partial(road.send_by, way))
+
+    def envelope(self, member: Member, link: LinkId, datagram: bytes) -> None:
+        """An envelope that came by the direct pair to a member."""
+        session = self.session
+        if session is None:
+            return
+        if not session.room.hosting:
+            host = session.room.host
+            if host is not None and host.number == member:
+                self.forwarders.receive_from_host(datagram)
+        elif self._own is not None and (road := self._roads.get(link)) is not None:
+            line = self._own_lines.get(link)
+            if line is None:
+                name = b"member" + member.to_bytes(2, "big")
+                line = self._own_lines[link] = self._own.add_link(name, road.send_direct)
+            line.receive_datagram(datagram)
+
+    def inner(self, number: int, slot: int, datagram: bytes) -> None:
+        """A member's datagram that a forwarder brought."""
+        session = self.session
+        if session is None:
+            return
+        peer = session.room.peers.get(Member(slot))
+        berth = session.room.ways.berths.get(number)
+        if peer is not None and peer.link is not None and berth is not None:
+            road = self._roads.get(peer.link.id)
+            if road is not None:
+                road.receive(Way(berth.rung, number), datagram)
 
     def _open(self, command: OpenRoad) -> None:
         def pair(
@@ -157,7 +225,9 @@ class Driver:
             _Ear(self, command.member, command.link),
             leading=command.leading,
             make_pair=pair,
-            through=lambda number, datagram: None,
+            through=lambda number, datagram: self.forwarders.pass_to(
+                number, command.member, datagram
+            ),
             defer=self.feed,
         )
 
@@ -184,6 +254,12 @@ class Driver:
         else:
             self.feed(lambda: session.signaling_lost(time.monotonic()))
 
+    def allow(self, rungs: frozenset[Rung]) -> None:
+        """Which rungs may be used."""
+        session = self.session
+        if session is not None:
+            self.feed(lambda: session.allow(rungs, time.monotonic()))
+
     def traffic(self, link: LinkId) -> tuple[int, int]:
         """Bytes (in, out) of a link's road."""
         road = self._roads.get(link)
@@ -197,11 +273,15 @@ class Driver:
         if session is None:
             return
         datagram = session.speak(kind, timestamp, payload, time.monotonic())
-        if datagram is not None:
-            for _, link in session.listeners():
-                road = self._roads.get(link)
-                if road is not None:
-                    road.send(datagram)
+        if datagram is None:
+            return
+        spread = session.spread_by()
+        if spread is not None:
+            self.forwarders.spread(spread, VOICE_HANDLE, datagram)
+        for _, link in session.listeners(spread):
+            road = self._roads.get(link)
+            if road is not None:
+                road.send(datagram)
 
     def hear(self, member: Member, link: LinkId, way: Way, datagram: bytes) -> None:
         """Open one voice packet."""
@@ -218,6 +298,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self.session = None
+        self.forwarders.close()
         roads, self._roads = list(self._roads.values()), {}
         for road in roads:
             self._spawn(road)
@@ -262,6 +343,10 @@ class _Ear:
         """An attempt gave up, or its pair is dead."""
         self._tell(lambda s, now: s.way_failed(self.member, self.link, way, word, now))
 
+    def envelope(self, datagram: bytes) -> None:
+        """An envelope came by a direct pair."""
+        self.driver.envelope(self.member, self.link, datagram)
+
     def probe(self, way: Way, datagram: bytes) -> None:
         """A probe came."""
         self._tell(lambda s, now: s.receive_probe(self.member, self.link, way, datagram, now))
@@ -281,3 +366,28 @@ class _Ear:
     def stream_closed(self) -> None:
         """QUIC is over."""
         self._tell(lambda s, now: s.stream_closed(self.member, self.link, now))
+
+
+@dataclass(frozen=True)
+class _Berths:
+    """Brings what forwarders say to the session, and what they carry to the roads."""
+
+    driver: Driver
+
+    def attached(self, number: int, transport: str) -> None:
+        """The slot is ours."""
+        session = self.driver.session
+        if session is not None:
+            self.driver.feed(
+                lambda: session.forwarder_attached(number, transport, time.monotonic())
+            )
+
+    def lost(self, number: int, word: str) -> None:
+        """It does not answer."""
+        session = self.driver.session
+        if session is not None:
+            self.driver.feed(lambda: session.forwarder_lost(number, word, time.monotonic()))
+
+    def inner(self, number: int, slot: int, datagram: bytes) -> None:
+        """A member's datagram came."""
+        self.driver.inner(number, slot, datagram)

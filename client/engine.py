@@ -261,8 +261,7 @@ class Engine:
         rungs = order.fields["rungs"]
         if not rungs or not all(isinstance(rung, str) and rung in RUNGS for rung in rungs):
             raise BadCommand(f"'rungs' are some of {', '.join(RUNGS)}")
-        if "direct" not in rungs:
-            raise BadCommand("this version has the direct rung only")
+        self._room.only(rungs)
 
     def _kick(self, order: Order) -> None:
         self._room.kick(self._member(order))

@@ -2,6 +2,7 @@
 
     datagram, by its first byte (RFC 9443 where it has one):
 
+         4 -  15   envelope of a forwarder (on a direct pair only)  -> ``envelope``
         16 -  63   probe of a way         -> ``probe``
         64 - 127   QUIC                   -> the connection
        128 - 191   sealed media           -> ``media``
@@ -42,6 +43,9 @@ class Told(Protocol):
 
     def failed(self, way: Way, word: str) -> None:
         """An attempt gave up, or its pair is dead."""
+
+    def envelope(self, datagram: bytes) -> None:
+        """An envelope came by a direct pair."""
 
     def probe(self, way: Way, datagram: bytes) -> None:
         """A probe came."""
@@ -176,6 +180,8 @@ class Road:
             self._arm()
         elif first >= 16:
             self._told.probe(way, datagram)
+        elif first >= 4 and way.rung is Rung.DIRECT:
+            self._told.envelope(datagram)
 
     def _ready(self) -> None:
         if self._leading:
@@ -231,6 +237,13 @@ class Road:
             self._through(way.number, datagram)
         elif (pair := self._pairs.get(way.number)) is not None:
             pair.send(datagram)
+
+    def send_direct(self, datagram: bytes) -> None:
+        """One datagram by the direct pair that is in use, or the newest."""
+        if self._way is not None and self._way.rung is Rung.DIRECT:
+            self.send_by(self._way, datagram)
+        elif self._pairs:
+            self.send_by(Way(Rung.DIRECT, max(self._pairs)), datagram)
 
     def wake(self) -> None:
         """The path answers again."""

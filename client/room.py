@@ -14,24 +14,27 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from client.embedded import Embedded, embed, split_address
 from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.hosted import HostedForwarder
 from client.net.kem import MlKem
 from client.net.mailbox import Mailbox
+from client.net.relay_address import Target, parse_address, parse_relay
 from client.settings import Settings
 from vc_core.admission import Desk
 from vc_core.errors import LocalProtocolError
 from vc_core.events import CodeReady, Ended, Event, MemberJoined, MemberLeft, RoomOpened
-from vc_core.ids import Member, Rng
+from vc_core.ids import Member, Rng, Rung
 from vc_core.invite import Invitation, parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.room import Judge
 from vc_core.senderkeys import Opened
 from vc_core.session import Session
+from vc_core.signals import Hello
 from vc_core.wire import Record
 
 # Implementation
@@ -62,6 +65,9 @@ class Room:
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
         self._embedded: Embedded | None = None
+        self._hosted: HostedForwarder | None = None
+        self._welcome: Hello | None = None
+        self._allowed = frozenset(Rung[rung.upper()] for rung in settings.only)
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding = False
@@ -97,12 +103,12 @@ class Room:
         self._spawn(asyncio.to_thread(_preload))
         from client.driver import Driver
 
-        await hello
-        embedded = self._embedded
+        welcome = self._welcome = await hello
         self._driver = Driver(
             self._mailbox,
             stun=self._stun_servers(),
-            loopback=embedded.loopback if embedded else self._mailbox.local,
+            loopback=self._loopback,
+            own=self._hosted.forwarder if self._hosted is not None else None,
             on_event=self._happened,
             on_voice=self._heard,
         )
@@ -118,23 +124,67 @@ class Room:
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))
+            self._offer_forwarders(welcome)
         else:
             self._driver.start(
                 lambda now: Session.join(
                     invitation, self.identity, settings.name, kem, self._rng, now, self._judge
                 )
             )
+        self._driver.allow(self._allowed)
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
+        if settings.hosting and Rung.HOSTED in self._allowed:
+            self._hosted = HostedForwarder()
+            if settings.signal is not None:
+                await self._hosted.at_own_port()
         if invitation is not None and invitation.servers:
             return server_url(invitation.servers[0])
         if settings.signal is not None:
             return server_url(settings.signal)
         if invitation is not None:
             raise LocalProtocolError("the code names no server")
-        self._embedded = await embed(settings.listen, settings.advertise, settings.relays)
+        if self._hosted is not None:
+            self._embedded = await embed(
+                settings.listen,
+                settings.advertise,
+                settings.relays,
+                settings.relay_secret,
+                self._hosted.forwarder,
+            )
+            self._hosted.at_port_of_server(self._embedded.server.port)
+        else:
+            self._embedded = await embed(
+                settings.listen, settings.advertise, settings.relays, settings.relay_secret
+            )
         return self._embedded.url
+
+    @property
+    def _loopback(self) -> bool:
+        """Whether both ends may be on this machine, so that loopback addresses count."""
+        return self._embedded.loopback if self._embedded else self._mailbox.local
+
+    # ---- Forwarders ----------------------------------------------------------------
+
+    def _offer_forwarders(self, welcome: Hello) -> None:
+        """Tell the session what we serve ourselves, and the relays that we know."""
+        hosted, session, now = self._hosted, self.session, time.monotonic()
+        if hosted is not None:
+            addresses = hosted.addresses(self._advertised(), loopback=self._loopback)
+            session.serve_forwarder(addresses, hosted.secret, now)
+        if Rung.RELAYED in self._allowed:
+            known = dict.fromkeys((*self.settings.relays, *welcome.relays))
+            relays = tuple(addresses for text in known if (addresses := _relay_or_nothing(text)))
+            session.use_relays(relays, now, signs=welcome.grants)
+        self._driver.pump()
+
+    def _advertised(self) -> list[Target]:
+        """Where the person said that we can be reached."""
+        if self._hosted is None or self._hosted.udp_port is None or not self.settings.advertise:
+            return []
+        host, _ = split_address(self.settings.advertise, 0)
+        return [Target("udp", host, self._hosted.udp_port)]
 
     def _host(self, kem: Kem, now: float) -> Session:
         settings, embedded = self.settings, self._embedded
@@ -159,6 +209,10 @@ class Room:
         if self.settings.no_stun:
             return []
         servers = [split_address(server, STUN_PORT) for server in self.settings.stun]
+        relays = (*self.settings.relays, *(self._welcome.relays if self._welcome else ()))
+        for text in dict.fromkeys(relays):
+            for target in map(parse_address, _relay_or_nothing(text)[:1]):
+                servers += [(one.host, one.port) for one in target if one.transport == "udp"]
         own = self._mailbox.stun_server
         return [own, *servers] if own is not None else servers
 
@@ -315,6 +369,11 @@ class Room:
         self.session.invite(time.monotonic())
         self._driver.pump()
 
+    def only(self, rungs: Iterable[str]) -> None:
+        """Which rungs may be used from now on: direct, hosted, relayed."""
+        self._allowed = frozenset(Rung[rung.upper()] for rung in rungs)
+        self._driver.allow(self._allowed)
+
     def accept(self, member: Member) -> None:
         """Trust a changed key."""
         self.session.accept(member, time.monotonic())
@@ -365,8 +424,19 @@ class Room:
             self.sound.close()
         if hasattr(self, "_mailbox"):
             await self._mailbox.close()
+        if self._hosted is not None:
+            self._hosted.close()
         if self._embedded is not None:
             await self._embedded.server.close()
+
+
+def _relay_or_nothing(text: str) -> tuple[str, ...]:
+    """The addresses of a relay; none if a server tells us nonsense."""
+    try:
+        return parse_relay(text)
+    except ValueError:
+        log.warning("the address of a relay cannot be read")
+        return ()
 
 
 def _preload() -> None:

@@ -113,9 +113,9 @@ NO_SERVER = Words(
     "the code names no server, and none is set",
     "type the part behind the @ too, or give the server: --signal ws://HOST:PORT",
 )
-ONLY_DIRECT = Words(
-    "--only forbids the direct path, and this version knows no other",
-    "relays come with the next version; allow direct",
+REVEALS = Words(
+    "--only relayed keeps your address to yourself, and the server behind the @ may be a member's",
+    "give a server that you trust: --signal ws://HOST:PORT",
 )
 
 UNREACHABLE: Mapping[str, Words] = {
@@ -140,11 +140,19 @@ UNREACHABLE: Mapping[str, Words] = {
 """By the name of ``client.net.mailbox.Unreachable``; all of them are ``no-signaling``."""
 
 PATHS: Mapping[str, str] = {
-    "not-tried": "no path was tried yet",
-    "trying": "looking for a path",
+    "not-tried": "direct was not tried yet",
+    "trying": "direct is being looked for",
     "answered": "direct: the other side answers",
-    "silent": "the direct path fell silent; trying to wake it",
+    "silent": "direct fell silent; trying to wake it",
+    "proving": "direct answers again, and must go on for a while",
+    "forbidden": "direct is not allowed here",
+    "crowded": "direct is not tried in a room of more than eight",
     "direct-failed": "direct failed: no pair of addresses answered",
+    "no-candidates": "direct failed: the other side told no address",
+    "nothing-answered": "direct failed: no pair of addresses answered",
+    "both-change-ports": "direct failed: both networks change ports per destination",
+    "udp-blocked": "direct failed: this network passes no udp",
+    "lost": "direct failed: the pair of addresses died",
 }
 """By the ``reason`` of a ``path`` event."""
 

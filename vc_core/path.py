@@ -125,7 +125,7 @@ class Path:
         self._media_at = float("-inf")
         self._counter = 0
         self._sent: dict[int, float] = {}
-        self._next_probe = now
+        self._next_probe = self._due = now
         self._asked_at = float("-inf")
         self._answered_at = float("-inf")
         self._answering = False
@@ -161,11 +161,13 @@ class Path:
             self.used = on
             self._reached = max(self._reached, now)
             self._next_probe = now
+            self._plan()
 
     def hurry(self, now: float) -> None:
         """Find out soon whether this way lives."""
         self._next_probe = min(self._next_probe, now)
         self._asked_at = float("-inf")
+        self._plan()
 
     # Time
 
@@ -184,14 +186,25 @@ class Path:
         return min(inward, outward)
 
     def next_timer(self) -> float:
-        """When ``handle_timer`` wants to run."""
-        if self.state is not State.ALIVE:
-            return self._next_probe
-        asking = max(self._doubtful_at(), self._asked_at + ASK_PAUSE)
-        return min(self._next_probe, self._silent_at(), asking)
+        """When ``handle_timer`` wants to run; too early where media came since."""
+        return self._due
+
+    def _plan(self) -> None:
+        """Work ``next_timer`` out again; it is asked for far more often than it changes."""
+        self._due = self._next_probe
+        if self.state is State.ALIVE:
+            asking = max(self._doubtful_at(), self._asked_at + ASK_PAUSE)
+            self._due = min(self._due, self._silent_at(), asking)
 
     def handle_timer(self, now: float) -> list[bytes]:
         """Datagrams that are due; may turn the path silent."""
+        if now < self._due:
+            return []
+        datagrams = self._handle(now)
+        self._plan()
+        return datagrams
+
+    def _handle(self, now: float) -> list[bytes]:
         if self.state is State.ALIVE and now >= self._silent_at():
             self.state = State.SILENT
         doubtful = self.doubtful = self.state is not State.ALIVE or now >= self._doubtful_at()
@@ -248,6 +261,7 @@ class Path:
             self._next_probe = min(self._next_probe, max(now, self._answered_at + ANSWER_PAUSE))
         else:
             self._next_probe = min(self._next_probe, next_beat(now, self._beat(now)))
+        self._plan()
 
     def _read(self, datagram: bytes) -> Probe:
         if len(datagram) != PROBE_SIZE or datagram[0] != PROBE:
@@ -288,3 +302,4 @@ class Path:
             if now >= self._silent_at():  # it came, but ours do not get there
                 return
             self.state, self.lives_since = State.ALIVE, now
+            self._plan()

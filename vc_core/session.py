@@ -161,13 +161,18 @@ class Session:
             return None
         return self._inside.keyring.seal(kind, timestamp, payload, now)
 
-    def listeners(self) -> list[tuple[Member, LinkId]]:
-        """Whom voice is sent to."""
+    def spread_by(self) -> int | None:
+        """The forwarder that voice goes to once, to be copied; None in a small room."""
+        return self.room.ways.spread_by() if self.room.crowded else None
+
+    def listeners(self, spread: int | None = None) -> list[tuple[Member, LinkId]]:
+        """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
         return [
             (peer.number, peer.link.id)
             for peer in self.room.peers.values()
             if peer.link is not None
             and peer.link.used is not None
+            and peer.link.used.number != spread
             and peer.seat.present
             and not peer.blocked
         ]

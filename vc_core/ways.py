@@ -250,6 +250,12 @@ class Ways:
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.explained(rung, word))
 
+    def spread_by(self) -> int | None:
+        """The forwarder that copies for all, in a room too large for a mesh: a relay first."""
+        known = [number for number in self._order if number in self.berths]
+        relays = [one for one in known if self.berths[one].rung is Rung.RELAYED]
+        return next(iter(relays or known), None)
+
     # User in
 
     def allow(self, rungs: frozenset[Rung], now: float) -> None:

@@ -181,6 +181,7 @@ def test_a_question_is_answered_at_once() -> None:
     pair.run(3.0)
     at = len(pair.sent[pair.other])
     pair.one._reached = pair.now - 3  # in doubt, not yet silent
+    pair.one._plan()
     pair.run(0.05)
     assert len(pair.sent[pair.other]) > at
 
