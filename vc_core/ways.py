@@ -115,6 +115,7 @@ class Ways:
     def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
         attempt = link.attempts.begin(number)
         link.pairs.append(attempt)
+        peer.ladder.explained(Rung.DIRECT, "trying")
         self._ask(TryDirect(peer.number, link.id, attempt))
         if len(link.pairs) > MAX_PAIRS:
             older = (one for one in link.pairs if Way(Rung.DIRECT, one) != link.used)
