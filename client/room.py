@@ -18,8 +18,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from client.embedded import Embedded, embed, split_address
-from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.net.kem import MlKem
+from client.net.lan import Announcer, look_for
 from client.net.mailbox import Mailbox
 from client.settings import Settings
 from vc_core.admission import Desk
@@ -58,10 +59,13 @@ class Room:
         self.identity = identity
         self.member = Member(0)
         self.signal_url = ""
+        self.found_in_lan = False
+        """Whether the server is one that announced itself in this network."""
         self._judge = judge
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
         self._embedded: Embedded | None = None
+        self._announcer: Announcer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding = False
@@ -78,7 +82,8 @@ class Room:
     async def open(self) -> None:
         """Connect, host or knock.
 
-        Raises ``SignalingUnreachable``, ``signaling.server.CannotListenError``,
+        Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``,
+        ``signaling.server.CannotListenError``,
         ``vc_core.invite.InvitationError``, ``ValueError`` for an address and
         ``audio.codec.OpusMissing``.
         """
@@ -132,9 +137,21 @@ class Room:
         if settings.signal is not None:
             return server_url(settings.signal)
         if invitation is not None:
-            raise LocalProtocolError("the code names no server")
-        self._embedded = await embed(settings.listen, settings.advertise, settings.relays)
-        return self._embedded.url
+            if not settings.lan:
+                raise LocalProtocolError("the code names no server")
+            self.found_in_lan = True
+            return await look_for(invitation.nameplate)
+        self._embedded = embedded = await embed(
+            settings.listen, settings.advertise, settings.relays
+        )
+        if settings.lan and "direct" in settings.only and not embedded.loopback:
+            self._announcer = Announcer(
+                embedded.server.host,
+                embedded.server.port,
+                lambda code: self._tell(Announced(code)),
+                rng=self._rng,
+            )
+        return embedded.url
 
     def _host(self, kem: Kem, now: float) -> Session:
         settings, embedded = self.settings, self._embedded
@@ -184,6 +201,8 @@ class Room:
             self._begin_sound()
         elif isinstance(event, MemberLeft):
             self.sound.forget(event.member)
+        if self._announcer is not None:
+            self._announcer.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
             self._names[event.member] = event.name
         self._tell(event)
@@ -364,6 +383,8 @@ class Room:
             self.sound.close()
         if hasattr(self, "_mailbox"):
             await self._mailbox.close()
+        if self._announcer is not None:
+            await self._announcer.close()
         if self._embedded is not None:
             await self._embedded.server.close()
 

@@ -37,6 +37,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "soxr": ("audio/*.py",),
     "uvloop": ("client/loop.py", "signaling/cli.py", "relay/cli.py"),
     "websockets": ("client/net/mailbox.py", "signaling/server.py", "signaling/desk.py"),
+    "zeroconf": ("client/net/mdns.py",),
 }
 
 
