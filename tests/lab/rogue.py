@@ -1,8 +1,8 @@
 """A server in the LAN that pretends to have every code it is told of: ``rogue.py NAMEPLATE``.
 
 It announces the nameplate as a host would and runs a signaling server where nobody hosts.
-``{"event": "announced"}`` is printed when it stands, and ``{"event": "met"}`` when somebody
-knocked, with how many did so.
+``{"event": "announced"}`` is printed when it stands, and ``{"event": "counts"}`` ten times a
+second, with what its server has seen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from signaling.server import Settings, serve
 from vc_core.events import CodeReady
 
 # Implementation
-INTERVAL = 0.1  # s between two looks at the guests
+INTERVAL = 0.1  # s between two counts
 
 
 def tell(event: str, **fields: object) -> None:
