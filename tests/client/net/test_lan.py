@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -53,6 +54,14 @@ def service(nameplate: str = "4821", *addresses: str, port: int = 8765) -> Servi
 def test_a_tag_fits_its_nameplate_and_no_other() -> None:
     fitting = [n for n in range(10_000) if fits(service("4821"), f"{n:04}")]
     assert fitting == [4821]
+
+
+def test_a_tag_is_what_the_specification_says() -> None:
+    salt = bytes(range(8))
+    parts = (b"vchat-1 lan", salt, b"4821")
+    data = b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+    said = salt + hashlib.blake2s(data).digest()[:4]
+    assert make_tag(lambda _size: salt, "4821") == said.hex().encode()
 
 
 def test_two_tags_of_one_nameplate_differ_and_do_not_hold_its_digits() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import builtins
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -87,7 +86,7 @@ async def test_without_zeroconf_that_is_said(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delitem(sys.modules, name)
     real = builtins.__import__
 
-    def without(name: str, *more: Any, **others: Mapping[str, Any]) -> Any:
+    def without(name: str, *more: Any, **others: Any) -> Any:
         if name.partition(".")[0] == "zeroconf":
             raise ImportError(name)
         return real(name, *more, **others)
