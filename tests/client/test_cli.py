@@ -108,7 +108,7 @@ def test_multicast_is_not_loaded_for_a_code_that_names_its_server(unused_port: i
     code = (
         "import atexit, sys; from client.cli import main;"
         "atexit.register(lambda: print('zeroconf' in sys.modules, file=sys.stderr));"
-        "main(sys.argv[1:])"
+        "sys.exit(main(sys.argv[1:]))"
     )
     words = ["join", f"4821-apple-robot-candle@127.0.0.1:{unused_port}", "--json"]
     command = [sys.executable, "-c", code, *words]

@@ -86,6 +86,15 @@ def test_a_host_and_a_guest_on_one_machine_find_each_other(made: Scene) -> None:
     until_heard(host, made.join(one, host.code.partition("@")[0]))
 
 
+def test_a_network_of_ipv6_alone_will_do(made: Scene) -> None:
+    one, two = (made.world.host(ip4=False, ip6=True) for _ in range(2))
+    host = made.stage.host(listen="0.0.0.0:0", mic="tone:440", prefix=one.prefix)
+    host.wait("announced")
+    guest = made.join(two, host.code.partition("@")[0])
+    until_heard(host, guest)
+    assert guest.room["signal"].startswith(f"ws://[{one.address}]:")
+
+
 def multicast(made: Scene, router: Node, host_node: Node, *options: str) -> tuple[str, list[bytes]]:
     """A host's code, and what it said by multicast DNS from its start to its end."""
     path = made.folder / "tap"
