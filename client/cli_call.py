@@ -46,6 +46,9 @@ _SHARED = (
     click.option("--relay", metavar="ADDRESS", multiple=True, help="A relay; may be repeated."),
     click.option("--stun", metavar="HOST:PORT", multiple=True, help="Ask this STUN server too."),
     click.option("--no-stun", is_flag=True, default=None, help="Ask no STUN server."),
+    click.option(
+        "--lan/--no-lan", default=None, help="Find each other in one network, without a server."
+    ),
     click.option("--only", type=click.Choice(RUNGS), multiple=True, help="Use only this rung."),
     click.option(
         "--mic", metavar="SPEC", help="default, none, a name or number, file:, loop:, tone:."
@@ -187,7 +190,7 @@ def _understood(code: str) -> Invitation:
 
 
 def _check_server(invitation: Invitation, config: Config) -> None:
-    if not invitation.servers and not config["signal"]:
+    if not (invitation.servers or config["signal"] or config["lan"]):
         ending = Ending.NO_SIGNALING
         raise Refused(ending.word, *words.NO_SERVER, ending)
 

@@ -147,6 +147,7 @@ OPTIONS = {
         Option("relay", _list(_relay), ()),
         Option("stun", _list(_address), ()),
         Option("no_stun", _yes_or_no, False),
+        Option("lan", _yes_or_no, True),
         Option("only", _list(_rung), RUNGS),
         Option("mic", _text, "default"),
         Option("speaker", _text, "default"),

@@ -18,9 +18,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from client.embedded import Embedded, embed, split_address
-from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.hosted import HostedForwarder
 from client.net.kem import MlKem
+from client.net.lan import Announcer, look_for
 from client.net.mailbox import Mailbox
 from client.net.relay_address import Target, parse_address, parse_relay
 from client.settings import Settings
@@ -61,6 +62,8 @@ class Room:
         self.identity = identity
         self.member = Member(0)
         self.signal_url = ""
+        self.found_in_lan = False
+        """Whether the server is one that announced itself in this network."""
         self._judge = judge
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
@@ -68,6 +71,7 @@ class Room:
         self._hosted: HostedForwarder | None = None
         self._welcome: Hello | None = None
         self._allowed = frozenset(Rung[rung.upper()] for rung in settings.only)
+        self._announcer: Announcer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding = False
@@ -84,7 +88,8 @@ class Room:
     async def open(self) -> None:
         """Connect, host or knock.
 
-        Raises ``SignalingUnreachable``, ``signaling.server.CannotListenError``,
+        Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``,
+        ``signaling.server.CannotListenError``,
         ``vc_core.invite.InvitationError``, ``ValueError`` for an address and
         ``audio.codec.OpusMissing``.
         """
@@ -144,21 +149,27 @@ class Room:
         if settings.signal is not None:
             return server_url(settings.signal)
         if invitation is not None:
-            raise LocalProtocolError("the code names no server")
+            if not settings.lan:
+                raise LocalProtocolError("the code names no server")
+            self.found_in_lan = True
+            return await look_for(invitation.nameplate)
+        self._embedded = embedded = await embed(
+            settings.listen,
+            settings.advertise,
+            settings.relays,
+            settings.relay_secret,
+            self._hosted.forwarder if self._hosted is not None else None,
+        )
         if self._hosted is not None:
-            self._embedded = await embed(
-                settings.listen,
-                settings.advertise,
-                settings.relays,
-                settings.relay_secret,
-                self._hosted.forwarder,
+            self._hosted.at_port_of_server(embedded.server.port)
+        if settings.lan and "direct" in settings.only and not embedded.loopback:
+            self._announcer = Announcer(
+                embedded.server.host,
+                embedded.server.port,
+                lambda code: self._tell(Announced(code)),
+                rng=self._rng,
             )
-            self._hosted.at_port_of_server(self._embedded.server.port)
-        else:
-            self._embedded = await embed(
-                settings.listen, settings.advertise, settings.relays, settings.relay_secret
-            )
-        return self._embedded.url
+        return embedded.url
 
     @property
     def _loopback(self) -> bool:
@@ -238,6 +249,8 @@ class Room:
             self._begin_sound()
         elif isinstance(event, MemberLeft):
             self.sound.forget(event.member)
+        if self._announcer is not None:
+            self._announcer.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
             self._names[event.member] = event.name
         self._tell(event)
@@ -426,6 +439,8 @@ class Room:
             await self._mailbox.close()
         if self._hosted is not None:
             self._hosted.close()
+        if self._announcer is not None:
+            await self._announcer.close()
         if self._embedded is not None:
             await self._embedded.server.close()
 

@@ -31,6 +31,8 @@ class Settings:
     stun: tuple[str, ...] = ()
     """HOST:PORT of further STUN servers."""
     no_stun: bool = False
+    lan: bool = True
+    """Whether the server inside is announced in this network, or looked for there."""
     only: tuple[str, ...] = RUNGS
     """Rungs that may be used."""
     mic: str = "default"

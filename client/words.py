@@ -28,6 +28,7 @@ class Words(NamedTuple):
 
 
 NEW_CODE = "ask the host for a new code (/code there)"
+WITH_SERVER = "type the part behind the @ too, or give the server: --signal ws://HOST:PORT"
 
 ENDINGS: Mapping[Ending, Words] = {
     Ending.LEFT: Words("you left the room"),
@@ -111,7 +112,25 @@ FLAWS: Mapping[str, Words] = {
 
 NO_SERVER = Words(
     "the code names no server, and none is set",
-    "type the part behind the @ too, or give the server: --signal ws://HOST:PORT",
+    WITH_SERVER,
+)
+LAN: Mapping[str, Words] = {
+    "DEAF": Words(
+        "the code names no server, and this machine cannot look for its host in the network",
+        WITH_SERVER,
+    ),
+    "NOBODY": Words("the code names no server, and no host was found in this network", WITH_SERVER),
+    "OTHERS": Words(
+        "the code names no server, and none of the hosts in this network has this code",
+        "check the digits with the host, or " + WITH_SERVER,
+    ),
+    "SILENT": Words("a host in this network has this code, but does not answer", WITH_SERVER),
+}
+"""By the name of ``client.net.lan.Missing``; all of them are ``no-signaling``."""
+LAN_WRONG = Words(
+    ENDINGS[Ending.CODE_WRONG].message,
+    "check it with the host; if it is right, somebody else in this network answered: "
+    + WITH_SERVER,
 )
 REVEALS = Words(
     "--only relayed keeps your address to yourself, and the server behind the @ may be a member's",
@@ -255,6 +274,11 @@ def of_unreachable(reason: str, server: str = "") -> Words:
     """Why signaling cannot be used; ``reason`` is a name of ``Unreachable``."""
     message, hint = UNREACHABLE[reason]
     return Words(f"{message} ({server})" if server else message, hint)
+
+
+def of_missing(reason: str) -> Words:
+    """Why no host was found in this network; ``reason`` is a name of ``Missing``."""
+    return LAN[reason]
 
 
 def of_warning(code: str, name: str = "somebody") -> Words:

@@ -24,6 +24,8 @@ class Interfaces:
     """Addresses to bind, loopback first."""
     bridges: tuple[Network, ...]
     """Networks of containers and virtual machines on this machine."""
+    networks: tuple[Network, ...] = ()
+    """Networks that the machine is in, without loopback and bridges."""
 
 
 def interfaces(*, loopback: bool) -> Interfaces:
@@ -34,12 +36,15 @@ def interfaces(*, loopback: bool) -> Interfaces:
     """
     addresses: list[str] = ["127.0.0.1", "::1"] if loopback else []
     bridges: list[Network] = []
+    networks: list[Network] = []
     for adapter in ifaddr.get_adapters():
         if BRIDGE.match(adapter.name):
             bridges += _networks(adapter.ips)
         else:
             addresses += _offered(adapter.ips)
-    return Interfaces(tuple(dict.fromkeys(addresses))[:MAX_ADDRESSES], tuple(bridges))
+            networks += [one for one in _networks(adapter.ips) if not one.is_loopback]
+    known = tuple(dict.fromkeys(addresses))[:MAX_ADDRESSES]
+    return Interfaces(known, tuple(bridges), tuple(networks))
 
 
 def _plain(ip: ifaddr.IP) -> str:

@@ -15,6 +15,7 @@ from tests.lab.net import Nat, Node
 Case = Callable[[Scene], Times]
 
 PROMPT = 3.0  # seconds from ``room`` to the first voice; a stalled STUN alone takes 5
+FOUND = 4.0  # seconds until a guest is in the room of a host that it had to look for
 NO_ROAD = 30.0  # seconds from ``room`` until somebody without a road is told so
 SILENT_STUN = ("--stun", "203.0.113.9:3478")
 
@@ -27,6 +28,25 @@ def same_lan_with_the_hosts_own_server(scene: Scene) -> Times:
     assert f"@{one.address}:" in host.code
     guest = scene.join(two, host.code)
     return _prompt(until_heard(host, guest))
+
+
+def same_lan_with_the_code_alone(scene: Scene) -> Times:
+    """Two rooms are announced in the LAN, and the code without its server finds the right one."""
+    router = scene.world.router(Nat.PORT_RESTRICTED)
+    one, two, three = (scene.world.behind(router) for _ in range(3))
+    hosts = [
+        scene.stage.host(listen="0.0.0.0:0", mic="tone:440", prefix=n.prefix) for n in (one, two)
+    ]
+    for host in hosts:
+        host.wait("announced")
+    times = []
+    for host in hosts:
+        code, _, server = host.code.partition("@")
+        guest = scene.join(three, code)
+        times.append(_prompt(until_heard(host, guest)))
+        assert guest.room["signal"] == f"ws://{server}"
+        assert times[-1].room < FOUND, f"found only after {times[-1].room:.1f} s"
+    return times[-1]
 
 
 def same_lan_with_a_public_server(scene: Scene) -> Times:
@@ -172,6 +192,7 @@ def _prompt(times: Times) -> Times:
 
 SHORT: list[Case] = [
     same_lan_with_the_hosts_own_server,
+    same_lan_with_the_code_alone,
     host_in_the_open_and_guest_behind_nat,
     both_behind_nat,
     only_ipv6,

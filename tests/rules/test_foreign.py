@@ -37,9 +37,11 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "soxr": ("audio/*.py",),
     "uvloop": ("client/loop.py", "signaling/cli.py", "relay/cli.py"),
     "websockets": (
-        *("client/net/mailbox.py", "signaling/server.py", "signaling/desk.py"),
+        *("client/net/mailbox.py", "client/net/channels.py"),
+        *("signaling/server.py", "signaling/desk.py"),
         *("relay/server.py", "relay/web.py", "relay/forwarder.py"),
     ),
+    "zeroconf": ("client/net/mdns.py",),
 }
 
 

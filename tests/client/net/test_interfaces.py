@@ -51,6 +51,15 @@ def test_says_the_networks_of_the_bridges() -> None:
     assert ipaddress.ip_network("192.168.7.0/24") not in bridges
 
 
+@pytest.mark.usefixtures("machine")
+def test_says_the_networks_that_the_machine_is_in() -> None:
+    networks = interfaces(loopback=True).networks
+    assert ipaddress.ip_network("192.168.1.0/24") in networks
+    assert ipaddress.ip_network("2001:db8::/64") in networks
+    assert not any(network.is_loopback or network.is_link_local for network in networks)
+    assert ipaddress.ip_network("172.17.0.0/24") not in networks
+
+
 def test_offers_a_bounded_number(machine: list[ifaddr.Adapter]) -> None:
     machine.append(adapter("eth1", *(f"10.0.0.{i}" for i in range(1, 99))))
     assert len(interfaces(loopback=True).addresses) == MAX_ADDRESSES
