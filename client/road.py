@@ -113,7 +113,11 @@ class Road:
     def _described(self, description: Description) -> None:
         self._told.described(
             RoadMessage(
-                description.ufrag, description.pwd, description.candidates, description.done
+                description.ufrag,
+                description.pwd,
+                description.candidates,
+                description.done,
+                description.hard,
             )
         )
 
@@ -155,7 +159,7 @@ class Road:
     def hint(self, road: RoadMessage) -> None:
         """What the other side said of itself."""
         self.carrier.add_remote(
-            Description(road.ufrag, road.pwd, tuple(road.candidates), road.done)
+            Description(road.ufrag, road.pwd, tuple(road.candidates), road.done, road.hard)
         )
 
     def write(self, data: bytes) -> None:

@@ -319,13 +319,16 @@ class Road(Record):
     pwd: str
     candidates: tuple[str, ...]
     done: bool
-    """No more candidates will come."""
+    """No more candidates will come, but those of addresses that change in a call."""
+    hard: bool = False
+    """Its NAT gives another port to each destination, as far as it knows."""
 
     LAYOUT: ClassVar[Layout] = (
         ("ufrag", Text(256)),
         ("pwd", Text(256)),
         ("candidates", Many(Text(255), 32)),
         ("done", Flag()),
+        ("hard", Flag()),
     )
 
 
