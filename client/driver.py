@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from client.net.mailbox import Mailbox
+from client.net.turn_uri import TurnServer
 from client.road import Road
 from vc_core.commands import (
     CloseRoad,
@@ -41,6 +42,7 @@ class Driver:
         mailbox: Mailbox,
         *,
         stun: Sequence[tuple[str, int]],
+        turn: Sequence[TurnServer],
         loopback: bool,
         on_event: Callable[[Event], None],
         on_voice: Callable[[Opened], None],
@@ -48,6 +50,7 @@ class Driver:
         self.session: Session | None = None
         self._mailbox = mailbox
         self._stun = tuple(stun)
+        self._turn = tuple(turn)
         self._loopback = loopback
         self._on_event = on_event
         self._on_voice = on_voice
@@ -141,6 +144,7 @@ class Driver:
             ear,
             leading=command.leading,
             stun=self._stun,
+            turn=self._turn,
             loopback=self._loopback,
             defer=self.feed,
         )

@@ -20,6 +20,7 @@ from typing import Protocol
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.quic import QuicLink
+from client.net.turn_uri import TurnServer
 from vc_core.link import CONTROL_STREAM
 from vc_core.messages import Road as RoadMessage
 
@@ -66,6 +67,7 @@ class Road:
         *,
         leading: bool,
         stun: Sequence[tuple[str, int]],
+        turn: Sequence[TurnServer],
         loopback: bool,
         defer: Callable[[Callable[[], None]], None],
     ) -> None:
@@ -82,6 +84,7 @@ class Road:
         self.carrier = DirectCarrier(
             controlling=leading,
             stun=stun,
+            turn=turn,
             loopback=loopback,
             on_description=self._described,
             on_datagram=self.receive,

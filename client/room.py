@@ -21,6 +21,7 @@ from client.embedded import Embedded, embed, split_address
 from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.net.kem import MlKem
 from client.net.mailbox import Mailbox
+from client.net.turn_uri import parse_turn
 from client.settings import Settings
 from vc_core.admission import Desk
 from vc_core.errors import LocalProtocolError
@@ -102,6 +103,7 @@ class Room:
         self._driver = Driver(
             self._mailbox,
             stun=self._stun_servers(),
+            turn=[parse_turn(uri) for uri in settings.turn],
             loopback=embedded.loopback if embedded else self._mailbox.local,
             on_event=self._happened,
             on_voice=self._heard,

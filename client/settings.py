@@ -28,6 +28,8 @@ class Settings:
     stun: tuple[str, ...] = ()
     """HOST:PORT of further STUN servers."""
     no_stun: bool = False
+    turn: tuple[str, ...] = ()
+    """``turn:USER:PASSWORD@HOST:PORT`` of TURN servers that may relay."""
     only: tuple[str, ...] = RUNGS
     """Rungs that may be used."""
     mic: str = "default"

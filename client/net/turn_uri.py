@@ -36,6 +36,11 @@ class TurnServer:
     tls: bool
 
 
+def without_password(text: str) -> str:
+    """A URI as it may be shown."""
+    return re.sub(r"^(turns?:[^:@]*):[^@]*@", r"\1:…@", text)
+
+
 def parse_turn(text: str) -> TurnServer:
     """What a URI says; ``ValueError`` if it is none."""
     found = _URI.fullmatch(text)
