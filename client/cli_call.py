@@ -49,6 +49,7 @@ _SHARED = (
     click.option(
         "--lan/--no-lan", default=None, help="Find each other in one network, without a server."
     ),
+    click.option("--turn", metavar="URI", multiple=True, help="turn:USER:PASSWORD@HOST:PORT."),
     click.option("--only", type=click.Choice(RUNGS), multiple=True, help="Use only this rung."),
     click.option(
         "--mic", metavar="SPEC", help="default, none, a name or number, file:, loop:, tone:."

@@ -10,6 +10,7 @@ import click
 
 from client import config as configuration
 from client.control import STATES
+from client.net.turn_uri import without_password
 
 _FOLDER = click.option("--config", "folder", metavar="DIR", help="Folder of identity and settings.")
 
@@ -81,7 +82,8 @@ def config_show(folder: str | None) -> None:
         if chosen.value is None:
             click.echo(f"# {key} is not set")
         else:
-            click.echo(f"{key} = {configuration.as_toml(key, chosen.value)}  # {chosen.source}")
+            value = tuple(map(without_password, chosen.value)) if key == "turn" else chosen.value
+            click.echo(f"{key} = {configuration.as_toml(key, value)}  # {chosen.source}")
 
 
 @config.command("check")

@@ -132,6 +132,7 @@ def make_settings(config: Config, **call: Any) -> Settings:
         stun=config["stun"],
         no_stun=config["no_stun"],
         lan=config["lan"],
+        turn=config["turn"],
         only=config["only"],
         mic=config["mic"],
         speaker=config["speaker"],

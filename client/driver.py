@@ -19,6 +19,7 @@ from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.forwarders import Forwarders
 from client.net.mailbox import Mailbox
+from client.net.turn_uri import TurnServer
 from client.road import Road
 from vc_core.commands import (
     CloseForwarder,
@@ -58,6 +59,7 @@ class Driver:
         mailbox: Mailbox,
         *,
         stun: Sequence[tuple[str, int]],
+        turn: Sequence[TurnServer],
         loopback: bool,
         own: Forwarder | None,
         on_event: Callable[[Event], None],
@@ -66,6 +68,7 @@ class Driver:
         self.session: Session | None = None
         self._mailbox = mailbox
         self._stun = tuple(stun)
+        self._turn = tuple(turn)
         self._loopback = loopback
         self._on_event = on_event
         self._on_voice = on_voice
@@ -215,6 +218,7 @@ class Driver:
             return DirectCarrier(
                 controlling=command.leading,
                 stun=self._stun,
+                turn=self._turn,
                 loopback=self._loopback,
                 on_description=on_description,
                 on_datagram=on_datagram,

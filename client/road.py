@@ -140,7 +140,9 @@ class Road:
         """What the other side said of its end of an attempt."""
         pair = self._pairs.get(road.attempt)
         if pair is not None:
-            pair.add_remote(Description(road.ufrag, road.pwd, tuple(road.candidates), road.done))
+            pair.add_remote(
+                Description(road.ufrag, road.pwd, tuple(road.candidates), road.done, road.hard)
+            )
 
     def _described(self, attempt: int, description: Description) -> None:
         self._told.described(
@@ -150,6 +152,7 @@ class Road:
                 description.pwd,
                 description.candidates,
                 description.done,
+                description.hard,
             )
         )
 

@@ -24,6 +24,7 @@ from client.net.kem import MlKem
 from client.net.lan import Announcer, look_for
 from client.net.mailbox import Mailbox
 from client.net.relay_address import Target, parse_address, parse_relay
+from client.net.turn_uri import parse_turn
 from client.settings import Settings
 from vc_core.admission import Desk
 from vc_core.errors import LocalProtocolError
@@ -112,6 +113,7 @@ class Room:
         self._driver = Driver(
             self._mailbox,
             stun=self._stun_servers(),
+            turn=[parse_turn(uri) for uri in settings.turn],
             loopback=self._loopback,
             own=self._hosted.forwarder if self._hosted is not None else None,
             on_event=self._happened,

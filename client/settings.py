@@ -33,6 +33,8 @@ class Settings:
     no_stun: bool = False
     lan: bool = True
     """Whether the server inside is announced in this network, or looked for there."""
+    turn: tuple[str, ...] = ()
+    """``turn:USER:PASSWORD@HOST:PORT`` of TURN servers that may relay."""
     only: tuple[str, ...] = RUNGS
     """Rungs that may be used."""
     mic: str = "default"

@@ -323,7 +323,9 @@ class Road(Record):
     pwd: str
     candidates: tuple[str, ...]
     done: bool
-    """No more candidates will come."""
+    """No more candidates will come, but those of addresses that change in a call."""
+    hard: bool = False
+    """Its NAT gives another port to each destination, as far as it knows."""
 
     LAYOUT: ClassVar[Layout] = (
         ("attempt", _U16),
@@ -331,6 +333,7 @@ class Road(Record):
         ("pwd", Text(256)),
         ("candidates", Many(Text(255), 32)),
         ("done", Flag()),
+        ("hard", Flag()),
     )
 
 

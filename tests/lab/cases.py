@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tests.client.net import turn_server
 from tests.lab.meeting import Scene, Times, until_heard
 from tests.lab.net import Nat, Node
 
@@ -114,6 +115,23 @@ def both_behind_symmetric_nat(scene: Scene) -> Times:
     )
 
 
+def both_behind_symmetric_nat_with_a_turn_server(scene: Scene) -> Times:
+    """Somebody else's TURN server carries what nobody can carry directly."""
+    why = turn_server.why_impossible()
+    assert why is None, why
+    scene.serve(scene.world.host())
+    with scene.turn(scene.world.host()) as (uri, log):
+        one, two = (_home(scene, Nat.SYMMETRIC) for _ in range(2))
+        host, guest, times = scene.meet(one, two, "--turn", uri)
+        assert (guest.leave(), host.leave()) == (0, 0)
+        told = log.read_text(errors="replace")
+        assert "CHANNEL_BIND processed, success" in told, told[-2000:]
+        given, back = told.count("ALLOCATE processed, success"), told.count("lifetime=0")
+        assert given == back == 2, told[-2000:]
+        times.notes.append(f"over TURN, {back} allocations given back")
+    return _prompt(times)
+
+
 def short_cut_of_the_path(scene: Scene) -> Times:
     """Known within 1.5 s; what was written meanwhile arrives once when it is over."""
     scene.serve(scene.world.host())
@@ -204,5 +222,6 @@ LONG: list[Case] = [
     host_behind_nat_and_guest_in_the_open,
     host_behind_symmetric_nat_and_guest_in_the_open,
     both_behind_symmetric_nat,
+    both_behind_symmetric_nat_with_a_turn_server,
     long_cut_and_return,
 ]

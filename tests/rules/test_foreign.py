@@ -18,7 +18,7 @@ import pytest
 from tests.rules import source
 
 ROOMS: Mapping[str, tuple[str, ...]] = {
-    "aioice": ("client/net/ice.py",),
+    "aioice": ("client/net/ice*.py", "client/net/turn.py"),
     "aioquic": ("client/net/quic*.py",),
     "av": ("audio/files.py", "audio/sources.py"),
     "click": ("client/cli.py", "client/cli_*.py", "signaling/cli.py", "relay/cli.py"),

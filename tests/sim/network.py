@@ -103,7 +103,7 @@ class Network:
         pair = end.pairs[command.attempt] = Pair(end, command.attempt)
         tag = f"{person.connection}/{person.name}/{command.link}/{command.attempt}"
         self._pairs[tag] = pair
-        road = Road(command.attempt, "ufrag", "password", (tag,), True)
+        road = Road(command.attempt, "ufrag", "password", (tag,), True, False)
         self._clock.later(0.002, lambda: self._describe(pair, road))
         self._clock.later(ICE_PATIENCE, lambda: self._give_up(pair))
         self._clock.later(ICE_STEP, lambda: self._try(pair))

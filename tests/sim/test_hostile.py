@@ -255,7 +255,7 @@ def test_descriptions_of_a_road_without_end_are_not_all_tried(bottle: Bottle) ->
         hints += 1
 
     bottle.network.orders[HintRoad] = count
-    send(bottle, ann, host, *[Road(1, "u", "p", (f"{n}",), False) for n in range(200)])
+    send(bottle, ann, host, *[Road(1, "u", "p", (f"{n}",), False, False) for n in range(200)])
     bottle.run(1)
     assert 1 <= hints <= MAX_HINTS
     assert host.living

@@ -92,7 +92,7 @@ def test_what_older_or_unknown_roads_say_is_dropped(party: tuple[Bottle, list[Pe
     for member, link in ((Member(1), LinkId(9999)), (Member(99), LinkId(1))):
         session.way_opened(member, link, WAY, now)
         session.way_failed(member, link, WAY, "lost", now)
-        session.road_described(member, link, Road(1, "u", "p", (), True))
+        session.road_described(member, link, Road(1, "u", "p", (), True, False))
         session.stream_opened(member, link, now)
         session.stream_closed(member, link, now)
         session.receive_stream(member, link, b"garbage", now)
