@@ -46,6 +46,9 @@ _SHARED = (
     click.option("--relay", metavar="ADDRESS", multiple=True, help="A relay; may be repeated."),
     click.option("--stun", metavar="HOST:PORT", multiple=True, help="Ask this STUN server too."),
     click.option("--no-stun", is_flag=True, default=None, help="Ask no STUN server."),
+    click.option(
+        "--no-port-mapping", is_flag=True, default=None, help="Do not ask the router for ports."
+    ),
     click.option("--only", type=click.Choice(RUNGS), multiple=True, help="Use only this rung."),
     click.option(
         "--mic", metavar="SPEC", help="default, none, a name or number, file:, loop:, tone:."

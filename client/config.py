@@ -131,6 +131,7 @@ def make_settings(config: Config, **call: Any) -> Settings:
         relays=config["relay"],
         stun=config["stun"],
         no_stun=config["no_stun"],
+        no_port_mapping=config["no_port_mapping"],
         only=config["only"],
         mic=config["mic"],
         speaker=config["speaker"],

@@ -147,6 +147,7 @@ OPTIONS = {
         Option("relay", _list(_relay), ()),
         Option("stun", _list(_address), ()),
         Option("no_stun", _yes_or_no, False),
+        Option("no_port_mapping", _yes_or_no, False),
         Option("only", _list(_rung), RUNGS),
         Option("mic", _text, "default"),
         Option("speaker", _text, "default"),

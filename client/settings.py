@@ -31,6 +31,8 @@ class Settings:
     stun: tuple[str, ...] = ()
     """HOST:PORT of further STUN servers."""
     no_stun: bool = False
+    no_port_mapping: bool = False
+    """Whether the router is left alone (PCP, NAT-PMP, UPnP)."""
     only: tuple[str, ...] = RUNGS
     """Rungs that may be used."""
     mic: str = "default"

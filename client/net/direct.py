@@ -1,10 +1,10 @@
 """The direct rung: an ICE connection as a carrier.
 
-    start ──► sockets ──► host candidates ──► (STUN, on the side) ──► done
+    start ──► sockets ──► host candidates ──► (STUN, port mapping, on the side) ──► done
     add_remote ──► checks ──► connected ──► consent lost: failed
                          └──► nothing answers: failed
 
-Rule 1: nobody waits for STUN, for a name or for a dead interface.
+Rule 1: nobody waits for STUN, for a router, for a name or for a dead interface.
 Rule 2: ``close`` at any moment leaves no task and no socket behind.
 Rule 3: what a peer describes is cleaned here and never raises.
 
@@ -25,6 +25,7 @@ from vc_core.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     from client.net.ice import IceConnection, IceSocket
+    from client.net.portmap.mapper import Mapper
 
 # Implementation
 STUN_LIMIT: Final = 5.0  # seconds until candidates are called complete
@@ -66,7 +67,7 @@ class DirectCarrier:
     are closed by then) and "closed". All are called from the event loop.
 
     ``loopback``: both ends are on one machine, so 127.0.0.1 and ::1 are offered
-    and accepted as well.
+    and accepted as well. ``mapper`` asks the router to open each socket's port.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class DirectCarrier:
         on_description: Callable[[Description], None],
         on_datagram: Callable[[bytes], None],
         on_state: Callable[[str], None],
+        mapper: Mapper | None = None,
     ) -> None:
         self._controlling = controlling
+        self._mapper = mapper
         self._stun = tuple(stun)[:MAX_SERVERS]
         self._loopback = loopback
         self._on_description = on_description
@@ -169,8 +172,9 @@ class DirectCarrier:
         )
         lines = await self._ice.bind(found.addresses)
         self._state = State.WAITING
-        self._describe(lines, done=not self._stun)
-        if self._stun:
+        more = bool(self._stun or self._mapper)
+        self._describe(lines, done=not more)
+        if more:
             self._spawn(self._trickle(self._ice))
         for description in self._heard:
             self._take(description)
@@ -190,8 +194,11 @@ class DirectCarrier:
             async with asyncio.timeout(STUN_LIMIT), asyncio.TaskGroup() as group:
                 for server in self._stun:
                     group.create_task(self._ask_server(ice, server))
+                if (mapper := self._mapper) is not None:
+                    for opened in ice.sockets:
+                        group.create_task(self._map(mapper, ice, opened))
         except TimeoutError:
-            pass  # the unanswered servers count as absent
+            pass  # who has not answered counts as absent
         self._describe([], done=True)
 
     async def _ask_server(self, ice: IceConnection, server: StunServer) -> None:
@@ -205,6 +212,14 @@ class DirectCarrier:
         line = await ice.ask(opened, server)
         if line is not None and clean(line, loopback=self._loopback) is not None:
             self._describe([line], done=False)
+
+    async def _map(self, mapper: Mapper, ice: IceConnection, opened: IceSocket) -> None:
+        base = opened.local_candidate
+        mapping = await mapper.map("udp", base.host, base.port)
+        if mapping is not None:
+            line = ice.mapped(opened, mapping.external_host, mapping.external_port)
+            if line is not None and clean(line, loopback=self._loopback) is not None:
+                self._describe([line], done=False)
 
     # checking
 
@@ -235,6 +250,7 @@ class DirectCarrier:
             async with asyncio.timeout(CONNECT_LIMIT):
                 await ice.connect()
         except (ConnectionError, TimeoutError):
+            self._unmap(ice)
             await ice.close()
             self._lost()
 
@@ -266,8 +282,16 @@ class DirectCarrier:
         if tasks:
             await asyncio.wait(tasks)
         if self._ice is not None:
+            self._unmap(self._ice)
             await self._ice.close()
         self._on_state("closed")
+
+    def _unmap(self, ice: IceConnection) -> None:
+        if (mapper := self._mapper) is None:
+            return
+        for opened in ice.sockets:
+            base = opened.local_candidate
+            mapper.unmap("udp", base.host, base.port)
 
 
 async def _resolve(server: StunServer) -> list[StunServer]:

@@ -180,12 +180,14 @@ class IceConnection(Connection):
             host, port = answer.attributes["XOR-MAPPED-ADDRESS"]
         except (stun.TransactionError, KeyError):
             return None
-        base = opened.local_candidate
-        if (host, port) == (base.host, base.port):
-            return None
-        found = _candidate("srflx", host, port, base=base.host)
-        found.related_address, found.related_port = base.host, base.port
-        return found.to_sdp()
+        return _reflexive(opened, "srflx", host, port)
+
+    def mapped(self, opened: IceSocket, host: str, port: int) -> str | None:
+        """The candidate of a port that a router opened for a socket, as a line.
+
+        None where that is the socket's own address: a mere opening in a firewall.
+        """
+        return _reflexive(opened, "mapped", host, port)
 
     # the remote side
 
@@ -337,6 +339,17 @@ def _candidate(kind: str, host: str, port: int, *, base: str) -> aioice.Candidat
         port=port,
         type=kind,
     )
+
+
+def _reflexive(opened: IceSocket, origin: str, host: str, port: int) -> str | None:
+    """A line of type srflx; ``origin`` tells its foundation from others of one socket."""
+    base = opened.local_candidate
+    if (host, port) == (base.host, base.port):
+        return None
+    found = _candidate("srflx", host, port, base=base.host)
+    found.foundation = candidate_foundation(origin, "udp", base.host)[:8]
+    found.related_address, found.related_port = base.host, base.port
+    return found.to_sdp()
 
 
 def _is_loopback(host: str) -> bool:
