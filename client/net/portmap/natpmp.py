@@ -39,6 +39,7 @@ from vc_core.errors import RemoteProtocolError
 # Specification
 VERSION = 0
 ADDRESS, OPCODES = 0, {"udp": 1, "tcp": 2}
+UNSUPPORTED_VERSION = 1  # a result; it answers the PCP that was asked at the same time
 ERROR_SIZE, ADDRESS_SIZE, MAP_SIZE = 8, 12, 16  # bytes of answers
 _ANSWER = 0x80
 
@@ -77,7 +78,7 @@ def read_answer(data: bytes) -> Answer:
 def read_address(data: bytes) -> tuple[Answer, str | None]:
     """The answer to the question for the address; None when it is refused."""
     answer = read_answer(data)
-    if answer.opcode != ADDRESS:
+    if answer.opcode != ADDRESS or answer.result == UNSUPPORTED_VERSION:
         raise RemoteProtocolError("a NAT-PMP answer to something else")
     if answer.result:
         return answer, None

@@ -67,7 +67,6 @@ class Result(IntEnum):
     """Section 7.4, what matters to us; all other numbers are refusals too."""
 
     SUCCESS = 0
-    UNSUPPORTED_VERSION = 1
     NOT_AUTHORIZED = 2
     NO_RESOURCES = 8
 

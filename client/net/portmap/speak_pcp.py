@@ -83,7 +83,7 @@ class Pcp:
         def accept(data: bytes) -> tuple[int, int] | None:
             if data[:1] == bytes([natpmp.VERSION]):  # it knows no PCP, and says so
                 old = natpmp.read_answer(data)
-                return (1, 0) if old.result == pcp.Result.UNSUPPORTED_VERSION else None
+                return (1, 0) if old.result == natpmp.UNSUPPORTED_VERSION else None
             answer = pcp.read_answer(data)
             return (answer.result, answer.epoch) if answer.opcode == pcp.Opcode.ANNOUNCE else None
 
