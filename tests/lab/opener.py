@@ -2,7 +2,8 @@
 
 It serves PCP and NAT-PMP, UPnP, or all of them. miniupnpd takes no outer address
 that is reserved for documentation, so the router gets one more, 11.0.0.N, which
-is somebody's in the real internet and leads nowhere out of this world.
+is somebody's in the real internet and leads nowhere out of this world. It is the
+address of all that leaves, from another port for each destination.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from tests.lab.net import Node, World, run
 
 PATIENCE = 5.0  # seconds until it listens
 CHAINS = """
-    table inet filter {
-        chain forward { type filter hook forward priority -10; jump miniupnpd; }
-        chain prerouting { type nat hook prerouting priority -100; jump prerouting_miniupnpd; }
-        chain postrouting { type nat hook postrouting priority 90; jump postrouting_miniupnpd; }
-        chain miniupnpd { }
-        chain prerouting_miniupnpd { }
-        chain postrouting_miniupnpd { }
-    }
+    table inet filter {{
+        chain forward {{ type filter hook forward priority -10; jump miniupnpd; }}
+        chain prerouting {{ type nat hook prerouting priority -100; jump prerouting_miniupnpd; }}
+        chain postrouting {{ type nat hook postrouting priority 90; jump postrouting_miniupnpd; }}
+        chain miniupnpd {{ }}
+        chain prerouting_miniupnpd {{ }}
+        chain postrouting_miniupnpd {{ }}
+    }}
     insert rule ip home through ct status dnat accept
+    insert rule ip home away oifname "wan0" snat to {outside} fully-random
 """
 RULES = """ext_ifname=wan0
 ext_ip={outside}
@@ -69,7 +71,7 @@ def opener(world: World, router: Node, *, pcp: bool = True, upnp: bool = True) -
     run("ip", "-n", router.space, "addr", "add", f"{outside}/32", "dev", "wan0")
     way = ("route", "add", f"{outside}/32", "via", router.address)
     run("ip", "-n", world.backbone.space, *way)
-    run(*router.prefix, "nft", "-f", "-", text=CHAINS)
+    run(*router.prefix, "nft", "-f", "-", text=CHAINS.format(outside=outside))
     words = {True: "yes", False: "no"}
     with TemporaryDirectory() as folder:
         rules, log = Path(folder, "conf"), Path(folder, "log")
