@@ -27,14 +27,16 @@ from vc_core import stun_binding
 from vc_core.errors import RemoteProtocolError
 
 # Implementation
-NAME_LIMIT: Final = 1.0  # seconds for the name of a server
-PAUSES: Final = (0.3, 0.4, 0.5)  # seconds after each question to a server
+NAME_LIMIT: Final = 0.6  # seconds for the name of a server
+PAUSES: Final = (0.25, 0.35, 0.4)  # seconds after each question to a server
 ECHO_WAIT: Final = 0.25  # seconds for a datagram to come back from the router
-LIMIT: Final = NAME_LIMIT + sum(PAUSES) + 2 * ECHO_WAIT
+LIMIT: Final = NAME_LIMIT + sum(PAUSES) + PAUSES[0] + 2 * ECHO_WAIT
 PROBE: Final = b"\x10vchat looks at itself "  # no STUN (0 to 3)
 FAR: Final = {socket.AF_INET: "198.51.100.1", socket.AF_INET6: "2001:db8::1"}
 
 Found = tuple[Sighting, ...]
+Answer = tuple[Address, float]
+"""What a server sees, and the round trip in seconds."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ async def _echo(asker: _Asker, other: _Asker, sighting: Sighting) -> Echo:
     assert sighting.seen is not None and sighting.asked is not None
     if await asker.hears(other, sighting.seen):
         return Echo.STRANGER
-    outer = await other.ask(sighting.asked)
+    outer = await other.ask(sighting.asked, PAUSES[:1])
     if outer is not None:
         asker.send(PROBE, outer[0])  # from now on it is somebody whom we called
         if await asker.hears(other, sighting.seen):
@@ -137,7 +139,7 @@ class _Asker(asyncio.DatagramProtocol):
     """A UDP socket that asks STUN servers and hears its own probes."""
 
     def __init__(self) -> None:
-        self._waiting: dict[bytes, asyncio.Future[Address]] = {}
+        self._waiting: dict[bytes, tuple[asyncio.Future[Answer], float]] = {}
         self._probes: dict[bytes, asyncio.Future[None]] = {}
 
     @classmethod
@@ -160,10 +162,11 @@ class _Asker(asyncio.DatagramProtocol):
             transaction, (host, port) = stun_binding.read_answer(data)
         except RemoteProtocolError:
             return
-        waiting = self._waiting.get(transaction)
-        if waiting is not None and not waiting.done():
+        answer, sent = self._waiting.pop(transaction, (None, 0.0))
+        if answer is not None and not answer.done():
             family = socket.AF_INET if len(host) == 4 else socket.AF_INET6
-            waiting.set_result((socket.inet_ntop(family, host), port))
+            seen = (socket.inet_ntop(family, host), port)
+            answer.set_result((seen, time.monotonic() - sent))
 
     def error_received(self, exc: Exception) -> None:
         """An ICMP error or a send that failed: silence says the same."""
@@ -188,16 +191,16 @@ class _Asker(asyncio.DatagramProtocol):
         seen, seconds = answer or (None, 0.0)
         return Sighting(known.name, place, seen, seconds)
 
-    async def ask(self, server: Address) -> tuple[Address, float] | None:
-        """What the server sees, and the round trip in seconds."""
-        transaction = os.urandom(stun_binding.TRANSACTION_SIZE)
-        answer = self._waiting[transaction] = asyncio.get_running_loop().create_future()
-        for pause in PAUSES:
-            sent = time.monotonic()
+    async def ask(self, server: Address, pauses: Sequence[float] = ()) -> Answer | None:
+        """What the server says, if it answers before the last pause is over."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        for pause in pauses or PAUSES:
+            transaction = os.urandom(stun_binding.TRANSACTION_SIZE)
+            self._waiting[transaction] = (answer, time.monotonic())
             self.send(stun_binding.write_request(transaction), server)
             await asyncio.wait([answer], timeout=pause)
             if answer.done():
-                return answer.result(), time.monotonic() - sent
+                return answer.result()
         return None
 
     async def hears(self, other: _Asker, outer: Address) -> bool:
