@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from client.net.candidates import Address, reachable
 from vc_core.errors import RemoteProtocolError, VchatError
 
 # Implementation
@@ -18,8 +19,6 @@ LONGEST = 7 * 86400
 """Seconds; a longer grant is as good as this one."""
 NONCE_SIZE = 12
 """Bytes; RFC 6887, 11.1."""
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _INSIDE = tuple(
     ipaddress.ip_network(network)
@@ -90,8 +89,7 @@ def external(address: Address) -> str:
     """The text of an external address that a router named."""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    nowhere = address.is_unspecified or address.is_multicast or address.is_loopback
-    if nowhere or (address.version == 4 and int(address) >= 0xF0000000):
+    if not reachable(address, loopback=False):
         raise RemoteProtocolError(f"an external address that nobody can have: {address}")
     return str(address)
 

@@ -75,6 +75,7 @@ def test_a_pcp_answer_grants_or_refuses() -> None:
         {"outside": "e0000001"},
         {"outside": "ffffffff"},
         {"outside": "7f000001"},
+        {"outside": "00336407"},
     ],
 )
 def test_a_wrong_pcp_answer_is_none(changes: dict[str, int]) -> None:
