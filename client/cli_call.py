@@ -50,6 +50,9 @@ _SHARED = (
         "--lan/--no-lan", default=None, help="Find each other in one network, without a server."
     ),
     click.option("--turn", metavar="URI", multiple=True, help="turn:USER:PASSWORD@HOST:PORT."),
+    click.option(
+        "--no-port-mapping", is_flag=True, default=None, help="Do not ask the router for ports."
+    ),
     click.option("--only", type=click.Choice(RUNGS), multiple=True, help="Use only this rung."),
     click.option(
         "--mic", metavar="SPEC", help="default, none, a name or number, file:, loop:, tone:."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,11 +48,13 @@ def devices() -> None:
 @click.command()
 @_FOLDER
 @click.option("--signal", metavar="URL", help="The signaling server to test.")
-def doctor(folder: str | None, signal: str | None) -> int:
+@click.option("--relay", metavar="ADDRESS", multiple=True, help="A relay to test.")
+@click.option("--stun", metavar="HOST:PORT", multiple=True, help="A STUN server to ask too.")
+def doctor(folder: str | None, **servers: Any) -> int:
     """See what works here: each line is ok, warn or fail, with advice."""
     from client.doctor import run
 
-    return run(configuration.config_folder(folder), signal)
+    return run(configuration.config_folder(folder), servers)
 
 
 @click.command()

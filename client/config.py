@@ -133,6 +133,7 @@ def make_settings(config: Config, **call: Any) -> Settings:
         no_stun=config["no_stun"],
         lan=config["lan"],
         turn=config["turn"],
+        no_port_mapping=config["no_port_mapping"],
         only=config["only"],
         mic=config["mic"],
         speaker=config["speaker"],

@@ -19,6 +19,7 @@ from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.forwarders import Forwarders
 from client.net.mailbox import Mailbox
+from client.net.mapped import mapped_ports
 from client.net.turn_uri import TurnServer
 from client.road import Road
 from vc_core.commands import (
@@ -47,6 +48,7 @@ from vc_core.session import Session
 from vc_core.wire import Record
 
 if TYPE_CHECKING:
+    from client.net.portmap.mapper import Mapper
     from relay.forwarder import Forwarder
     from relay.forwarder import Link as OwnLine
 
@@ -62,6 +64,7 @@ class Driver:
         turn: Sequence[TurnServer],
         loopback: bool,
         own: Forwarder | None,
+        mapper: Mapper | None,
         on_event: Callable[[Event], None],
         on_voice: Callable[[Opened], None],
     ) -> None:
@@ -73,6 +76,7 @@ class Driver:
         self._on_event = on_event
         self._on_voice = on_voice
         self._roads: dict[LinkId, Road] = {}
+        self._mapper = mapper
         self._own = own
         """The forwarder that this client runs for its room."""
         self._own_lines: dict[LinkId, OwnLine] = {}
@@ -210,6 +214,8 @@ class Driver:
                 road.receive(Way(berth.rung, number), datagram)
 
     def _open(self, command: OpenRoad) -> None:
+        mapper = self._mapper
+
         def pair(
             on_description: Callable[[Description], None],
             on_datagram: Callable[[bytes], None],
@@ -220,6 +226,8 @@ class Driver:
                 stun=self._stun,
                 turn=self._turn,
                 loopback=self._loopback,
+                mapper=mapped_ports(mapper) if mapper is not None else None,
+                release=partial(mapper.unmap, "udp") if mapper is not None else None,
                 on_description=on_description,
                 on_datagram=on_datagram,
                 on_state=on_state,
@@ -263,6 +271,13 @@ class Driver:
         session = self.session
         if session is not None:
             self.feed(lambda: session.allow(rungs, time.monotonic()))
+
+    def addresses_changed(self) -> None:
+        """This machine has other addresses than before."""
+        session = self.session
+        if session is not None:
+            self.forwarders.addresses_changed()
+            self.feed(lambda: session.addresses_changed(time.monotonic()))
 
     def traffic(self, link: LinkId) -> tuple[int, int]:
         """Bytes (in, out) of a link's road."""

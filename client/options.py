@@ -157,6 +157,7 @@ OPTIONS = {
         Option("no_stun", _yes_or_no, False),
         Option("lan", _yes_or_no, True),
         Option("turn", _list(_turn), ()),
+        Option("no_port_mapping", _yes_or_no, False),
         Option("only", _list(_rung), RUNGS),
         Option("mic", _text, "default"),
         Option("speaker", _text, "default"),

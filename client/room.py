@@ -20,9 +20,11 @@ from typing import Any
 from client.embedded import Embedded, embed, split_address
 from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.hosted import HostedForwarder
+from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
 from client.net.lan import Announcer, look_for
 from client.net.mailbox import Mailbox
+from client.net.portmap.mapper import Mapper
 from client.net.relay_address import Target, parse_address, parse_relay
 from client.net.turn_uri import parse_turn
 from client.settings import Settings
@@ -70,6 +72,8 @@ class Room:
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
         self._embedded: Embedded | None = None
         self._hosted: HostedForwarder | None = None
+        self._mapper: Mapper | None = None
+        self._watch: Watch | None = None
         self._welcome: Hello | None = None
         self._allowed = frozenset(Rung[rung.upper()] for rung in settings.only)
         self._announcer: Announcer | None = None
@@ -110,11 +114,14 @@ class Room:
         from client.driver import Driver
 
         welcome = self._welcome = await hello
+        if not (settings.no_port_mapping or self._loopback) and Rung.DIRECT in self._allowed:
+            self._mapper = Mapper()
         self._driver = Driver(
             self._mailbox,
             stun=self._stun_servers(),
             turn=[parse_turn(uri) for uri in settings.turn],
             loopback=self._loopback,
+            mapper=self._mapper,
             own=self._hosted.forwarder if self._hosted is not None else None,
             on_event=self._happened,
             on_voice=self._heard,
@@ -139,6 +146,7 @@ class Room:
                 )
             )
         self._driver.allow(self._allowed)
+        self._watch = watch(self._addresses_changed)
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
@@ -191,6 +199,12 @@ class Room:
             relays = tuple(addresses for text in known if (addresses := _relay_or_nothing(text)))
             session.use_relays(relays, now, signs=welcome.grants)
         self._driver.pump()
+
+    def _addresses_changed(self) -> None:
+        """Another network, or one more: pairs and slots are looked for anew."""
+        self._driver.addresses_changed()
+        if self._hosted is not None and self.session.room.hosting and self._welcome is not None:
+            self._offer_forwarders(self._welcome)
 
     def _advertised(self) -> list[Target]:
         """Where the person said that we can be reached."""
@@ -439,6 +453,10 @@ class Room:
             self.sound.close()
         if hasattr(self, "_mailbox"):
             await self._mailbox.close()
+        if self._watch is not None:
+            self._watch.close()
+        if self._mapper is not None:
+            await self._mapper.close()
         if self._hosted is not None:
             self._hosted.close()
         if self._announcer is not None:

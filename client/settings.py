@@ -35,6 +35,8 @@ class Settings:
     """Whether the server inside is announced in this network, or looked for there."""
     turn: tuple[str, ...] = ()
     """``turn:USER:PASSWORD@HOST:PORT`` of TURN servers that may relay."""
+    no_port_mapping: bool = False
+    """Whether the router is left alone (PCP, NAT-PMP, UPnP)."""
     only: tuple[str, ...] = RUNGS
     """Rungs that may be used."""
     mic: str = "default"

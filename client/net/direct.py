@@ -85,7 +85,7 @@ class DirectCarrier:
 
     ``loopback``: both ends are on one machine, so 127.0.0.1 and ::1 are offered
     and accepted as well. ``turn``: servers of others that may relay. ``mapper``:
-    asks routers for mapped ports; see ``client.net.gather``. ``relayed_only``:
+    asks routers for mapped ports, ``release`` gives one back; see ``client.net.gather``. ``relayed_only``:
     our own addresses are neither used nor told, only those of TURN servers.
     """
 
@@ -100,12 +100,14 @@ class DirectCarrier:
         on_state: Callable[[str], None],
         turn: Sequence[TurnServer] = (),
         mapper: Mapper | None = None,
+        release: Callable[[str, int], None] | None = None,
         relayed_only: bool = False,
     ) -> None:
         self._controlling = controlling
         self._stun = () if relayed_only else tuple(stun)[:MAX_SERVERS]
         self._turn = tuple(turn)[:MAX_SERVERS]
         self._mapper = None if relayed_only else mapper
+        self._release = release
         self._relayed_only = relayed_only
         self._loopback = loopback
         self._on_description = on_description
@@ -322,10 +324,16 @@ class DirectCarrier:
                 await ice.connect()
         except (ConnectionError, TimeoutError):
             failure = self._why()
+            self._unmap(ice)
             await ice.close()
             self._fail(failure)
             return
         await self._improve(ice)
+
+    def _unmap(self, ice: MovingConnection) -> None:
+        if self._release is not None:
+            for opened in ice.sockets:
+                self._release(opened.host, opened.port)
 
     async def _improve(self, ice: MovingConnection) -> None:
         """Look for a way without a relay while there is one in between, ever less often."""
@@ -380,5 +388,6 @@ class DirectCarrier:
         if tasks:
             await asyncio.wait(tasks)
         if self._ice is not None:
+            self._unmap(self._ice)
             await self._ice.close()
         self._on_state("closed")

@@ -340,7 +340,10 @@ def test_doctor_judges_each_thing_in_one_line(home: Path) -> None:
     verdicts = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert {line[:6] for line in verdicts} <= {"ok    ", "warn  "}
     assert "\x1b" not in done.stdout
-    for what in ("python", "libraries", "opus", "udp", "settings", "identity", "signaling"):
+    for what in (
+        *("python", "libraries", "opus", "udp", "settings", "identity", "signaling"),
+        *("nat", "ipv6", "port mapping", "calls"),
+    ):
         assert any(line[6:].startswith(f"{what}: ") for line in verdicts), what
     assert not (home / "identity.json").exists()
 
