@@ -53,34 +53,39 @@ if TYPE_CHECKING:
     from relay.forwarder import Link as OwnLine
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What helps us and others to reach each other."""
+
+    stun: Sequence[tuple[str, int]]
+    turn: Sequence[TurnServer]
+    loopback: bool
+    """Whether both ends may be on this machine."""
+    own: Forwarder | None
+    """The forwarder that this client runs for its room."""
+    mapper: Mapper | None
+    """Asks the router for ports."""
+
+
 class Driver:
     """Runs one session in the event loop that is current."""
 
     def __init__(
         self,
         mailbox: Mailbox,
+        reach: Reach,
         *,
-        stun: Sequence[tuple[str, int]],
-        turn: Sequence[TurnServer],
-        loopback: bool,
-        own: Forwarder | None,
-        mapper: Mapper | None,
         on_event: Callable[[Event], None],
         on_voice: Callable[[Opened], None],
     ) -> None:
         self.session: Session | None = None
         self._mailbox = mailbox
-        self._stun = tuple(stun)
-        self._turn = tuple(turn)
-        self._loopback = loopback
+        self._reach = reach
         self._on_event = on_event
         self._on_voice = on_voice
         self._roads: dict[LinkId, Road] = {}
-        self._mapper = mapper
-        self._own = own
-        """The forwarder that this client runs for its room."""
         self._own_lines: dict[LinkId, OwnLine] = {}
-        self.forwarders = Forwarders(_Berths(self), loopback=loopback, own=own)
+        self.forwarders = Forwarders(_Berths(self), loopback=reach.loopback, own=reach.own)
         self._inputs: deque[Callable[[], None]] = deque()
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
@@ -154,8 +159,8 @@ class Driver:
         elif isinstance(command, CloseForwarder):
             self.forwarders.shut(command.number)
         elif isinstance(command, EvictSlot):
-            if self._own is not None:
-                self._own.slots.evict(command.room, command.slot, time.monotonic())
+            if self._reach.own is not None:
+                self._reach.own.slots.evict(command.room, command.slot, time.monotonic())
         elif isinstance(command, CloseRoad):
             self._close(command)
         else:
@@ -194,11 +199,11 @@ class Driver:
             host = session.room.host
             if host is not None and host.number == member:
                 self.forwarders.receive_from_host(datagram)
-        elif self._own is not None and (road := self._roads.get(link)) is not None:
+        elif self._reach.own is not None and (road := self._roads.get(link)) is not None:
             line = self._own_lines.get(link)
             if line is None:
                 name = b"member" + member.to_bytes(2, "big")
-                line = self._own_lines[link] = self._own.add_link(name, road.send_direct)
+                line = self._own_lines[link] = self._reach.own.add_link(name, road.send_direct)
             line.receive_datagram(datagram)
 
     def inner(self, number: int, slot: int, datagram: bytes) -> None:
@@ -214,7 +219,7 @@ class Driver:
                 road.receive(Way(berth.rung, number), datagram)
 
     def _open(self, command: OpenRoad) -> None:
-        mapper = self._mapper
+        mapper = self._reach.mapper
 
         def pair(
             on_description: Callable[[Description], None],
@@ -223,9 +228,9 @@ class Driver:
         ) -> DirectCarrier:
             return DirectCarrier(
                 controlling=command.leading,
-                stun=self._stun,
-                turn=self._turn,
-                loopback=self._loopback,
+                stun=self._reach.stun,
+                turn=self._reach.turn,
+                loopback=self._reach.loopback,
                 mapper=mapped_ports(mapper) if mapper is not None else None,
                 release=partial(mapper.unmap, "udp") if mapper is not None else None,
                 on_description=on_description,

@@ -111,18 +111,20 @@ class Room:
         )
         hello = asyncio.create_task(self._mailbox.connect(CONNECT_TIMEOUT))
         self._spawn(asyncio.to_thread(_preload))
-        from client.driver import Driver
+        from client.driver import Driver, Reach
 
         welcome = self._welcome = await hello
         if not (settings.no_port_mapping or self._loopback) and Rung.DIRECT in self._allowed:
             self._mapper = Mapper()
         self._driver = Driver(
             self._mailbox,
-            stun=self._stun_servers(),
-            turn=[parse_turn(uri) for uri in settings.turn],
-            loopback=self._loopback,
-            mapper=self._mapper,
-            own=self._hosted.forwarder if self._hosted is not None else None,
+            Reach(
+                stun=self._stun_servers(),
+                turn=[parse_turn(uri) for uri in settings.turn],
+                loopback=self._loopback,
+                own=self._hosted.forwarder if self._hosted is not None else None,
+                mapper=self._mapper,
+            ),
             on_event=self._happened,
             on_voice=self._heard,
         )

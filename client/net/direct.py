@@ -85,8 +85,9 @@ class DirectCarrier:
 
     ``loopback``: both ends are on one machine, so 127.0.0.1 and ::1 are offered
     and accepted as well. ``turn``: servers of others that may relay. ``mapper``:
-    asks routers for mapped ports, ``release`` gives one back; see ``client.net.gather``. ``relayed_only``:
-    our own addresses are neither used nor told, only those of TURN servers.
+    asks routers for mapped ports, ``release`` gives one back; see
+    ``client.net.gather``. ``relayed_only``: our own addresses are neither used nor
+    told, only those of TURN servers.
     """
 
     def __init__(  # noqa: PLR0913 (each has a name, and most have a default)
