@@ -166,7 +166,8 @@ class Reporter:
                 rung=event.rung,
                 transport=event.transport,
                 rtt_ms=None if event.rtt is None else round(event.rtt * 1000, 2),
-                reason=words.of_path(event.rung, event.reason),
+                reason=words.of_path("direct", event.reasons["direct"]),
+                rungs={rung: words.of_path(rung, why) for rung, why in event.reasons.items()},
             )
         ]
 

@@ -159,21 +159,23 @@ UNREACHABLE: Mapping[str, Words] = {
 """By the name of ``client.net.mailbox.Unreachable``; all of them are ``no-signaling``."""
 
 PATHS: Mapping[str, str] = {
-    "not-tried": "direct was not tried yet",
-    "trying": "direct is being looked for",
-    "answered": "direct: the other side answers",
-    "silent": "direct fell silent; trying to wake it",
-    "proving": "direct answers again, and must go on for a while",
-    "forbidden": "direct is not allowed here",
-    "crowded": "direct is not tried in a room of more than eight",
-    "direct-failed": "direct failed: no pair of addresses answered",
-    "no-candidates": "direct failed: the other side told no address",
-    "nothing-answered": "direct failed: no pair of addresses answered",
-    "both-change-ports": "direct failed: both networks change ports per destination",
-    "udp-blocked": "direct failed: this network passes no udp",
-    "lost": "direct failed: the pair of addresses died",
+    "not-tried": "{rung} was not tried yet",
+    "trying": "{rung} is being looked for",
+    "answered": "{rung}: the other side answers",
+    "silent": "{rung} fell silent; trying to wake it",
+    "proving": "{rung} answers again, and must go on for a while",
+    "forbidden": "{rung} is not allowed here",
+    "crowded": "{rung} is not tried in a room of more than eight",
+    "no-candidates": "{rung} failed: the other side told no address",
+    "nothing-answered": "{rung} failed: no pair of addresses answered",
+    "both-change-ports": "{rung} failed: both networks change ports per destination",
+    "udp-blocked": "{rung} failed: this network passes no udp",
+    "lost": "{rung} failed: the pair of addresses died",
+    "relay-silent": "{rung} failed: the forwarder does not answer any more",
+    "relay-unreachable": "{rung} failed: no forwarder answered",
+    "relay-refused": "{rung} failed: the forwarder gave no slot",
 }
-"""By the ``reason`` of a ``path`` event."""
+"""By a word of the ladder, for each rung that is in use or is not."""
 
 DEPARTURES: Mapping[str, str] = {
     "left": "{name} left",
@@ -292,8 +294,8 @@ def of_error(code: str) -> Words:
 
 
 def of_path(rung: str, reason: str) -> str:
-    """Why packets flow the way they do."""
-    return PATHS.get(reason, f"{rung}: {reason}")
+    """What a rung does, or why it does not carry."""
+    return PATHS.get(reason, "{rung}: " + reason).replace("{rung}", rung)
 
 
 def of_departure(reason: str, name: str) -> str:

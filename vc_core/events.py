@@ -76,8 +76,8 @@ class PathChanged:
     """direct, hosted, relayed, none."""
     transport: str
     """udp, tcp."""
-    reason: str
-    """A word for the reason; the sentence stands in ``client.words``."""
+    reasons: dict[str, str]
+    """Rung -> a word for what it does or why it does not; ``client.words`` has sentences."""
     rtt: float | None
     """Seconds, when known."""
 

@@ -66,6 +66,10 @@ WORDS = {
 }
 
 
+REASONS = frozenset({*WORDS.values(), "not-tried", "forbidden", "crowded"})
+"""What this file says of a rung; carriers say why they failed in words of their own."""
+
+
 class Step:
     """One way, as the ladder knows it."""
 
@@ -118,13 +122,6 @@ class Ladder:
     def _carries(self) -> bool:
         used = self._steps.get(self.used) if self.used is not None else None
         return used is not None and used.state in CARRIES
-
-    @property
-    def reason(self) -> str:
-        """A word for why no better rung is in use; ``client.words`` has the sentence."""
-        if self.used is not None and self._carries() and self.used.rung is Rung.DIRECT:
-            return "answered"
-        return self.reason_of(Rung.DIRECT)
 
     def reason_of(self, rung: Rung) -> str:
         """A word for what a rung does or why it does not."""
@@ -197,7 +194,7 @@ class Ladder:
     # Choice
 
     def _seen(self) -> tuple[Way | None, str]:
-        return self.used if self._carries() else None, self.reason
+        return self.used if self._carries() else None, self.reason_of(Rung.DIRECT)
 
     def _choose(self) -> bool:
         """Take the best way; whether people see a change since the last time."""

@@ -98,6 +98,8 @@ class Ways:
             self._open_path(peer, link, Way(self.berths[number].rung, number), now)
         if self._may_try(link):
             self._try(peer, link)
+        elif link.crowded:
+            peer.ladder.explained(Rung.DIRECT, "crowded")
         while peer.kept_roads:
             self.hint(peer, peer.kept_roads.popleft())
 
@@ -310,7 +312,7 @@ class Ways:
                 peer.number,
                 ladder.rung,
                 self.transport(ladder.used),
-                ladder.reason,
+                {rung.word: ladder.reason_of(rung) for rung in Rung},
                 path.rtt if carried and path is not None else None,
             )
         )

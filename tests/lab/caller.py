@@ -13,10 +13,12 @@ import asyncio
 import json
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
+from client.net.mapped import mapped_ports
 from client.net.portmap.mapper import Mapper
 
 HELLO = b"\x80 hello"
@@ -45,7 +47,8 @@ async def call(leading: bool, stun: list[tuple[str, int]], mapper: Mapper | None
         on_description=lambda one: tell("described", **vars(one)),
         on_datagram=got,
         on_state=state,
-        mapper=mapper,
+        mapper=mapped_ports(mapper) if mapper is not None else None,
+        release=partial(mapper.unmap, "udp") if mapper is not None else None,
     )
     await carrier.start()
     loop = asyncio.get_running_loop()

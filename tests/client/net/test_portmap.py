@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+from functools import partial
 
 import pytest
 
 from client.net.direct import DirectCarrier
+from client.net.mapped import mapped_ports
 from client.net.portmap import mapper as mapping_rules
 from client.net.portmap import speak_upnp, talk
 from client.net.portmap.gateway import around
@@ -300,7 +302,8 @@ def mapped_end(router: Router, mapped: Mapper) -> End:
         on_description=end.describe,
         on_datagram=end.got.append,
         on_state=end.states.append,
-        mapper=mapped,
+        mapper=mapped_ports(mapped),
+        release=partial(mapped.unmap, "udp"),
     )
     return end
 
