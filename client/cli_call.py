@@ -46,6 +46,13 @@ _SHARED = (
     click.option("--relay", metavar="ADDRESS", multiple=True, help="A relay; may be repeated."),
     click.option("--stun", metavar="HOST:PORT", multiple=True, help="Ask this STUN server too."),
     click.option("--no-stun", is_flag=True, default=None, help="Ask no STUN server."),
+    click.option(
+        "--lan/--no-lan", default=None, help="Find each other in one network, without a server."
+    ),
+    click.option("--turn", metavar="URI", multiple=True, help="turn:USER:PASSWORD@HOST:PORT."),
+    click.option(
+        "--no-port-mapping", is_flag=True, default=None, help="Do not ask the router for ports."
+    ),
     click.option("--only", type=click.Choice(RUNGS), multiple=True, help="Use only this rung."),
     click.option(
         "--mic", metavar="SPEC", help="default, none, a name or number, file:, loop:, tone:."
@@ -132,8 +139,6 @@ def _prepare(given: dict[str, Any]) -> Config:
     config = load(config_folder(given["folder"]), given)
     verbosity = -1 if given["quiet"] else given["verbose"]
     set_up_log(verbosity, config["log_file"], screen=_face(given, config) == "client.ui.app")
-    if "direct" not in config["only"]:
-        raise Refused("no-road", *words.ONLY_DIRECT, Ending.NO_ROAD)
     if sys.stdin.isatty() and not (given["as_json"] or given["detached"]):
         _ask_for_passphrase(config.folder)
     return config
@@ -189,7 +194,7 @@ def _understood(code: str) -> Invitation:
 
 
 def _check_server(invitation: Invitation, config: Config) -> None:
-    if not invitation.servers and not config["signal"]:
+    if not (invitation.servers or config["signal"] or config["lan"]):
         ending = Ending.NO_SIGNALING
         raise Refused(ending.word, *words.NO_SERVER, ending)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from client import config as configuration
 from client.control import STATES
+from client.net.turn_uri import without_password
 
 _FOLDER = click.option("--config", "folder", metavar="DIR", help="Folder of identity and settings.")
 
@@ -46,11 +48,13 @@ def devices() -> None:
 @click.command()
 @_FOLDER
 @click.option("--signal", metavar="URL", help="The signaling server to test.")
-def doctor(folder: str | None, signal: str | None) -> int:
+@click.option("--relay", metavar="ADDRESS", multiple=True, help="A relay to test.")
+@click.option("--stun", metavar="HOST:PORT", multiple=True, help="A STUN server to ask too.")
+def doctor(folder: str | None, **servers: Any) -> int:
     """See what works here: each line is ok, warn or fail, with advice."""
     from client.doctor import run
 
-    return run(configuration.config_folder(folder), signal)
+    return run(configuration.config_folder(folder), servers)
 
 
 @click.command()
@@ -81,7 +85,8 @@ def config_show(folder: str | None) -> None:
         if chosen.value is None:
             click.echo(f"# {key} is not set")
         else:
-            click.echo(f"{key} = {configuration.as_toml(key, chosen.value)}  # {chosen.source}")
+            value = tuple(map(without_password, chosen.value)) if key == "turn" else chosen.value
+            click.echo(f"{key} = {configuration.as_toml(key, value)}  # {chosen.source}")
 
 
 @config.command("check")

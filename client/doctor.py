@@ -16,12 +16,13 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from client import config as configuration
-from client import words
+from client import doctor_network
+from client.finding import Finding
 from client.refused import Refused
 from vc_core.errors import RemoteProtocolError, VchatError
 
@@ -30,24 +31,13 @@ LIBRARIES = ("aioice", "aioquic", "av", "nacl", "numpy", "soxr", "websockets")
 LISTEN_SECONDS = 0.5  # of the microphone
 QUIET = -75.0  # dB of full scale; below it a microphone is most likely muted
 UDP_LIMIT = 1.0  # seconds for a datagram to oneself
-SIGNALING_LIMIT = 5.0
 NARROW, LOW = 40, 10  # columns and lines that the full screen needs
 
 
-class Finding(NamedTuple):
-    """One line."""
-
-    verdict: str
-    """ok, warn or fail."""
-    what: str
-    said: str
-    advice: str = ""
-
-
-def run(folder: Path, signal: str | None) -> int:
-    """Print all findings; 1 if one is ``fail``."""
+def run(folder: Path, flags: Mapping[str, Any]) -> int:
+    """Print all findings; 1 if one is ``fail``. ``flags`` are servers that were named."""
     worst = 0
-    for finding in findings(folder, signal):
+    for finding in findings(folder, flags):
         print(_line(finding), flush=True)
         if finding.advice:
             print(f"      {finding.advice}", flush=True)
@@ -55,7 +45,7 @@ def run(folder: Path, signal: str | None) -> int:
     return int(worst)
 
 
-def findings(folder: Path, signal: str | None) -> Iterator[Finding]:
+def findings(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
     """Everything that is looked at, as it is found."""
     looks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _python,
@@ -66,7 +56,7 @@ def findings(folder: Path, signal: str | None) -> Iterator[Finding]:
         _networks,
         lambda: _settings(folder),
         lambda: _identity(folder),
-        lambda: _signaling(folder, signal),
+        lambda: doctor_network.look(folder, flags),
     )
     for look in looks:
         yield from look()
@@ -215,11 +205,6 @@ def _networks() -> Iterator[Finding]:
         yield Finding("warn", "network", "no address that others could reach", advice)
         return
     yield Finding("ok", "network", ", ".join(addresses))
-    if any(":" in address for address in addresses):
-        yield Finding("ok", "ipv6", "there")
-    else:
-        advice = "calls work; ipv6 would make direct paths likelier"
-        yield Finding("warn", "ipv6", "no address beyond this link", advice)
 
 
 def _settings(folder: Path) -> Iterator[Finding]:
@@ -249,37 +234,3 @@ def _identity(folder: Path) -> Iterator[Finding]:
     if os.name == "posix" and folder.stat().st_mode & 0o022:
         advice = f"chmod go-w {folder}"
         yield Finding("warn", "identity", f"others may write in {folder}", advice)
-
-
-def _signaling(folder: Path, signal: str | None) -> Iterator[Finding]:
-    try:
-        url = configuration.load(folder, {"signal": signal})["signal"]
-    except Refused as error:
-        if signal:
-            yield Finding("fail", "signaling", error.message, error.hint)
-        return
-    if url is None:
-        yield Finding("ok", "signaling", "no server set: vchat host runs one inside")
-        return
-    reason = asyncio.run(_greet(url))
-    if reason:
-        message, hint = words.of_unreachable(reason, url)
-        yield Finding("fail", "signaling", message, hint)
-    else:
-        yield Finding("ok", "signaling", f"{url} answers")
-
-
-async def _greet(url: str) -> str:
-    """Open a mailbox and close it; why that is impossible (a name of ``Unreachable``), or empty."""
-    from client.net.mailbox import Mailbox, SignalingUnreachable
-
-    mailbox = Mailbox(
-        url, on_signal=lambda _signal: None, on_state=lambda _state: None, reconnect=False
-    )
-    try:
-        await mailbox.connect(SIGNALING_LIMIT)
-    except SignalingUnreachable as error:
-        return error.reason.name
-    finally:
-        await mailbox.close()
-    return ""

@@ -12,27 +12,61 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from client.net.candidates import Description
+from client.net.direct import DirectCarrier
+from client.net.forwarders import Forwarders
+from client.net.mapped import mapped_ports
 from client.net.post import Post
+from client.net.turn_uri import TurnServer
 from client.road import Road
 from vc_core.commands import (
+    CloseForwarder,
     CloseRoad,
     Command,
+    DropDirect,
+    EvictSlot,
     HintRoad,
+    OpenForwarder,
     OpenRoad,
     OpenServer,
+    PokeDirect,
     SendDatagram,
     SendSignal,
+    TryDirect,
     UseServer,
+    UseWay,
     WakeRoad,
     WriteRoad,
 )
+from vc_core.envelope import VOICE_HANDLE
 from vc_core.events import Event
-from vc_core.ids import LinkId, Member
+from vc_core.ids import LinkId, Member, Rung, Way
 from vc_core.messages import Road as RoadMessage
 from vc_core.senderkeys import Opened
 from vc_core.session import Session
 from vc_core.wire import Record
+
+if TYPE_CHECKING:
+    from client.net.portmap.mapper import Mapper
+    from relay.forwarder import Forwarder
+    from relay.forwarder import Link as OwnLine
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What helps us and others to reach each other."""
+
+    stun: Sequence[tuple[str, int]]
+    turn: Sequence[TurnServer]
+    loopback: bool
+    """Whether both ends may be on this machine."""
+    own: Forwarder | None
+    """The forwarder that this client runs for its room."""
+    mapper: Mapper | None
+    """Asks the router for ports."""
 
 
 class Driver:
@@ -41,21 +75,21 @@ class Driver:
     def __init__(
         self,
         post: Post,
+        reach: Reach,
         *,
-        stun: Sequence[tuple[str, int]],
-        loopback: bool,
         on_event: Callable[[Event], None],
         on_voice: Callable[[Opened], None],
         on_server: Callable[[OpenServer | UseServer], None],
     ) -> None:
         self.session: Session | None = None
         self._post = post
-        self._stun = tuple(stun)
-        self._loopback = loopback
+        self._reach = reach
         self._on_event = on_event
         self._on_voice = on_voice
         self._on_server = on_server
         self._roads: dict[LinkId, Road] = {}
+        self._own_lines: dict[LinkId, OwnLine] = {}
+        self.forwarders = Forwarders(_Berths(self), loopback=reach.loopback, own=reach.own)
         self._inputs: deque[Callable[[], None]] = deque()
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
@@ -64,7 +98,9 @@ class Driver:
 
     def start(self, make: Callable[[float], Session]) -> None:
         """Begin with the session that ``make(now)`` returns."""
-        self.session = make(time.monotonic())
+        now = time.monotonic()
+        self.session = make(now)
+        self.session.room.epoch = time.time() - now
         self.pump()
 
     # ---- The pump ----------------------------------------------------------------
@@ -120,40 +156,106 @@ class Driver:
     def _obey(self, command: Command) -> None:
         if isinstance(command, SendSignal):
             self._post.send(command.signal)
-            return
-        if isinstance(command, OpenRoad):
-            self._open(command)
-            return
-        if isinstance(command, OpenServer | UseServer):
+        elif isinstance(command, OpenServer | UseServer):
             self._on_server(command)
-            return
-        road = self._roads.get(command.link)
-        if road is None:
-            return
-        if isinstance(command, WriteRoad):
-            road.write(command.data)
-        elif isinstance(command, SendDatagram):
-            road.send(command.datagram)
-        elif isinstance(command, HintRoad):
-            road.hint(command.road)
-        elif isinstance(command, WakeRoad):
-            road.wake()
+        elif isinstance(command, OpenRoad):
+            self._open(command)
+        elif isinstance(command, OpenForwarder):
+            self.forwarders.open(command)
+        elif isinstance(command, CloseForwarder):
+            self.forwarders.shut(command.number)
+        elif isinstance(command, EvictSlot):
+            self._evict(command)
         elif isinstance(command, CloseRoad):
-            del self._roads[command.link]
+            self._close(command)
+        else:
+            road = self._roads.get(command.link)
+            if road is not None:
+                _ORDERS[type(command)](road, command)
+            if isinstance(command, UseWay):
+                self._pair_with_host(command)
+
+    def _evict(self, command: EvictSlot) -> None:
+        if self._reach.own is not None:
+            self._reach.own.slots.evict(command.room, command.slot, time.monotonic())
+
+    def _close(self, command: CloseRoad) -> None:
+        road = self._roads.pop(command.link, None)
+        line = self._own_lines.pop(command.link, None)
+        if line is not None:
+            line.close()
+        if road is not None:
             self._spawn(road)
 
+    def _pair_with_host(self, command: UseWay) -> None:
+        """The host's own forwarder is reached by the direct pair to it, while there is one."""
+        session, way = self.session, command.way
+        host = session.room.host if session is not None else None
+        if host is None or host.number != command.member:
+            return
+        road = self._roads.get(command.link)
+        if road is None or way is None or way.rung is not Rung.DIRECT:
+            self.forwarders.pair_with_host(None)
+        else:
+            self.forwarders.pair_with_host(partial(road.send_by, way))
+
+    def envelope(self, member: Member, link: LinkId, datagram: bytes) -> None:
+        """An envelope that came by the direct pair to a member."""
+        session = self.session
+        if session is None:
+            return
+        if not session.room.hosting:
+            host = session.room.host
+            if host is not None and host.number == member:
+                self.forwarders.receive_from_host(datagram)
+        elif self._reach.own is not None and (road := self._roads.get(link)) is not None:
+            line = self._own_lines.get(link)
+            if line is None:
+                name = b"member" + member.to_bytes(2, "big")
+                line = self._own_lines[link] = self._reach.own.add_link(name, road.send_direct)
+            line.receive_datagram(datagram)
+
+    def inner(self, number: int, slot: int, datagram: bytes) -> None:
+        """A member's datagram that a forwarder brought."""
+        session = self.session
+        if session is None:
+            return
+        peer = session.room.peers.get(Member(slot))
+        berth = session.room.ways.berths.get(number)
+        if peer is not None and peer.link is not None and berth is not None:
+            road = self._roads.get(peer.link.id)
+            if road is not None:
+                road.receive(Way(berth.rung, number), datagram)
+
     def _open(self, command: OpenRoad) -> None:
-        ear = _Ear(self, command.member, command.link)
-        road = self._roads[command.link] = Road(
-            ear,
+        mapper = self._reach.mapper
+
+        def pair(
+            on_description: Callable[[Description], None],
+            on_datagram: Callable[[bytes], None],
+            on_state: Callable[[str], None],
+        ) -> DirectCarrier:
+            return DirectCarrier(
+                controlling=command.leading,
+                stun=self._reach.stun,
+                turn=self._reach.turn,
+                loopback=self._reach.loopback,
+                mapper=mapped_ports(mapper) if mapper is not None else None,
+                release=partial(mapper.unmap, "udp") if mapper is not None else None,
+                on_description=on_description,
+                on_datagram=on_datagram,
+                on_state=on_state,
+            )
+
+        self._roads[command.link] = Road(
+            _Ear(self, command.member, command.link),
             leading=command.leading,
-            stun=self._stun,
-            loopback=self._loopback,
+            make_pair=pair,
+            through=lambda number, datagram: self.forwarders.pass_to(
+                number, command.member, datagram
+            ),
             defer=self.feed,
         )
-        task = asyncio.get_running_loop().create_task(road.carrier.start())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _spawn(self, road: Road) -> None:
         task = asyncio.get_running_loop().create_task(road.close())
@@ -178,6 +280,19 @@ class Driver:
         else:
             self.feed(lambda: session.signaling_lost(time.monotonic()))
 
+    def allow(self, rungs: frozenset[Rung]) -> None:
+        """Which rungs may be used."""
+        session = self.session
+        if session is not None:
+            self.feed(lambda: session.allow(rungs, time.monotonic()))
+
+    def addresses_changed(self) -> None:
+        """This machine has other addresses than before."""
+        session = self.session
+        if session is not None:
+            self.forwarders.addresses_changed()
+            self.feed(lambda: session.addresses_changed(time.monotonic()))
+
     def traffic(self, link: LinkId) -> tuple[int, int]:
         """Bytes (in, out) of a link's road."""
         road = self._roads.get(link)
@@ -191,17 +306,21 @@ class Driver:
         if session is None:
             return
         datagram = session.speak(kind, timestamp, payload, time.monotonic())
-        if datagram is not None:
-            for _, link in session.listeners():
-                road = self._roads.get(link)
-                if road is not None:
-                    road.send(datagram)
+        if datagram is None:
+            return
+        spread = session.spread_by()
+        if spread is not None:
+            self.forwarders.spread(spread, VOICE_HANDLE, datagram)
+        for _, link in session.listeners(spread):
+            road = self._roads.get(link)
+            if road is not None:
+                road.send(datagram)
 
-    def hear(self, member: Member, link: LinkId, datagram: bytes) -> None:
+    def hear(self, member: Member, link: LinkId, way: Way, datagram: bytes) -> None:
         """Open one voice packet."""
         session = self.session
         if session is not None:
-            opened = session.hear(member, link, datagram, time.monotonic())
+            opened = session.hear(member, link, way, datagram, time.monotonic())
             if opened is not None:
                 self._on_voice(opened)
 
@@ -212,11 +331,24 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self.session = None
+        self.forwarders.close()
         roads, self._roads = list(self._roads.values()), {}
         for road in roads:
             self._spawn(road)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=3.0)
+
+
+_ORDERS: dict[type, Callable[[Road, Any], None]] = {
+    TryDirect: lambda road, order: road.try_direct(order.attempt),
+    DropDirect: lambda road, order: road.drop_direct(order.attempt),
+    PokeDirect: lambda road, order: road.poke_direct(order.attempt),
+    HintRoad: lambda road, order: road.hint(order.road),
+    UseWay: lambda road, order: road.use(order.way),
+    WriteRoad: lambda road, order: road.write(order.data),
+    SendDatagram: lambda road, order: road.send_by(order.way, order.datagram),
+    WakeRoad: lambda road, _: road.wake(),
+}
 
 
 @dataclass(frozen=True)
@@ -233,24 +365,28 @@ class _Ear:
             self.driver.feed(lambda: what(session, time.monotonic()))
 
     def described(self, road: RoadMessage) -> None:
-        """Our side can be tried."""
-        self._tell(lambda s, now: s.road_described(self.member, self.link, road, now))
+        """Our side of an attempt can be tried."""
+        self._tell(lambda s, _: s.road_described(self.member, self.link, road))
 
-    def opened(self) -> None:
-        """Datagrams flow."""
-        self._tell(lambda s, now: s.road_opened(self.member, self.link, now))
+    def opened(self, way: Way) -> None:
+        """A direct pair was found."""
+        self._tell(lambda s, now: s.way_opened(self.member, self.link, way, now))
 
-    def failed(self) -> None:
-        """The carrier gave up."""
-        self._tell(lambda s, now: s.road_failed(self.member, self.link, now))
+    def failed(self, way: Way, word: str) -> None:
+        """An attempt gave up, or its pair is dead."""
+        self._tell(lambda s, now: s.way_failed(self.member, self.link, way, word, now))
 
-    def probe(self, datagram: bytes) -> None:
+    def envelope(self, datagram: bytes) -> None:
+        """An envelope came by a direct pair."""
+        self.driver.envelope(self.member, self.link, datagram)
+
+    def probe(self, way: Way, datagram: bytes) -> None:
         """A probe came."""
-        self._tell(lambda s, now: s.receive_probe(self.member, self.link, datagram, now))
+        self._tell(lambda s, now: s.receive_probe(self.member, self.link, way, datagram, now))
 
-    def media(self, datagram: bytes) -> None:
+    def media(self, way: Way, datagram: bytes) -> None:
         """Sealed media came."""
-        self.driver.hear(self.member, self.link, datagram)
+        self.driver.hear(self.member, self.link, way, datagram)
 
     def stream_opened(self) -> None:
         """Stream 0 stands."""
@@ -263,3 +399,28 @@ class _Ear:
     def stream_closed(self) -> None:
         """QUIC is over."""
         self._tell(lambda s, now: s.stream_closed(self.member, self.link, now))
+
+
+@dataclass(frozen=True)
+class _Berths:
+    """Brings what forwarders say to the session, and what they carry to the roads."""
+
+    driver: Driver
+
+    def attached(self, number: int, transport: str) -> None:
+        """The slot is ours."""
+        session = self.driver.session
+        if session is not None:
+            self.driver.feed(
+                lambda: session.forwarder_attached(number, transport, time.monotonic())
+            )
+
+    def lost(self, number: int, word: str) -> None:
+        """It does not answer."""
+        session = self.driver.session
+        if session is not None:
+            self.driver.feed(lambda: session.forwarder_lost(number, word, time.monotonic()))
+
+    def inner(self, number: int, slot: int, datagram: bytes) -> None:
+        """A member's datagram came."""
+        self.driver.inner(number, slot, datagram)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from client.net.relay_address import PATH
+from relay.forwarder import Forwarder
 from signaling.server import CannotListenError, Server, serve
 from signaling.server import Settings as ServerSettings
 from vc_core.invite import DEFAULT_PORT
@@ -57,20 +59,35 @@ def own_address() -> str:
     return str(found[0]) if found else "127.0.0.1"
 
 
-async def embed(listen: str | None, advertise: str | None, relays: tuple[str, ...]) -> Embedded:
+async def embed(
+    listen: str | None,
+    advertise: str | None,
+    relays: tuple[str, ...],
+    relay_secret: bytes | None = None,
+    forwarder: Forwarder | None = None,
+) -> Embedded:
     """Start the server; ``CannotListenError`` or ``ValueError`` when that fails.
 
-    Without ``listen`` the usual port is taken if it is free, else any.
+    Without ``listen`` the usual port is taken if it is free, else any. A
+    ``forwarder`` gets the UDP port and what comes to the path ``/relay``.
     """
-    if listen is not None:
-        host, port = split_address(listen, DEFAULT_PORT)
-        server = await serve(ServerSettings(host=host or "0.0.0.0", port=port, relays=relays))
-    else:
-        host = "0.0.0.0"
-        try:
-            server = await serve(ServerSettings(port=DEFAULT_PORT, relays=relays))
-        except CannotListenError:
-            server = await serve(ServerSettings(port=0, relays=relays))
+    host, port = (
+        ("0.0.0.0", DEFAULT_PORT) if listen is None else split_address(listen, DEFAULT_PORT)
+    )
+    settings = ServerSettings(
+        host=host or "0.0.0.0",
+        port=port,
+        relays=relays,
+        relay_secret=relay_secret,
+        others={PATH: forwarder.converse} if forwarder is not None else {},
+        serve_udp=forwarder.serve_udp if forwarder is not None else None,
+    )
+    try:
+        server = await serve(settings)
+    except CannotListenError:
+        if listen is not None:
+            raise
+        server = await serve(replace(settings, port=0))
     everywhere = host in ("", "0.0.0.0", "::")
     shown = own_address() if everywhere else host
     loopback = shown in ("127.0.0.1", "::1", "localhost")

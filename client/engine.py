@@ -22,6 +22,7 @@ from client.contacts import Contacts
 from client.faces import Faces
 from client.identity import open_identity, passphrase_given
 from client.loop import run as run_loop
+from client.net.lan import NotFoundError
 from client.net.mailbox import SignalingUnreachable
 from client.orders import BadCommand, Order
 from client.report import Reporter, Told
@@ -52,6 +53,8 @@ def why_not_opened(error: Exception, server: str) -> tuple[Ending, str, str] | N
     """How a room that could not be opened ends: (ending, message, hint)."""
     if isinstance(error, SignalingUnreachable):
         return Ending.NO_SIGNALING, *words.of_unreachable(error.reason.name, server)
+    if isinstance(error, NotFoundError):
+        return Ending.NO_SIGNALING, *words.of_missing(error.missing.name)
     if isinstance(error, InvitationError):
         return Ending.CODE_MALFORMED, *words.of_invitation(error)
     if isinstance(error, CannotListenError):
@@ -263,8 +266,7 @@ class Engine:
         rungs = order.fields["rungs"]
         if not rungs or not all(isinstance(rung, str) and rung in RUNGS for rung in rungs):
             raise BadCommand(f"'rungs' are some of {', '.join(RUNGS)}")
-        if "direct" not in rungs:
-            raise BadCommand("this version has the direct rung only")
+        self._room.only(rungs)
 
     def _kick(self, order: Order) -> None:
         self._room.kick(self._member(order))

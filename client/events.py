@@ -45,4 +45,12 @@ class SignalingChanged:
     connected: bool
 
 
-RoomEvent = Event | AudioOpened | AudioFailed | Talked | SignalingChanged
+@dataclass(frozen=True)
+class Announced:
+    """The server inside is announced in this network."""
+
+    code: str
+    """The code as it can be used there, without a server behind it."""
+
+
+RoomEvent = Event | AudioOpened | AudioFailed | Talked | SignalingChanged | Announced

@@ -7,8 +7,10 @@ one when none answers any more.
 from __future__ import annotations
 
 from client.embedded import Embedded, embed
+from client.hosted import HostedForwarder
 from client.net.post import Post
 from client.settings import Settings
+from relay.forwarder import Forwarder
 from vc_core.admission import Desk
 from vc_core.ids import Rng
 from vc_core.join import Kem
@@ -21,13 +23,32 @@ class OwnServer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.running: Embedded | None = None
+        self.founded = False
+        """Whether the call began with it."""
 
-    async def open(self, listen: str | None = None) -> Embedded:
-        """Start it, once. ``CannotListenError`` or ``ValueError`` when that fails."""
+    @property
+    def loopback(self) -> bool:
+        """Whether it can be reached from this machine only."""
+        return self.running is not None and self.running.loopback
+
+    async def open(self, *, hosted: HostedForwarder | None) -> Embedded:
+        """Begin with it; ``hosted`` shares its port.
+
+        ``CannotListenError`` or ``ValueError`` when that fails.
+        """
+        self.founded = True
+        settings, forwarder = self._settings, hosted.forwarder if hosted is not None else None
+        running = await self._start(settings.listen, forwarder)
+        if hosted is not None:
+            hosted.at_port_of_server(running.server.port)
+        return running
+
+    async def _start(self, listen: str | None, forwarder: Forwarder | None) -> Embedded:
         settings = self._settings
         if self.running is None:
-            listen = settings.listen or listen
-            self.running = await embed(listen, settings.advertise, settings.relays)
+            self.running = await embed(
+                listen, settings.advertise, settings.relays, settings.relay_secret, forwarder
+            )
         return self.running
 
     async def stand_in(self, *, local: bool) -> Embedded:
@@ -37,7 +58,8 @@ class OwnServer:
         """
         if not {"direct", "hosted"}.intersection(self._settings.only):
             raise ValueError("a server of our own would show our address")
-        return await self.open("127.0.0.1:0" if local else None)
+        listen = self._settings.listen or ("127.0.0.1:0" if local else None)
+        return await self._start(listen, None)
 
     async def close(self) -> None:
         """Stop it."""

@@ -94,6 +94,14 @@ def _relay(value: Any) -> str:
     return str(value)
 
 
+def _turn(value: Any) -> str:
+    from client.net.turn_uri import parse_turn
+
+    text = _text(value)
+    parse_turn(text)
+    return text
+
+
 def _rung(value: Any) -> str:
     if value not in RUNGS:
         raise ValueError(", ".join(RUNGS))
@@ -147,6 +155,9 @@ OPTIONS = {
         Option("relay", _list(_relay), ()),
         Option("stun", _list(_address), ()),
         Option("no_stun", _yes_or_no, False),
+        Option("lan", _yes_or_no, True),
+        Option("turn", _list(_turn), ()),
+        Option("no_port_mapping", _yes_or_no, False),
         Option("only", _list(_rung), RUNGS),
         Option("mic", _text, "default"),
         Option("speaker", _text, "default"),

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 from client import __version__, words
 from client.contacts import Contacts
-from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.room import Room
+from vc_core.errors import Ending
 from vc_core.events import (
     Chatted,
     CodeEnded,
@@ -136,6 +137,9 @@ class Reporter:
     def _code_ended(self, event: CodeEnded) -> list[Told]:
         return [self.stamp("code-ended", reason=event.reason)]
 
+    def _announced(self, event: Announced) -> list[Told]:
+        return [self.stamp("announced", code=event.code)]
+
     def _joined(self, event: MemberJoined) -> list[Told]:
         self._names[event.member] = event.name
         known = self._contacts.known(event.name, event.identity)
@@ -187,9 +191,10 @@ class Reporter:
                 "path",
                 member=member_word(event.member),
                 rung=event.rung,
-                transport="udp",
+                transport=event.transport,
                 rtt_ms=None if event.rtt is None else round(event.rtt * 1000, 2),
-                reason=words.of_path(event.rung, event.reason),
+                reason=words.of_path("direct", event.reasons["direct"]),
+                rungs={rung: words.of_path(rung, why) for rung, why in event.reasons.items()},
             )
         ]
 
@@ -256,7 +261,10 @@ class Reporter:
     def _ended(self, event: Ended) -> list[Told]:
         told = []
         if event.ending.exit_code not in (0, 130):
-            told.append(self.problem("error", event.ending.word, *words.of_ending(event.ending)))
+            said = words.of_ending(event.ending)
+            if event.ending is Ending.CODE_WRONG and self._room.found_in_lan:
+                said = words.LAN_WRONG
+            told.append(self.problem("error", event.ending.word, *said))
         return [*told, self.ended(event.ending.word, event.ending.exit_code)]
 
     def ended(self, reason: str, exit_code: int) -> Told:
@@ -268,6 +276,7 @@ class Reporter:
         CodeReady: _code_ready,
         CodeFailed: _code_failed,
         CodeEnded: _code_ended,
+        Announced: _announced,
         MemberJoined: _joined,
         HostChanged: _host_changed,
         MemberLeft: _left,

@@ -1,25 +1,28 @@
-"""A road: the carrier of one link and the QUIC connection that runs over it.
+"""A road: the QUIC connection of one link, and the ways on which its datagrams go.
 
-    datagram from the carrier, by its first byte (RFC 9443 where it has one):
+    datagram, by its first byte (RFC 9443 where it has one):
 
-        16 -  63   probe of the path      -> ``on_probe``
+         4 -  15   envelope of a forwarder (on a direct pair only)  -> ``envelope``
+        16 -  63   probe of a way         -> ``probe``
         64 - 127   QUIC                   -> the connection
-       128 - 191   sealed media           -> ``on_media``
+       128 - 191   sealed media           -> ``media``
        192 - 255   QUIC                   -> the connection
 
-QUIC never learns which way its packets go: it has one constant address.
+QUIC never learns which way its packets go: it has one constant address. What
+comes in counts whichever way it came; what goes out goes where ``use`` said.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.quic import QuicLink
+from vc_core.ids import Rung, Way
 from vc_core.link import CONTROL_STREAM
 from vc_core.messages import Road as RoadMessage
 
@@ -33,18 +36,21 @@ class Told(Protocol):
     """Who hears what a road says."""
 
     def described(self, road: RoadMessage) -> None:
-        """Our side can be tried at these addresses."""
+        """Our side of an attempt can be tried at these addresses."""
 
-    def opened(self) -> None:
-        """Datagrams flow."""
+    def opened(self, way: Way) -> None:
+        """A direct pair was found."""
 
-    def failed(self) -> None:
-        """The carrier gave up."""
+    def failed(self, way: Way, word: str) -> None:
+        """An attempt gave up, or its pair is dead."""
 
-    def probe(self, datagram: bytes) -> None:
+    def envelope(self, datagram: bytes) -> None:
+        """An envelope came by a direct pair."""
+
+    def probe(self, way: Way, datagram: bytes) -> None:
         """A probe came."""
 
-    def media(self, datagram: bytes) -> None:
+    def media(self, way: Way, datagram: bytes) -> None:
         """Sealed media came."""
 
     def stream_opened(self) -> None:
@@ -57,6 +63,12 @@ class Told(Protocol):
         """QUIC is over."""
 
 
+MakePair = Callable[
+    [Callable[[Description], None], Callable[[bytes], None], Callable[[str], None]], DirectCarrier
+]
+"""A direct carrier from (on_description, on_datagram, on_state)."""
+
+
 class Road:
     """One road of one link."""
 
@@ -65,28 +77,28 @@ class Road:
         told: Told,
         *,
         leading: bool,
-        stun: Sequence[tuple[str, int]],
-        loopback: bool,
+        make_pair: MakePair,
+        through: Callable[[int, bytes], None],
         defer: Callable[[Callable[[], None]], None],
     ) -> None:
-        """``defer`` runs something after the current input was digested."""
+        """``through`` sends a datagram to the member by a forwarder's number.
+
+        ``defer`` runs something after the current input was digested.
+        """
         self._told = told
         self._defer = defer
         self._leading = leading
+        self._make_pair = make_pair
+        self._through = through
+        self._pairs: dict[int, DirectCarrier] = {}
+        self._way: Way | None = None
         self._streaming = False
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self.bytes_in = 0
         """Bytes of datagrams that came, since the road was opened."""
         self.bytes_out = 0
-        self.carrier = DirectCarrier(
-            controlling=leading,
-            stun=stun,
-            loopback=loopback,
-            on_description=self._described,
-            on_datagram=self.receive,
-            on_state=self._state,
-        )
         self._quic = QuicLink(
             client=leading,
             now=time.monotonic,
@@ -96,36 +108,83 @@ class Road:
             on_closed=self._closed,
         )
 
+    # Direct pairs
+
+    def try_direct(self, attempt: int) -> None:
+        """Begin an attempt at a direct pair."""
+        way = Way(Rung.DIRECT, attempt)
+
+        def state(word: str) -> None:
+            self._state(way, word)
+
+        pair = self._pairs[attempt] = self._make_pair(
+            lambda description: self._described(attempt, description),
+            lambda datagram: self.receive(way, datagram),
+            state,
+        )
+        self._spawn(pair.start())
+
+    def drop_direct(self, attempt: int) -> None:
+        """End an attempt."""
+        pair = self._pairs.pop(attempt, None)
+        if pair is not None:
+            self._spawn(pair.close())
+
+    def poke_direct(self, attempt: int) -> None:
+        """Check at once whether the addresses of a silent pair have changed."""
+        pair = self._pairs.get(attempt)
+        if pair is not None:
+            pair.poke()
+
+    def hint(self, road: RoadMessage) -> None:
+        """What the other side said of its end of an attempt."""
+        pair = self._pairs.get(road.attempt)
+        if pair is not None:
+            pair.add_remote(
+                Description(road.ufrag, road.pwd, tuple(road.candidates), road.done, road.hard)
+            )
+
+    def _described(self, attempt: int, description: Description) -> None:
+        self._told.described(
+            RoadMessage(
+                attempt,
+                description.ufrag,
+                description.pwd,
+                description.candidates,
+                description.done,
+                description.hard,
+            )
+        )
+
+    def _state(self, way: Way, state: str) -> None:
+        if self._closing or way.number not in self._pairs:
+            return
+        if state == "connected":
+            self._told.opened(way)
+        elif state == "failed":
+            pair = self._pairs.pop(way.number)
+            self._told.failed(way, pair.failure)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     # World in
 
-    def receive(self, datagram: bytes) -> None:
+    def receive(self, way: Way, datagram: bytes) -> None:
         """Sort one datagram by its first byte."""
         self.bytes_in += len(datagram)
         first = datagram[0] if datagram else 0
         if 128 <= first < 192:
-            self._told.media(datagram)
+            self._told.media(way, datagram)
         elif first >= 64:
             self._quic.receive(datagram)
             self._arm()
         elif first >= 16:
-            self._told.probe(datagram)
-
-    def _described(self, description: Description) -> None:
-        self._told.described(
-            RoadMessage(
-                description.ufrag, description.pwd, description.candidates, description.done
-            )
-        )
-
-    def _state(self, state: str) -> None:
-        if self._closing:
-            return
-        if state == "connected":
-            self._told.opened()
-            self._quic.start()
-            self._arm()
-        elif state == "failed":
-            self._told.failed()
+            self._told.probe(way, datagram)
+        elif first >= 4 and way.rung is Rung.DIRECT:
+            self._told.envelope(datagram)
 
     def _ready(self) -> None:
         if self._leading:
@@ -152,11 +211,12 @@ class Road:
 
     # Verbs
 
-    def hint(self, road: RoadMessage) -> None:
-        """What the other side said of itself."""
-        self.carrier.add_remote(
-            Description(road.ufrag, road.pwd, tuple(road.candidates), road.done)
-        )
+    def use(self, way: Way | None) -> None:
+        """Send this way from now on."""
+        self._way = way
+        if way is not None:
+            self._quic.start()
+            self._arm()
 
     def write(self, data: bytes) -> None:
         """Queue bytes of stream 0; a peer that takes nothing for too long loses the link."""
@@ -169,9 +229,24 @@ class Road:
         self._arm()
 
     def send(self, datagram: bytes) -> None:
-        """One datagram straight on the path."""
+        """One datagram the way that is in use; dropped while there is none."""
+        if self._way is not None:
+            self.send_by(self._way, datagram)
+
+    def send_by(self, way: Way, datagram: bytes) -> None:
+        """One datagram a certain way."""
         self.bytes_out += len(datagram)
-        self.carrier.send(datagram)
+        if way.rung is not Rung.DIRECT:
+            self._through(way.number, datagram)
+        elif (pair := self._pairs.get(way.number)) is not None:
+            pair.send(datagram)
+
+    def send_direct(self, datagram: bytes) -> None:
+        """One datagram by the direct pair that is in use, or the newest."""
+        if self._way is not None and self._way.rung is Rung.DIRECT:
+            self.send_by(self._way, datagram)
+        elif self._pairs:
+            self.send_by(Way(Rung.DIRECT, max(self._pairs)), datagram)
 
     def wake(self) -> None:
         """The path answers again."""
@@ -188,7 +263,10 @@ class Road:
         self._quic.close()
         if self._timer is not None:
             self._timer.cancel()
-        await self.carrier.close()
+        for attempt in list(self._pairs):
+            self.drop_direct(attempt)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     # Time
 

@@ -14,21 +14,35 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from client.embedded import split_address
-from client.events import AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.hosted import HostedForwarder
 from client.hosting import Desks, OwnServer
+from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
+from client.net.lan import Announcer, look_for
 from client.net.mailbox import SignalingUnreachable
+from client.net.portmap.mapper import Mapper
 from client.net.post import Post
+from client.net.relay_address import Target, parse_address, parse_relay
+from client.net.turn_uri import parse_turn
 from client.settings import Settings
 from signaling.server import CannotListenError
 from vc_core.commands import OpenServer, UseServer
 from vc_core.errors import LocalProtocolError
-from vc_core.events import CodeReady, Ended, Event, MemberJoined, MemberLeft, RoomOpened
-from vc_core.ids import Member, Rng
+from vc_core.events import (
+    CodeReady,
+    Ended,
+    Event,
+    HostChanged,
+    MemberJoined,
+    MemberLeft,
+    RoomOpened,
+)
+from vc_core.ids import Member, Rng, Rung
 from vc_core.invite import Invitation, parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
@@ -36,6 +50,7 @@ from vc_core.room import Judge
 from vc_core.senderkeys import Opened
 from vc_core.servers import Change
 from vc_core.session import Session
+from vc_core.signals import Hello
 from vc_core.wire import Record
 
 # Implementation
@@ -61,9 +76,18 @@ class Room:
         self.identity = identity
         self.member = Member(0)
         self.signal_url = ""
+        self.found_in_lan = False
+        """Whether the server is one that announced itself in this network."""
         self._judge = judge
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
+        self._own_server = OwnServer(settings)
+        self._hosted: HostedForwarder | None = None
+        self._mapper: Mapper | None = None
+        self._watch: Watch | None = None
+        self._welcome: Hello | None = None
+        self._allowed = frozenset(Rung[rung.upper()] for rung in settings.only)
+        self._announcer: Announcer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding = False
@@ -80,13 +104,13 @@ class Room:
     async def open(self) -> None:
         """Connect, host or knock.
 
-        Raises ``SignalingUnreachable``, ``signaling.server.CannotListenError``,
+        Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``,
+        ``signaling.server.CannotListenError``,
         ``vc_core.invite.InvitationError``, ``ValueError`` for an address and
         ``audio.codec.OpusMissing``.
         """
         settings = self.settings
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
-        self._own_server = OwnServer(settings)
         url = await self._server(invitation)
         self.signal_url = url
         self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
@@ -94,14 +118,20 @@ class Room:
         self._desks = Desks(settings, self._own_server, self._post, configured)
         hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(_preload))
-        from client.driver import Driver
+        from client.driver import Driver, Reach
 
-        await hello
-        embedded = self._own_server.running
+        welcome = self._welcome = await hello
+        if not (settings.no_port_mapping or self._loopback) and Rung.DIRECT in self._allowed:
+            self._mapper = Mapper()
         self._driver = Driver(
             self._post,
-            stun=self._stun_servers(),
-            loopback=embedded.loopback if embedded else self._post.local,
+            Reach(
+                stun=self._stun_servers(),
+                turn=[parse_turn(uri) for uri in settings.turn],
+                loopback=self._loopback,
+                own=self._hosted.forwarder if self._hosted is not None else None,
+                mapper=self._mapper,
+            ),
             on_event=self._happened,
             on_voice=self._heard,
             on_server=self._server_wanted,
@@ -118,22 +148,79 @@ class Room:
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))
+            self._offer_forwarders(welcome)
         else:
             self._driver.start(lambda now: self._guest(invitation, kem, now))
+        self._driver.allow(self._allowed)
+        self._watch = watch(self._addresses_changed)
 
     async def _server(self, invitation: Invitation | None) -> str:
-        named, signal = _named(invitation), self.settings.signal
-        if named is not None:
+        settings = self.settings
+        if Rung.HOSTED in self._allowed:
+            self._hosted = HostedForwarder()
+            if settings.hosting and settings.signal is not None:
+                await self._hosted.at_own_port()
+        if (named := _named(invitation)) is not None:
             return named
-        if signal is not None:
-            return server_url(signal)
+        if settings.signal is not None:
+            return server_url(settings.signal)
         if invitation is not None:
-            raise LocalProtocolError("the code names no server")
-        return (await self._own_server.open()).url
+            if not settings.lan:
+                raise LocalProtocolError("the code names no server")
+            self.found_in_lan = True
+            return await look_for(invitation.nameplate)
+        embedded = await self._own_server.open(hosted=self._hosted)
+        if settings.lan and "direct" in settings.only and not embedded.loopback:
+            self._announcer = Announcer(
+                embedded.server.host,
+                embedded.server.port,
+                lambda code: self._tell(Announced(code)),
+                rng=self._rng,
+            )
+        return embedded.url
+
+    @property
+    def _loopback(self) -> bool:
+        """Whether both ends may be on this machine, so that loopback addresses count."""
+        return self._own_server.loopback if self._own_server.founded else self._post.local
+
+    # ---- Forwarders ----------------------------------------------------------------
+
+    def _offer_forwarders(self, welcome: Hello) -> None:
+        """Tell the session what we serve ourselves, and the relays that we know."""
+        hosted, session, now = self._hosted, self.session, time.monotonic()
+        if hosted is not None:
+            addresses = hosted.addresses(self._advertised(), loopback=self._loopback)
+            session.serve_forwarder(addresses, hosted.secret, now)
+        if Rung.RELAYED in self._allowed:
+            known = dict.fromkeys((*self.settings.relays, *welcome.relays))
+            relays = tuple(addresses for text in known if (addresses := _relay_or_nothing(text)))
+            signs = welcome.grants and self._post.url == self.signal_url
+            session.use_relays(relays, now, signs=signs)
+        self._driver.pump()
+
+    async def _begin_to_host(self) -> None:
+        """We have taken over: what we forward and know is the room's from now on."""
+        if self._hosted is not None and self._hosted.udp_port is None:
+            await self._hosted.at_own_port()
+        if self._welcome is not None and self.session.room.hosting:
+            self._offer_forwarders(self._welcome)
+
+    def _addresses_changed(self) -> None:
+        """Another network, or one more: pairs and slots are looked for anew."""
+        self._driver.addresses_changed()
+        if self._hosted is not None and self.session.room.hosting and self._welcome is not None:
+            self._offer_forwarders(self._welcome)
+
+    def _advertised(self) -> list[Target]:
+        """Where the person said that we can be reached."""
+        if self._hosted is None or self._hosted.udp_port is None or not self.settings.advertise:
+            return []
+        host, _ = split_address(self.settings.advertise, 0)
+        return [Target("udp", host, self._hosted.udp_port)]
 
     def _host(self, kem: Kem, now: float) -> Session:
-        name = self.settings.name
-        make = self._desks.make
+        name, make = self.settings.name, self._desks.make
         return Session.host(self.identity, name, make, kem, self._rng, now, self._judge)
 
     def _guest(self, invitation: Invitation, kem: Kem, now: float) -> Session:
@@ -165,6 +252,10 @@ class Room:
         if self.settings.no_stun:
             return []
         servers = [split_address(server, STUN_PORT) for server in self.settings.stun]
+        relays = (*self.settings.relays, *(self._welcome.relays if self._welcome else ()))
+        for text in dict.fromkeys(relays):
+            for target in map(parse_address, _relay_or_nothing(text)[:1]):
+                servers += [(one.host, one.port) for one in target if one.transport == "udp"]
         own = self._post.stun_server
         return [own, *servers] if own is not None else servers
 
@@ -190,6 +281,10 @@ class Room:
             self._begin_sound()
         elif isinstance(event, MemberLeft):
             self.sound.forget(event.member)
+        elif isinstance(event, HostChanged) and event.member == self.member:
+            self._spawn(self._begin_to_host())
+        if self._announcer is not None:
+            self._announcer.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
             self._names[event.member] = event.name
         self._tell(event)
@@ -268,7 +363,8 @@ class Room:
         while True:
             await asyncio.sleep(LOSS_INTERVAL)
             links = [peer.link for peer in self.session.room.peers.values() if peer.link]
-            self.sound.set_loss(max((link.path.loss_out for link in links), default=0.0))
+            paths = [link.paths.get(link.used) for link in links if link.used is not None]
+            self.sound.set_loss(max((path.loss_out for path in paths if path), default=0.0))
 
     def traffic(self, member: Member) -> tuple[int, int]:
         """Bytes (in, out) of the road to a member."""
@@ -328,6 +424,11 @@ class Room:
         self.session.invite(time.monotonic())
         self._driver.pump()
 
+    def only(self, rungs: Iterable[str]) -> None:
+        """Which rungs may be used from now on: direct, hosted, relayed."""
+        self._allowed = frozenset(Rung[rung.upper()] for rung in rungs)
+        self._driver.allow(self._allowed)
+
     def accept(self, member: Member) -> None:
         """Trust a changed key."""
         self.session.accept(member, time.monotonic())
@@ -378,8 +479,24 @@ class Room:
             self.sound.close()
         if hasattr(self, "_post"):
             await self._post.close()
-        if hasattr(self, "_own_server"):
-            await self._own_server.close()
+        if self._watch is not None:
+            self._watch.close()
+        if self._mapper is not None:
+            await self._mapper.close()
+        if self._hosted is not None:
+            self._hosted.close()
+        if self._announcer is not None:
+            await self._announcer.close()
+        await self._own_server.close()
+
+
+def _relay_or_nothing(text: str) -> tuple[str, ...]:
+    """The addresses of a relay; none if a server tells us nonsense."""
+    try:
+        return parse_relay(text)
+    except ValueError:
+        log.warning("the address of a relay cannot be read")
+        return ()
 
 
 def _named(invitation: Invitation | None) -> str | None:

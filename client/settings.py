@@ -6,7 +6,7 @@ Flags win over the environment (``VCHAT_…``), the environment over
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 RUNGS = ("direct", "hosted", "relayed")
@@ -25,9 +25,18 @@ class Settings:
     signal: str | None = None
     """URL of a signaling server (``ws://`` or ``wss://``); None: embedded, or by the code."""
     relays: tuple[str, ...] = ()
+    """Addresses of relays; each may be several, joined by commas."""
+    relay_secret: bytes | None = field(default=None, repr=False)
+    """What the embedded signaling server shares with relays."""
     stun: tuple[str, ...] = ()
     """HOST:PORT of further STUN servers."""
     no_stun: bool = False
+    lan: bool = True
+    """Whether the server inside is announced in this network, or looked for there."""
+    turn: tuple[str, ...] = ()
+    """``turn:USER:PASSWORD@HOST:PORT`` of TURN servers that may relay."""
+    no_port_mapping: bool = False
+    """Whether the router is left alone (PCP, NAT-PMP, UPnP)."""
     only: tuple[str, ...] = RUNGS
     """Rungs that may be used."""
     mic: str = "default"

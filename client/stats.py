@@ -43,7 +43,8 @@ class Stats:
         voices = self._room.sound.stats()
         found = {}
         for number, peer in self._room.session.room.peers.items():
-            path = peer.link.path if peer.link is not None else None
+            link = peer.link
+            path = link.paths.get(link.used) if link is not None and link.used else None
             voice = voices.get(number)
             road = self._room.traffic(number)
             before = self._bytes.get(number, (0, 0))

@@ -28,6 +28,7 @@ class Words(NamedTuple):
 
 
 NEW_CODE = "ask the host for a new code (/code there)"
+WITH_SERVER = "type the part behind the @ too, or give the server: --signal ws://HOST:PORT"
 
 ENDINGS: Mapping[Ending, Words] = {
     Ending.LEFT: Words("you left the room"),
@@ -115,11 +116,29 @@ FLAWS: Mapping[str, Words] = {
 
 NO_SERVER = Words(
     "the code names no server, and none is set",
-    "type the part behind the @ too, or give the server: --signal ws://HOST:PORT",
+    WITH_SERVER,
 )
-ONLY_DIRECT = Words(
-    "--only forbids the direct path, and this version knows no other",
-    "relays come with the next version; allow direct",
+LAN: Mapping[str, Words] = {
+    "DEAF": Words(
+        "the code names no server, and this machine cannot look for its host in the network",
+        WITH_SERVER,
+    ),
+    "NOBODY": Words("the code names no server, and no host was found in this network", WITH_SERVER),
+    "OTHERS": Words(
+        "the code names no server, and none of the hosts in this network has this code",
+        "check the digits with the host, or " + WITH_SERVER,
+    ),
+    "SILENT": Words("a host in this network has this code, but does not answer", WITH_SERVER),
+}
+"""By the name of ``client.net.lan.Missing``; all of them are ``no-signaling``."""
+LAN_WRONG = Words(
+    ENDINGS[Ending.CODE_WRONG].message,
+    "check it with the host; if it is right, somebody else in this network answered: "
+    + WITH_SERVER,
+)
+REVEALS = Words(
+    "--only relayed keeps your address to yourself, and the server behind the @ may be a member's",
+    "give a server that you trust: --signal ws://HOST:PORT",
 )
 
 UNREACHABLE: Mapping[str, Words] = {
@@ -144,13 +163,23 @@ UNREACHABLE: Mapping[str, Words] = {
 """By the name of ``client.net.mailbox.Unreachable``; all of them are ``no-signaling``."""
 
 PATHS: Mapping[str, str] = {
-    "not-tried": "no path was tried yet",
-    "trying": "looking for a path",
-    "answered": "direct: the other side answers",
-    "silent": "the direct path fell silent; trying to wake it",
-    "direct-failed": "direct failed: no pair of addresses answered",
+    "not-tried": "{rung} was not tried yet",
+    "trying": "{rung} is being looked for",
+    "answered": "{rung}: the other side answers",
+    "silent": "{rung} fell silent; trying to wake it",
+    "proving": "{rung} answers again, and must go on for a while",
+    "forbidden": "{rung} is not allowed here",
+    "crowded": "{rung} is not tried in a room of more than eight",
+    "no-candidates": "{rung} failed: the other side told no address",
+    "nothing-answered": "{rung} failed: no pair of addresses answered",
+    "both-change-ports": "{rung} failed: both networks change ports per destination",
+    "udp-blocked": "{rung} failed: this network passes no udp",
+    "lost": "{rung} failed: the pair of addresses died",
+    "relay-silent": "{rung} failed: the forwarder does not answer any more",
+    "relay-unreachable": "{rung} failed: no forwarder answered",
+    "relay-refused": "{rung} failed: the forwarder gave no slot",
 }
-"""By the ``reason`` of a ``path`` event."""
+"""By a word of the ladder, for each rung that is in use or is not."""
 
 DEPARTURES: Mapping[str, str] = {
     "left": "{name} left",
@@ -262,6 +291,11 @@ def of_unreachable(reason: str, server: str = "") -> Words:
     return Words(f"{message} ({server})" if server else message, hint)
 
 
+def of_missing(reason: str) -> Words:
+    """Why no host was found in this network; ``reason`` is a name of ``Missing``."""
+    return LAN[reason]
+
+
 def of_warning(code: str, name: str = "somebody") -> Words:
     """A warning that may name a member."""
     return WARNINGS.get(code, Words(code)).naming(name)
@@ -273,8 +307,8 @@ def of_error(code: str) -> Words:
 
 
 def of_path(rung: str, reason: str) -> str:
-    """Why packets flow the way they do."""
-    return PATHS.get(reason, f"{rung}: {reason}")
+    """What a rung does, or why it does not carry."""
+    return PATHS.get(reason, "{rung}: " + reason).replace("{rung}", rung)
 
 
 def of_departure(reason: str, name: str) -> str:

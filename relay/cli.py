@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
-import signal
+import logging
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
 
 import click
+
+from relay.limits import Limits
+from vc_core.bucket import Rate
+
+# Implementation
+SECRET_SIZE = 32
+
+log = logging.getLogger("vchat.relay")
 
 
 class Failure(click.ClickException):
@@ -22,12 +33,56 @@ class Failure(click.ClickException):
         click.echo(f"vchat: error: {self.message}", err=True)
 
 
-def _read_listen(context: click.Context, option: click.Parameter, value: str) -> tuple[str, int]:
+def _read_listen(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
     """``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT``."""
+    if value is None:
+        return None
     host, colon, port = value.rpartition(":")
     if not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise click.BadParameter(f"{value!r} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
+
+
+def _read_limits(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Any]:
+    """Each ``NAME=NUMBER``, or ``NAME=PER_SECOND/BURST`` for a rate."""
+    changes: dict[str, Any] = {}
+    for value in values:
+        name, _, text = value.replace("-", "_").partition("=")
+        if name not in {one.name for one in dataclasses.fields(Limits)}:
+            known = ", ".join(one.name for one in dataclasses.fields(Limits))
+            raise click.BadParameter(f"there is no limit {name!r}; there are {known}")
+        try:
+            changes[name] = _read_limit(getattr(Limits(), name), text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is no value for {name}") from None
+    return changes
+
+
+def _read_limit(default: Rate | float, text: str) -> Rate | float:
+    if isinstance(default, Rate):
+        per_second, burst = (_read_number(part, float) for part in text.split("/"))
+        return Rate(per_second, burst)
+    return _read_number(text, type(default))
+
+
+def _read_number(text: str, kind: type[float]) -> float:
+    number = kind(text)
+    if not 0 < number < 1e12:
+        raise ValueError("out of range")
+    return number
+
+
+def _new_secret(context: click.Context, option: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(os.urandom(SECRET_SIZE).hex())
+        context.exit()
+
+
+_FILE = click.Path(path_type=Path)
 
 
 @click.command("relay")
@@ -39,16 +94,110 @@ def _read_listen(context: click.Context, option: click.Parameter, value: str) ->
     show_default=True,
     help="UDP port; 0.0.0.0 is every address of this machine, IPv6 too; port 0 picks a free one.",
 )
+@click.option(
+    "--tcp-listen",
+    metavar="HOST:PORT",
+    callback=_read_listen,
+    help="TCP port of WebSocket (else: as --listen).",
+)
+@click.option("--no-tcp", is_flag=True, help="UDP only.")
+@click.option("--tls-cert", type=_FILE, help="Certificate chain (PEM); else it makes its own.")
+@click.option("--tls-key", type=_FILE, help="Its key (PEM).")
+@click.option("--insecure-tcp", is_flag=True, help="WebSocket without TLS (ws://).")
+@click.option(
+    "--state",
+    type=_FILE,
+    envvar="STATE_DIRECTORY",
+    help="Folder that keeps its own certificate, so that the pin stays; else it is new each time.",
+)
+@click.option(
+    "--secret-file",
+    type=_FILE,
+    help="What it shares with signaling servers; else it is open.",
+)
+@click.option(
+    "--new-secret",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_new_secret,
+    help="Print a new secret and end.",
+)
+@click.option("--user", metavar="NAME", help="Become this user when all ports are bound.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After SIGTERM, how long those who are here may stay.",
+)
+@click.option(
+    "--metrics", metavar="HOST:PORT", callback=_read_listen, help="Private port of counts."
+)
+@click.option("--metrics-token-file", type=_FILE, help="What a reader of counts must show.")
+@click.option(
+    "--limit",
+    "changes",
+    metavar="NAME=VALUE",
+    callback=_read_limits,
+    multiple=True,
+    help="Change a limit, e.g. rooms=100 or claims=1/10 (per second / at once).",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
-def command(*, listen: tuple[str, int], as_json: bool) -> None:
-    """Run the relay daemon.
+@click.option("-v", "--verbose", is_flag=True, help="Log more; no names, no addresses.")
+@click.option("--log-file", type=_FILE, help="Log there, not on stderr.")
+def command(  # noqa: PLR0913  # click hands over each option
+    *,
+    listen: tuple[str, int],
+    tcp_listen: tuple[str, int] | None,
+    no_tcp: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure_tcp: bool,
+    state: Path | None,
+    secret_file: Path | None,
+    user: str | None,
+    grace: float,
+    metrics: tuple[str, int] | None,
+    metrics_token_file: Path | None,
+    changes: dict[str, Any],
+    as_json: bool,
+    verbose: bool,
+    log_file: Path | None,
+) -> None:
+    """Run the relay daemon: it copies sealed packets and cannot open them.
 
-    In this version it only answers STUN Binding, so that callers learn the address
-    under which the internet sees them. Forwarding of sealed packets for those who
-    find no direct path follows in the next version.
+    Who cannot reach the others directly gets a slot here, by a grant that a
+    signaling server with the same secret signed; without a secret the relay is open,
+    with tight limits. It also answers STUN. SIGTERM lets those who are here go on
+    for a while; SIGHUP reads secret and certificate anew.
     """
+    if tls_key and not tls_cert:
+        raise click.UsageError("--tls-key needs --tls-cert")
+    if insecure_tcp and (tls_cert or no_tcp):
+        raise click.UsageError("--insecure-tcp excludes --tls-cert and --no-tcp")
+    if (metrics is None) != (metrics_token_file is None):
+        raise click.UsageError("--metrics and --metrics-token-file need each other")
+    _set_up_log(verbose, log_file)
+    from relay.daemon import Plan
+
+    plan = Plan(
+        listen=listen,
+        tcp=None if no_tcp else tcp_listen or listen,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure_tcp=insecure_tcp,
+        secret_file=secret_file,
+        changes=changes,
+        state=state,
+        user=user,
+        grace=grace,
+        metrics=metrics,
+        metrics_token_file=metrics_token_file,
+    )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(*listen, as_json=as_json))
+        runner.run(_run(plan, as_json=as_json))
 
 
 def main() -> None:
@@ -57,32 +206,26 @@ def main() -> None:
         code = command.main(prog_name="vchat-relay", standalone_mode=False)
     except click.ClickException as error:
         sentence = error.format_message()
-        Failure((sentence[:1].lower() + sentence[1:]).removesuffix(".")).show()
+        if not isinstance(error, Failure):  # click begins with a capital
+            sentence = (sentence[:1].lower() + sentence[1:]).removesuffix(".")
+        Failure(sentence).show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-async def _run(host: str, port: int, *, as_json: bool) -> None:
-    """From ``listening`` to ``stopped``."""
-    from relay.server import CannotListenError, serve
+async def _run(plan: Any, *, as_json: bool) -> None:
+    from relay.daemon import Daemon
+    from vc_core.errors import VchatError
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    def say(event: dict[str, Any]) -> None:
+        _say(event, as_json=as_json)
+
     try:
-        relay = await serve(host, port)
-    except CannotListenError as error:
+        await Daemon(plan, say).run()
+    except VchatError as error:
         raise Failure(str(error)) from error
-    _say({"event": "listening", "host": relay.host, "port": relay.port}, as_json=as_json)
-    await stop.wait()
-    relay.close()
-    _say({"event": "stopped"}, as_json=as_json)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -93,10 +236,24 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def _set_up_log(verbose: bool, log_file: Path | None) -> None:
+    try:
+        handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler()
+    except OSError as error:
+        raise Failure(f"cannot write to {log_file}: {error.strerror}".lower()) from error
+    form = "%(asctime)s %(levelname)s %(message)s" if log_file else "vchat: warning: %(message)s"
+    handler.setFormatter(logging.Formatter(form))
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
 def _say(event: dict[str, Any], *, as_json: bool) -> None:
     """A reader of our stdout who has gone away ends no service."""
-    plain = " ".join(str(value) for value in event.values())
-    line = json.dumps({**event, "t": round(time.time(), 3)}) if as_json else plain
+    if as_json:
+        line = json.dumps({**event, "t": round(time.time(), 3)})
+    else:
+        rest = (f"{name}={value}" for name, value in event.items() if name != "event")
+        line = " ".join((event["event"], *rest))
     with contextlib.suppress(OSError, ValueError):
         print(line, flush=True)
 

@@ -1,126 +1,149 @@
-"""The relay's UDP port: in this version it answers STUN Binding and forwards nothing.
+"""The relay daemon's server: a UDP port, a WebSocket port, and one forwarder behind both.
 
-relay = await serve("0.0.0.0", 3478)
-...  # relay.host, relay.port
-relay.close()
+relay = await serve(Settings(host="127.0.0.1", port=0))
+...  # relay.port, relay.tcp_port, relay.pin
+relay.drain()
+await relay.close()
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import ipaddress
-import os
+import logging
 import socket
-from typing import Any, cast
+import ssl
+from collections import Counter
+from dataclasses import dataclass, field
+from http import HTTPStatus
 
-from vc_core.errors import VchatError
-from vc_core.stun_binding import StunResponder
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
+from websockets.http11 import Request, Response
+
+from relay.forwarder import Forwarder
+from relay.limits import Limits
+from relay.sockets import CannotListenError, Sockets, open_sockets, packed, port_of
+from relay.web import MAX_MESSAGE
+from vc_core.bucket import customer
+
+__all__ = ["CannotListenError", "Relay", "Settings", "serve"]
 
 # Implementation
-EVERYWHERE = ("", "0.0.0.0", "::")
-TRIES = 16
-"""How many free ports are tried until IPv4 and IPv6 have the same one."""
-NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+OPEN_TIMEOUT = 5.0
+"""Seconds for a TLS handshake, and again for the greeting of WebSocket."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds for the other side to say goodbye."""
+READ_AHEAD = 64
+"""Messages of a connection that wait to be handled before it is read no further."""
+PING_INTERVAL = 20.0
+"""Seconds of silence after which a connection is asked whether it lives."""
 
 
-class CannotListenError(VchatError):
-    """The relay cannot start where it was told to."""
+@dataclass(frozen=True)
+class Settings:
+    """How one relay runs."""
+
+    host: str = "0.0.0.0"
+    """Where UDP listens; "0.0.0.0", "::" and "" mean everywhere, in both families."""
+    port: int = 3478
+    tcp: tuple[str, int] | None = None
+    """Where WebSocket listens; None: nowhere."""
+    tls: ssl.SSLContext | None = None
+    """How WebSocket is wrapped; None: plain."""
+    secret: bytes | None = None
+    """What it shares with signaling servers; None: it is open."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class Relay:
     """A running relay."""
 
-    def __init__(self, host: str, port: int, transports: list[asyncio.DatagramTransport]) -> None:
-        self.host = host
-        self.port = port
-        self._transports = transports
+    def __init__(self, settings: Settings, forwarder: Forwarder, sockets: Sockets) -> None:
+        self.host = settings.host
+        self.port = port_of(sockets.udp)
+        self.tcp_port = port_of(sockets.tcp) if sockets.tcp else 0
+        """TCP port of WebSocket; 0 for none."""
+        self.forwarder = forwarder
+        self._listeners: list[WebSocketServer] = []
+        self._connections: Counter[bytes] = Counter()
 
-    def close(self) -> None:
-        """Stop."""
-        for transport in self._transports:
-            transport.close()
+    def counts(self) -> dict[str, int]:
+        """Slots, rooms, datagrams and so on: now and since the start."""
+        draining = int(self.forwarder.slots.is_draining)
+        connections = self._connections.total()
+        return {**self.forwarder.counts(), "connections": connections, "draining": draining}
 
+    def drain(self) -> None:
+        """Take nobody new, and tell those who are here to look for another."""
+        self.forwarder.slots.drain()
 
-class _Protocol(asyncio.DatagramProtocol):
-    """One UDP socket of the relay."""
+    async def close(self) -> None:
+        """Stop; returns within a few seconds."""
+        for listener in self._listeners:
+            listener.close()
+        self.forwarder.close()
+        goodbyes = [asyncio.ensure_future(one.wait_closed()) for one in self._listeners]
+        if goodbyes:
+            await asyncio.wait(goodbyes, timeout=2 * CLOSE_TIMEOUT)
 
-    def __init__(self, responder: StunResponder, loop: asyncio.AbstractEventLoop) -> None:
-        self._responder = responder
-        self._loop = loop
-        self._transport: asyncio.DatagramTransport | None = None
+    async def listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Take WebSocket connections at bound sockets."""
+        quiet = logging.Logger("vchat.relay.websockets", level=logging.CRITICAL)
+        for one in sockets:
+            listener = await serve_websockets(
+                self._converse,
+                sock=one,
+                process_request=self._greet,
+                origins=[None],  # no page in a browser
+                compression=None,
+                max_size=MAX_MESSAGE,
+                max_queue=READ_AHEAD,
+                open_timeout=OPEN_TIMEOUT,
+                close_timeout=CLOSE_TIMEOUT,
+                ping_interval=PING_INTERVAL,
+                ping_timeout=PING_INTERVAL,
+                server_header=None,
+                logger=quiet,  # it logs what strangers send as errors, with tracebacks
+                ssl=tls,
+                ssl_handshake_timeout=OPEN_TIMEOUT if tls else None,
+            )
+            self._listeners.append(listener)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
+    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Before WebSocket begins: send away whoever is too much."""
+        limits, who = self.forwarder.limits, _customer_of(connection)
+        if (
+            self._connections.total() >= limits.connections
+            or self._connections[who] >= limits.connections_per_customer
+        ):
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "FULL\n")
+        return None
 
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Answer, if it is a question."""
-        host = ipaddress.ip_address(addr[0].partition("%")[0]).packed
-        answer = self._responder.receive_datagram(data, (host, addr[1]), self._loop.time())
-        if answer is not None and self._transport is not None:
-            self._transport.sendto(answer, addr)
-
-    def error_received(self, exc: Exception) -> None:
-        """ICMP says that somebody who asked is gone; that is the asker's affair."""
-
-
-async def serve(host: str, port: int) -> Relay:
-    """Answer at ``host`` ("0.0.0.0", "::" and "" mean everywhere) and UDP ``port``.
-
-    Port 0 picks a free one. Raises ``CannotListenError``.
-    """
-    sockets = await _bind(host, port)
-    loop = asyncio.get_running_loop()
-    responder = StunResponder(loop.time())
-    transports: list[asyncio.DatagramTransport] = []
-    for one in sockets:
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Protocol(responder, loop), sock=one
-        )
-        transports.append(transport)
-    return Relay(host, sockets[0].getsockname()[1], transports)
-
-
-async def _bind(host: str, port: int) -> list[socket.socket]:
-    places = await _resolve(host)
-    for attempt in range(TRIES):
+    async def _converse(self, connection: ServerConnection) -> None:
+        who = _customer_of(connection)
+        self._connections[who] += 1
         try:
-            return _bind_all(places, port)
-        except OSError as error:
-            if port or attempt == TRIES - 1 or error.errno != errno.EADDRINUSE:
-                why = os.strerror(error.errno).lower() if error.errno else str(error)
-                raise CannotListenError(f"cannot listen on {host} port {port}: {why}") from error
-    raise AssertionError("the last attempt returns or raises")
+            await self.forwarder.converse(connection)
+        finally:
+            self._connections[who] -= 1
+            if not self._connections[who]:
+                del self._connections[who]
 
 
-async def _resolve(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    if host in EVERYWHERE:
-        return [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
-    loop = asyncio.get_running_loop()
+async def serve(settings: Settings) -> Relay:
+    """Start a relay; raises ``CannotListenError``."""
+    sockets = await open_sockets((settings.host, settings.port), settings.tcp)
     try:
-        found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        raise CannotListenError(f"cannot find the address of {host!r}") from error
-    return [(family, str(place[0])) for family, _, _, _, place in found]
+        relay = Relay(settings, Forwarder(settings.secret, settings.limits), sockets)
+        await relay.listen(sockets.tcp, settings.tls)
+        relay.forwarder.serve_udp(sockets.udp)
+    except BaseException:
+        sockets.close()
+        raise
+    return relay
 
 
-def _bind_all(places: list[tuple[socket.AddressFamily, str]], port: int) -> list[socket.socket]:
-    """One socket for each place, all on one port; IPv6 "::" only where there is IPv6."""
-    with contextlib.ExitStack() as undo:
-        sockets: list[socket.socket] = []
-        for family, host in places:
-            try:
-                one = undo.enter_context(socket.socket(family, socket.SOCK_DGRAM))
-                one.setblocking(False)
-                if family == socket.AF_INET6:
-                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                one.bind((host, port))
-            except OSError as error:
-                if host == "::" and sockets and error.errno in NO_IPV6:
-                    continue
-                raise
-            port = one.getsockname()[1]
-            sockets.append(one)
-        undo.pop_all()
-    return sockets
+def _customer_of(connection: ServerConnection) -> bytes:
+    peer = connection.remote_address
+    return customer(packed(peer[0])) if peer else b""

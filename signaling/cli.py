@@ -98,6 +98,11 @@ def _read_number(text: str, kind: type[float]) -> float:
     "--relay", "relays", multiple=True, metavar="ADDRESS", help="A relay to tell clients of."
 )
 @click.option(
+    "--relay-secret-file",
+    type=click.Path(path_type=Path),
+    help="The secret of those relays; sign grants for them (vchat relay --new-secret).",
+)
+@click.option(
     "--limit",
     "limits",
     metavar="NAME=VALUE",
@@ -114,6 +119,7 @@ def command(  # noqa: PLR0913  # click hands over each option
     tls_cert: Path | None,
     tls_key: Path | None,
     relays: tuple[str, ...],
+    relay_secret_file: Path | None,
     limits: Limits,
     as_json: bool,
     verbose: bool,
@@ -125,7 +131,8 @@ def command(  # noqa: PLR0913  # click hands over each option
     names and no keys, and it keeps nothing when it stops. It also answers STUN on
     the UDP port of the same number, so that it is all that a direct call needs.
 
-    Tokens for relays are not issued by this version.
+    With --relay-secret-file it gives hosts the grants that their members need at the
+    relays of the same secret.
     """
     if tls_key and not tls_cert:
         raise click.UsageError("--tls-key needs --tls-cert")
@@ -140,6 +147,7 @@ def command(  # noqa: PLR0913  # click hands over each option
         tls_cert=tls_cert,
         tls_key=tls_key,
         relays=relays,
+        relay_secret=_read_secret(relay_secret_file) if relay_secret_file else None,
         limits=_fitting(limits),
     )
     say = _json_line if as_json else _plain_line
@@ -173,7 +181,8 @@ async def _run(settings: Any, say: Callable[[dict[str, Any]], None]) -> None:
         if server.stun_port not in (0, server.port):
             log.warning("the UDP port is taken; STUN answers at %d", server.stun_port)
         start = {"host": server.host, "port": server.port, "stun_port": server.stun_port}
-        say({"event": "listening", **start, "tls": settings.tls_cert is not None})
+        extras = {"tls": settings.tls_cert is not None, "grants": bool(settings.relay_secret)}
+        say({"event": "listening", **start, **extras})
         said = server.counts()
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
@@ -242,6 +251,18 @@ def _set_up_log(verbose: bool, log_file: Path | None) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def _read_secret(path: Path) -> bytes:
+    from vc_core.grant import parse_secret
+
+    hint = "vchat relay --new-secret prints one"
+    try:
+        return parse_secret(path.read_text("ascii"))
+    except OSError as error:
+        raise Failure(f"cannot read {path}: {error.strerror}".lower(), hint) from error
+    except ValueError as error:
+        raise Failure(f"{path} is not a secret of 64 hexadecimal digits", hint) from error
 
 
 def _json_line(event: dict[str, Any]) -> None:

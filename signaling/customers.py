@@ -22,6 +22,7 @@ class Customer:
         "connections",
         "connects",
         "exchanges",
+        "grants",
         "guesses",
         "nameplates",
         "strikes",
@@ -35,6 +36,7 @@ class Customer:
         self.guesses = Bucket(limits.guesses, now)
         self.strikes = Bucket(limits.strikes, now)
         self.allocations = Bucket(limits.allocations, now)
+        self.grants = Bucket(limits.grants, now)
         self.traffic = Bucket(limits.traffic, now)
         self.connections = 0
         self.nameplates = 0
@@ -87,6 +89,8 @@ class Connection:
     customer: Customer
     nameplates: set[str] = field(default_factory=set)
     """Where it speaks as host."""
+    has_hosted: bool = False
+    """Whether it ever did."""
     exchanges: set[int] = field(default_factory=set)
     """Where it is one of the two ends."""
     knocked: int = 0

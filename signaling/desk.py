@@ -13,7 +13,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 from websockets.asyncio.server import ServerConnection, broadcast
@@ -31,6 +33,9 @@ from vc_core.wire import Record
 # Implementation
 TURNED_AWAY = 256
 """Connections that are being told to go; more are dropped without a word."""
+
+Guest = Callable[[ServerConnection], Awaitable[None]]
+"""Serves a connection that is none of ours, from its greeting to its end."""
 
 log = logging.getLogger("vchat.signaling")
 
@@ -60,9 +65,18 @@ class Door(ServerConnection):
 class Desk:
     """Between the connections and the rooms: numbers, bytes, the one timer."""
 
-    def __init__(self, limits: Limits, hello: Hello, send_buffer: int) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        hello: Hello,
+        send_buffer: int,
+        secret: bytes | None = None,
+        others: Mapping[str, Guest] | None = None,
+    ) -> None:
+        """``others`` serve paths of their own at the same port."""
         self._loop = asyncio.get_running_loop()
-        self._rooms = Rooms(limits, os.urandom)
+        self._rooms = Rooms(limits, os.urandom, secret)
+        self._others = others or {}
         self._hello = TO_CLIENT.write(hello)
         self._send_buffer = send_buffer
         self._doors: dict[int, Door] = {}
@@ -116,6 +130,10 @@ class Desk:
     async def converse(self, door: ServerConnection) -> None:
         """One connection, from hello to goodbye."""
         assert isinstance(door, Door)
+        path = door.request.path.partition("?")[0] if door.request else ""
+        if (other := self._others.get(path)) is not None:
+            await other(door)
+            return
         broadcast([door], self._hello)
         with contextlib.suppress(ConnectionClosed):
             async for message in door:
@@ -140,7 +158,8 @@ class Desk:
             log.debug("connection %d: %s", door.number, error)
             outputs: list[Output] = [(door.number, Refused(Refusal.MALFORMED, ""))]
         else:
-            outputs = self._rooms.receive(door.number, signal, self._loop.time())
+            now, unix = self._loop.time(), time.time()
+            outputs = self._rooms.receive(door.number, signal, now, unix)
         self._deliver(outputs)
         if any(_hangs_up(signal) for _, signal in outputs):
             self._cut_off["malformed"] += 1

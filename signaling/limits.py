@@ -23,6 +23,8 @@ class Limits:
     """Those of them that met nobody: people mistype now and then, scanners always."""
     allocations: Rate = field(default=Rate(per_second=1, burst=10))
     """New nameplates of a customer: slower than the four digits could be used up."""
+    grants: Rate = field(default=Rate(per_second=4, burst=256))
+    """Slots at relays that a customer is granted: two full rooms, and whoever comes later."""
     traffic: Rate = field(default=Rate(per_second=512 * 1024, burst=1024 * 1024))
     """Bytes that a customer sends; beyond it the server reads more slowly. A join is 20 kB."""
     message_cost: int = 256
@@ -54,6 +56,9 @@ class Limits:
     """A member needs one for each room secret that it remembers."""
     attachments_per_mailbox: int = 64
     """Members of the largest room; also how often one body is copied."""
+
+    grant_rate: int = 4_000_000
+    """Bytes per second that a grant allows its slot; a relay may allow less."""
 
     nameplate_life: float = 600.0
     """Seconds that a nameplate lives at most; a host may ask for less."""

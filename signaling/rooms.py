@@ -23,6 +23,7 @@ from typing import Any
 
 from signaling.customers import Connection, Customer, Customers
 from signaling.exchanges import Exchange, Exchanges
+from signaling.grants import sign
 from signaling.limits import Limits
 from signaling.mailboxes import Mailboxes
 from signaling.nameplates import Nameplate, Nameplates, is_nameplate
@@ -31,6 +32,7 @@ from vc_core.ids import Rng
 from vc_core.signals import (
     Allocate,
     Allocated,
+    AskGrants,
     Attach,
     Close,
     Closed,
@@ -56,9 +58,11 @@ Output = tuple[int, Record]
 class Rooms:
     """Everything that the server knows."""
 
-    def __init__(self, limits: Limits, rng: Rng) -> None:
+    def __init__(self, limits: Limits, rng: Rng, secret: bytes | None = None) -> None:
+        """``secret`` is shared with relays; without one there are no grants."""
         self._limits = limits
         self._rng = rng
+        self._secret = secret
         self._customers = Customers(limits)
         self._nameplates = Nameplates(limits)
         self._exchanges = Exchanges(limits, rng)
@@ -123,8 +127,13 @@ class Rooms:
         customer = self._connections[connection].customer
         return customer.traffic.owe(now, size + self._limits.message_cost)
 
-    def receive(self, connection: int, signal: Record, now: float) -> list[Output]:
-        """What a signal of a connection causes; a MALFORMED refusal asks to hang up."""
+    def receive(self, connection: int, signal: Record, now: float, unix: float) -> list[Output]:
+        """What a signal of a connection causes; a MALFORMED refusal asks to hang up.
+
+        ``unix`` is the time of day, which grants tell relays.
+        """
+        if isinstance(signal, AskGrants):
+            return self._grant(self._connections[connection], signal, now, unix)
         rule = _RULES.get(type(signal))
         if rule is None:
             raise LocalProtocolError(f"{type(signal).__name__} is no signal to a server")
@@ -180,6 +189,7 @@ class Rooms:
         nameplate = Nameplate(digits, signal.token, host.customer, host.number, now + life)
         self._nameplates.give(nameplate)
         host.nameplates.add(digits)
+        host.has_hosted = True
         host.customer.nameplates += 1
         return [(host.number, Allocated(digits, round(life)))]
 
@@ -192,6 +202,7 @@ class Rooms:
             outputs += self._dethrone(nameplate)
             nameplate.host = host.number
             host.nameplates.add(nameplate.digits)
+            host.has_hosted = True
             self._pass_on(nameplate, host.customer)
         life = max(0, round(nameplate.ends - now))
         return [*outputs, (host.number, Allocated(nameplate.digits, life))]
@@ -287,6 +298,16 @@ class Rooms:
     def _drop(self, sender: Connection, signal: Drop, now: float) -> list[Output]:
         dropped = Dropped(signal.mailbox, signal.body)
         return [(one.number, dropped) for one in self._mailboxes.others(sender, signal.mailbox)]
+
+    # Relays
+
+    def _grant(self, host: Connection, signal: AskGrants, now: float, unix: float) -> list[Output]:
+        """A nameplate alone gives nothing: its host asks for whom it has admitted."""
+        if self._secret is None or not host.has_hosted:
+            return self._refuse(host, Refusal.NO_GRANTS)
+        if not host.customer.grants.take(now, len(signal.slots)):
+            return self._refuse(host, Refusal.TOO_FAST)
+        return [(host.number, sign(self._secret, signal, self._limits.grant_rate, unix))]
 
     # Limits
 

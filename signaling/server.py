@@ -14,13 +14,14 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import serve as serve_websockets
 
-from signaling.desk import Desk, Door
+from signaling.desk import Desk, Door, Guest
 from signaling.limits import Limits
 from signaling.sockets import BACKLOG, CannotListenError, Sockets, open_sockets
 from signaling.stun import StunProtocol
@@ -52,8 +53,15 @@ class Settings:
     """Its key in PEM; None if it stands in the same file."""
     relays: tuple[str, ...] = ()
     """Addresses of relays, told to every client; at most 16."""
+    relay_secret: bytes | None = None
+    """What the server shares with relays; with it, hosts are given grants."""
     stun: bool = True
     """Whether to answer STUN Binding over UDP."""
+    others: Mapping[str, Guest] = field(default_factory=dict)
+    """Who serves WebSocket connections with other paths, such as "/relay"."""
+    serve_udp: Callable[[list[socket.socket]], None] | None = None
+    """Takes the bound UDP sockets over, answers STUN there too, and closes them; None:
+    we answer STUN and nothing else."""
     limits: Limits = field(default_factory=Limits)
     send_buffer: int = 256 * 1024
     """Bytes that a connection may leave unread."""
@@ -102,24 +110,34 @@ async def serve(settings: Settings) -> Server:
     """Start a server; raises ``CannotListenError``."""
     tls = _tls(settings)
     sockets = await open_sockets(settings.host, settings.port, stun=settings.stun)
-    hello = Hello(SIGNALING_VERSION, sockets.stun_port, settings.relays)
-    desk = Desk(settings.limits, hello, settings.send_buffer)
+    secret = settings.relay_secret
+    hello = Hello(SIGNALING_VERSION, sockets.stun_port, settings.relays, secret is not None)
+    desk = Desk(settings.limits, hello, settings.send_buffer, secret, settings.others)
     listeners: list[WebSocketServer] = []
     responders: list[asyncio.DatagramTransport] = []
     try:
         for one in sockets.tcp:
             listeners.append(await _listen(one, desk, settings, tls))
-        loop = asyncio.get_running_loop()
-        responder = StunResponder(loop.time())
-        for one in sockets.udp:
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: StunProtocol(responder, loop), sock=one
-            )
-            responders.append(transport)
+        if settings.serve_udp is not None:
+            settings.serve_udp(sockets.udp)
+        else:
+            responders += await _answer_stun(sockets.udp)
     except BaseException:
         sockets.close()
         raise
     return Server(settings, sockets, desk, listeners, responders)
+
+
+async def _answer_stun(sockets: list[socket.socket]) -> list[asyncio.DatagramTransport]:
+    loop = asyncio.get_running_loop()
+    responder = StunResponder(loop.time())
+    transports = []
+    for one in sockets:
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: StunProtocol(responder, loop), sock=one
+        )
+        transports.append(transport)
+    return transports
 
 
 async def _listen(

@@ -1,14 +1,15 @@
 """What the session asks of the world: the driver carries each command out.
 
-A *road* is what the driver keeps for one link: a carrier of datagrams and the
-QUIC connection that runs over it.
+A *road* is what the driver keeps for one link: a QUIC connection and the ways on
+which its datagrams can go.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vc_core.ids import LinkId, Member
+from vc_core.grant import Grant
+from vc_core.ids import LinkId, Member, Rung, Way
 from vc_core.messages import Road
 from vc_core.wire import Record
 
@@ -22,21 +23,57 @@ class SendSignal:
 
 @dataclass(frozen=True)
 class OpenRoad:
-    """Start looking for a road to a member, and QUIC over it."""
+    """Make a QUIC connection for a link; it runs over whatever way is in use."""
 
     member: Member
     link: LinkId
     leading: bool
-    """This side is ICE-controlling and the QUIC client."""
+    """This side is the QUIC client, and ICE-controlling."""
+
+
+@dataclass(frozen=True)
+class TryDirect:
+    """Look for a direct pair of addresses; older attempts go on meanwhile."""
+
+    member: Member
+    link: LinkId
+    attempt: int
+
+
+@dataclass(frozen=True)
+class DropDirect:
+    """An attempt at a direct pair is not needed any more."""
+
+    member: Member
+    link: LinkId
+    attempt: int
+
+
+@dataclass(frozen=True)
+class PokeDirect:
+    """A direct pair is silent: check at once whether its addresses have changed."""
+
+    member: Member
+    link: LinkId
+    attempt: int
 
 
 @dataclass(frozen=True)
 class HintRoad:
-    """The other side's candidates have arrived."""
+    """The other side's candidates for one attempt have arrived."""
 
     member: Member
     link: LinkId
     road: Road
+
+
+@dataclass(frozen=True)
+class UseWay:
+    """Send QUIC and media this way from now on; None while there is no way."""
+
+    member: Member
+    link: LinkId
+    way: Way | None
 
 
 @dataclass(frozen=True)
@@ -50,16 +87,17 @@ class WriteRoad:
 
 @dataclass(frozen=True)
 class SendDatagram:
-    """Send one datagram straight on the path."""
+    """Send one datagram one way, in use or not."""
 
     member: Member
     link: LinkId
+    way: Way
     datagram: bytes
 
 
 @dataclass(frozen=True)
 class WakeRoad:
-    """The path answers again: QUIC should try at once."""
+    """A way answers again, or a new one does: QUIC should try at once."""
 
     member: Member
     link: LinkId
@@ -71,6 +109,32 @@ class CloseRoad:
 
     member: Member
     link: LinkId
+
+
+@dataclass(frozen=True)
+class OpenForwarder:
+    """Get our slot at a forwarder and keep it."""
+
+    number: int
+    rung: Rung
+    addresses: tuple[str, ...]
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True)
+class CloseForwarder:
+    """A forwarder is not needed any more."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class EvictSlot:
+    """Our own forwarder takes a member's slot back, for good."""
+
+    room: bytes
+    """As forwarders know it (``grant.relay_room``)."""
+    slot: int
 
 
 @dataclass(frozen=True)
@@ -91,11 +155,18 @@ class UseServer:
 Command = (
     SendSignal
     | OpenRoad
+    | TryDirect
+    | DropDirect
+    | PokeDirect
     | HintRoad
+    | UseWay
     | WriteRoad
     | SendDatagram
     | WakeRoad
     | CloseRoad
+    | OpenForwarder
+    | CloseForwarder
+    | EvictSlot
     | OpenServer
     | UseServer
 )

@@ -81,9 +81,11 @@ class PathChanged:
 
     member: Member
     rung: str
-    """direct, none."""
-    reason: str
-    """A word for the reason; the sentence stands in ``client.words``."""
+    """direct, hosted, relayed, none."""
+    transport: str
+    """udp, tcp."""
+    reasons: dict[str, str]
+    """Rung -> a word for what it does or why it does not; ``client.words`` has sentences."""
     rtt: float | None
     """Seconds, when known."""
 

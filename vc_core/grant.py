@@ -39,6 +39,7 @@ LABEL_TAG = "vchat-1 tag"
 LABEL_SLOT = "vchat-1 slot"
 LABEL_HELLO = "vchat-1 hello"
 LABEL_OPEN = "vchat-1 open relay"
+ROOM_KEY_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,14 @@ class Grant(Record):
 def open_secret() -> bytes:
     """The secret of a forwarder that takes everybody."""
     return hashlib.blake2s(fields(LABEL_OPEN)).digest()
+
+
+def parse_secret(text: str) -> bytes:
+    """The secret in a file: 64 hexadecimal digits; ``ValueError`` for anything else."""
+    secret = bytes.fromhex(text.strip())
+    if len(secret) != SECRET_SIZE:
+        raise ValueError(f"{2 * SECRET_SIZE} hexadecimal digits are wanted")
+    return secret
 
 
 def relay_room(key: bytes) -> bytes:

@@ -19,7 +19,6 @@ from vc_core.errors import Ending
 from vc_core.events import MemberLeft, Warned
 from vc_core.forks import Forks
 from vc_core.keyring import Keyring
-from vc_core.ladder import RoadFailed
 from vc_core.messages import Bye, Heartbeat, Pulse, Standing
 from vc_core.path import next_beat
 from vc_core.peer import Peer
@@ -148,6 +147,5 @@ class Heartbeats:
         if host.streaming or host.blocked:
             self._road_until = float("inf")
         elif now >= self._road_until:
-            self._room.told(host, RoadFailed())
             self._courier.send(host, Bye())  # by letter: the host need not wait for our silence
             self._room.end(Ending.NO_ROAD)

@@ -2,13 +2,15 @@
 
 A member is known by its *number* in the room (given by the host, never reused).
 A *link* is one session between two members: its keys, its QUIC connection and
-the road that carries both. A new link replaces an older one.
+the road that carries both. A new link replaces an older one. A road goes one of
+several *ways*: an ICE pair, or a forwarder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NewType
+from enum import Enum
+from typing import NamedTuple, NewType
 
 Member = NewType("Member", int)
 """Number of a member within its room: 0 is the founder; u16, never reused."""
@@ -21,6 +23,33 @@ ExchangeId = NewType("ExchangeId", int)
 
 Rng = Callable[[int], bytes]
 """Chance as an argument: a function from a count to that many random bytes."""
+
+
+class Rung(Enum):
+    """How packets reach a member; the value is the order of preference."""
+
+    DIRECT = 1
+    HOSTED = 2
+    RELAYED = 3
+
+    @property
+    def word(self) -> str:
+        """The word of the JSON interface."""
+        return self.name.lower()
+
+
+class Way(NamedTuple):
+    """One way to one member."""
+
+    rung: Rung
+    number: int
+    """Of the attempt at a direct pair (u16, from 1), or of the forwarder (u32)."""
+
+    @property
+    def name(self) -> bytes:
+        """Five bytes, the same at both ends."""
+        return bytes([self.rung.value]) + self.number.to_bytes(4, "big")
+
 
 FOUNDER = Member(0)
 NOBODY = Member(0xFFFF)

@@ -2,6 +2,7 @@
 
     Courier      how a message gets to a member        Mailboxes   when nothing else stands
     Matchmaker   links to everybody                    Keyring     sender keys, sealing
+    Forwarding   forwarders of the room
     Registrar    the roster and what follows from it   Forks       one story for everybody?
     Heartbeats   who is alive                          Succession  who hosts, when the host is gone
     Comparison   the room code                         Texts       what people write
@@ -16,6 +17,7 @@ from vc_core.comparison import Comparison
 from vc_core.courier import Courier
 from vc_core.events import RoomOpened
 from vc_core.forks import Forks
+from vc_core.forwarding import Forwarding
 from vc_core.heartbeat import Heartbeats
 from vc_core.ids import ExchangeId
 from vc_core.keyring import Keyring
@@ -42,6 +44,7 @@ class Inside:
         self.forks = Forks(room, courier)
         self.texts = Texts(room, courier, now)
         self.matchmaker = Matchmaker(room, courier, self.keyring, now)
+        self.forwarding = Forwarding(room, courier)
         self.registrar = Registrar(
             room,
             courier,
@@ -52,7 +55,9 @@ class Inside:
             self.forks,
         )
         self.heartbeats = Heartbeats(room, courier, self.keyring, self.registrar, self.forks)
-        self.succession = Succession(room, courier, self.registrar, self.heartbeats)
+        self.succession = Succession(
+            room, courier, self.registrar, self.heartbeats, self.forwarding
+        )
 
     def begin(self, now: float) -> None:
         """Say where we are and who else is here."""
@@ -75,7 +80,7 @@ class Inside:
         host = self.room.host
         assert host is not None
         host.exchange = exchange
-        self.room.use_link(host, link)
+        self.room.use_link(host, link, now)
         self.keyring.announce(host, now)
 
     # A new link, a new stream
@@ -88,11 +93,13 @@ class Inside:
         if self.room.hosting or peer is self.room.host:
             self.registrar.opening(peer)
             self.heartbeats.pulse(now)
+            self.forwarding.opening(peer, now)
 
     def streaming(self, peer: Peer, now: float) -> None:
         """A fresh control stream: say everything that may have been lost before."""
         self.registrar.opening(peer)
         self.keyring.opening(peer, now)
+        self.forwarding.opening(peer, now)
         self.comparison.opening(peer)
         self.texts.opening(peer)
 
@@ -107,6 +114,7 @@ class Inside:
             self.succession.next_timer(),
             self.comparison.next_timer(),
             self.texts.next_timer(),
+            self.forwarding.next_timer(),
         ):
             if time is not None and time < due:
                 due = time
@@ -120,3 +128,4 @@ class Inside:
         self.matchmaker.handle_timer(now)
         self.comparison.handle_timer(now)
         self.texts.handle_timer(now)
+        self.forwarding.handle_timer(now)

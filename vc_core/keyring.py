@@ -15,7 +15,6 @@ from vc_core.errors import RemoteProtocolError
 from vc_core.events import Warned
 from vc_core.ids import Member
 from vc_core.messages import Attest, KeyTaken, SenderKey
-from vc_core.path import State as PathState
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.senderkeys import Opened, OthersKeys, OwnKeys
@@ -168,5 +167,5 @@ class Keyring:
     def _unjudged(peer: Peer, now: float) -> bool:
         """Signatures could not come: the control stream is new, or the path was away."""
         link = peer.link
-        alive = link is not None and link.streaming and link.path.state is PathState.ALIVE
+        alive = link is not None and link.streaming and link.alive
         return not alive or now - peer.streaming_since < SETTLING

@@ -5,7 +5,7 @@ own key from them by HKDF with a label of its own:
 
     letters             ChaCha20-Poly1305, nonce = counter of the letter
     stream 0 of QUIC    vc_core.streams
-    probes of the path  vc_core.path
+    probes of each way  vc_core.path
 
 Letters carry ``PEER`` messages while there is no QUIC connection yet, through
 the exchange, the host or a re-join mailbox. They may be lost but not replayed:
@@ -15,12 +15,13 @@ stream that were sent after it, so nothing that undoes another goes as a letter.
 
 from __future__ import annotations
 
+from vc_core.attempts import Attempts
 from vc_core.errors import RemoteProtocolError
-from vc_core.ids import LinkId, Member
+from vc_core.ids import LinkId, Member, Way
 from vc_core.keys import hkdf
 from vc_core.messages import PEER, Letter
 from vc_core.noise import Cipher
-from vc_core.path import Path
+from vc_core.path import Path, State
 from vc_core.streams import StreamOpener, StreamSealer
 from vc_core.wire import Record
 
@@ -31,7 +32,7 @@ CONTROL_STREAM = 0
 
 
 class Link:
-    """One session with one member: its letters, its control stream, its path."""
+    """One session with one member: its letters, its control stream, its ways."""
 
     def __init__(
         self,
@@ -62,13 +63,45 @@ class Link:
         """The generation of our sender key that the handshake itself carried."""
         self.hints = 0
         """How many descriptions of the other side's road have come."""
-        self.path = Path(hkdf(send, LABEL_PROBE), hkdf(receive, LABEL_PROBE), now)
+        self.paths: dict[Way, Path] = {}
+        """The ways that are open."""
+        self.last_life = now
+        """When something verified came over any of them."""
+        self.used: Way | None = None
+        """The way that the driver was told to use."""
+        self.crowded = False
+        """In a room too large for a mesh: no direct pair, slow beats."""
+        self.pairs: list[int] = []
+        """Attempts at a direct pair that are open, the newest last."""
+        self.attempts = Attempts(now)
+        self._keys = keys
         self._letters_out = Cipher(hkdf(send, LABEL_LETTER))
         self._letters_in = Cipher(hkdf(receive, LABEL_LETTER))
         self._counter_out = 0
         self._counter_in = 0
         self._sealer = StreamSealer(send, CONTROL_STREAM)
         self._opener = StreamOpener(receive, CONTROL_STREAM)
+
+    # Ways
+
+    def open_path(self, way: Way, now: float, *, crowded: bool = False) -> Path:
+        """A way can be tried: a path with keys of its own."""
+        send, receive = (hkdf(key, LABEL_PROBE, way.name) for key in self._keys)
+        path = Path(send, receive, now, origin=self.begun, crowded=crowded)
+        self.paths[way] = path
+        return path
+
+    @property
+    def carried(self) -> bool:
+        """Whether any way has ever carried a packet."""
+        return self.last_life > self.begun
+
+    @property
+    def alive(self) -> bool:
+        """Whether any way carries packets."""
+        return any(path.state is State.ALIVE for path in self.paths.values())
+
+    # Letters and records
 
     def seal_letter(self, message: Record) -> Letter:
         """A ``PEER`` message for any road that carries letters."""

@@ -112,7 +112,7 @@ class Matchmaker:
             now=now,
             secret=secret,
         )
-        room.use_link(peer, link)
+        room.use_link(peer, link, now)
         peer.alive(now)
         # The other side keeps its older link until a letter of this one opens.
         self._courier.send_letter(peer, link, KeyTaken(0))
@@ -128,6 +128,6 @@ class Matchmaker:
             raise RemoteProtocolError("more letters than anybody needs")
         peer.alive(now)
         if link is peer.coming:
-            self._room.use_link(peer, link)
+            self._room.use_link(peer, link, now)
             peer.key_sent = link.told_generation
         return message

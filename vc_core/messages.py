@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
+from vc_core.grant import Grant
 from vc_core.keys import KEY_SIZE, SIGNATURE_SIZE
 from vc_core.wire import Bytes, Codec, Family, Fixed, Flag, Layout, Many, Nested, Record, Text, UInt
 
@@ -31,6 +32,7 @@ MAX_CARRY = 20 * 1024  # so that a letter inside a carry inside a letter fits
 MAX_TEXT = 16 * 1024  # bytes of UTF-8 in one chat message
 MAX_NAME = 64  # bytes of UTF-8
 MAX_MEMBERS = 64  # seats of one roster
+MAX_FORWARDERS = 4  # of one room
 MAX_ATTESTED = 64  # frames that one attestation covers
 MAX_BANNED = 255  # keys of people who were kicked, the newest
 
@@ -314,19 +316,25 @@ class Turned(Record):
 
 @dataclass(frozen=True)
 class Road(Record):
-    """Where one's side of the direct road can be tried (ICE, RFC 8445)."""
+    """Where one's side of a direct way can be tried (ICE, RFC 8445)."""
 
+    attempt: int
+    """Counts the attempts of a link from 1; a higher one begins a new ICE session."""
     ufrag: str
     pwd: str
     candidates: tuple[str, ...]
     done: bool
-    """No more candidates will come."""
+    """No more candidates will come, but those of addresses that change in a call."""
+    hard: bool = False
+    """Its NAT gives another port to each destination, as far as it knows."""
 
     LAYOUT: ClassVar[Layout] = (
+        ("attempt", _U16),
         ("ufrag", Text(256)),
         ("pwd", Text(256)),
         ("candidates", Many(Text(255), 32)),
         ("done", Flag()),
+        ("hard", Flag()),
     )
 
 
@@ -503,6 +511,41 @@ class Bye(Record):
 
 
 @dataclass(frozen=True)
+class Forwarder(Record):
+    """One forwarder of the room, and how this member gets its slot there."""
+
+    number: int
+    """Random; another room key at the same forwarder makes another number."""
+    rung: int
+    """2 hosted (the host's own client), 3 relayed."""
+    addresses: tuple[str, ...]
+    """Where it is reached, the best first."""
+    grants: tuple[Grant, ...]
+    """The last one is for a forwarder that is open."""
+
+    LAYOUT: ClassVar[Layout] = (
+        ("number", _U32),
+        ("rung", _U8),
+        ("addresses", Many(Text(255), 8)),
+        ("grants", Many(Nested(Grant), 2)),
+    )
+
+
+@dataclass(frozen=True)
+class Forwarders(Record):
+    """The forwarders of the room in order of preference, from the host."""
+
+    round: int
+    """Counts up; an older list is not taken."""
+    forwarders: tuple[Forwarder, ...]
+
+    LAYOUT: ClassVar[Layout] = (
+        ("round", _U32),
+        ("forwarders", Many(Nested(Forwarder), MAX_FORWARDERS)),
+    )
+
+
+@dataclass(frozen=True)
 class Missed(Record):
     """A deputy hears nothing of the host, and asks whether the receiver does."""
 
@@ -556,9 +599,10 @@ PEER = Family(
         17: Attest,
         18: Mute,
         19: Bye,
-        24: Missed,
-        25: Heard,
-        26: Moved,
-        27: Estate,
+        20: Forwarders,
+        21: Missed,
+        22: Heard,
+        23: Moved,
+        24: Estate,
     }
 )

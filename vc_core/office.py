@@ -112,7 +112,12 @@ class Office:
         room, inside = self._room, self._inside
         self.desk = self._make_desk(room.identity, room.kem, room.rng)
         self.reception = Reception(
-            room, inside.courier, self.desk, inside.registrar, inside.keyring
+            room,
+            inside.courier,
+            self.desk,
+            inside.registrar,
+            inside.keyring,
+            inside.forwarding,
         )
         self.desk.invite(now)
         self._look_at = None if self._waits else now + ANSWER
@@ -171,6 +176,7 @@ class Office:
         if self.desk is not None:
             self.desk.ban(peer.seat.sign)
         self._inside.registrar.extend(Action.KICK, peer.number, now)
+        self._inside.forwarding.renew(peer.number, now)
         self._inside.registrar.share()
 
     def lock(self, on: bool, now: float) -> None:

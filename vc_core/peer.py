@@ -10,11 +10,10 @@ from vc_core.chat import Conversation
 from vc_core.clean import clean_name
 from vc_core.entry import Seat
 from vc_core.ids import ExchangeId, LinkId, Member
-from vc_core.ladder import Dropped, Ladder
+from vc_core.ladder import Ladder
 from vc_core.link import Link
 from vc_core.meet import Greeting
 from vc_core.messages import Position, Road
-from vc_core.path import State as PathState
 
 # Specification
 GREETING_LIFE = 5.0  # s until a greeting without an answer is given up, at first
@@ -99,7 +98,7 @@ class Peer:
         """Whether what is written to it now is likely to arrive soon."""
         link = self.link
         streaming = link is not None and link.streaming
-        return streaming and link is not None and link.path.state is not PathState.SILENT
+        return streaming and link is not None and self.ladder.rung != "none"
 
     def link_named(self, tag: bytes) -> Link | None:
         """The link that a letter belongs to."""
@@ -123,7 +122,7 @@ class Peer:
         """Forget all keys of this pair; the number of the link that was in use."""
         old = self.link.id if self.link is not None else None
         self.link = self.coming = self.greeting = None
-        self.ladder.tell(Dropped())
+        self.ladder.replaced()
         self.kept_roads.clear()
         self.witness.clear()
         return old
@@ -133,9 +132,9 @@ class Peer:
         link = self.link
         if link is None:
             return True
-        if link.path.state is PathState.UNTRIED:
+        if not link.carried:
             return now - link.begun >= LINK_CHANCE
-        return now - link.path.last_life >= LINK_DEATH
+        return now - link.last_life >= LINK_DEATH
 
     def waits_for_reply(self, now: float) -> bool:
         """Whether a greeting may still be answered; the more failed, the longer."""

@@ -13,6 +13,7 @@ from vc_core.clean import unique_name
 from vc_core.courier import Courier
 from vc_core.entry import Action, Seat
 from vc_core.errors import RemoteProtocolError
+from vc_core.forwarding import Forwarding
 from vc_core.ids import NOBODY, ExchangeId, Member
 from vc_core.join import Met
 from vc_core.keyring import Keyring
@@ -27,13 +28,20 @@ class Reception:
     """For one host."""
 
     def __init__(
-        self, room: Room, courier: Courier, desk: Desk, registrar: Registrar, keyring: Keyring
+        self,
+        room: Room,
+        courier: Courier,
+        desk: Desk,
+        registrar: Registrar,
+        keyring: Keyring,
+        forwarding: Forwarding,
     ) -> None:
         self._room = room
         self._courier = courier
         self._desk = desk
         self._registrar = registrar
         self._keyring = keyring
+        self._forwarding = forwarding
         self._arrivals: dict[ExchangeId, tuple[Link, Met]] = {}
         """Who has proven the code and not said a name yet."""
 
@@ -97,8 +105,9 @@ class Reception:
         )
         self._courier.send_letter(peer, link, welcome)
         self._desk.admitted()
-        room.use_link(peer, link)
+        room.use_link(peer, link, now)
         self._keyring.announce(peer, now)
+        self._forwarding.joined(peer, now)
 
     def sweep(self) -> None:
         """Forget what belonged to exchanges that are over."""

@@ -235,7 +235,7 @@ class Registrar:
             return
         for peer in self._room.peers.values():
             if peer is not self._room.host:  # we were away: they have dropped their links
-                self._room.drop_links(peer)
+                self._room.ways.drop(peer)
 
     def joined(self, seat: Seat, now: float) -> None:
         """Somebody is here, for the first time or again."""
@@ -271,10 +271,10 @@ class Registrar:
             if room.hosting:
                 self._courier.send_all(self._mailboxes.renew())
         elif not room.hosting:  # the host keeps the link: it may be heard again at any time
-            room.drop_links(peer)
+            room.ways.drop(peer)
 
     def _forget(self, peer: Peer) -> None:
-        self._room.drop_links(peer)
+        self._room.ways.drop(peer)
         del self._room.peers[peer.number]
         self._comparison.gone(peer.number)
 

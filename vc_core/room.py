@@ -9,19 +9,19 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from vc_core.commands import CloseRoad, Command, HintRoad, OpenRoad
+from vc_core.commands import Command
 from vc_core.entry import Seat
 from vc_core.errors import Ending, LocalProtocolError
-from vc_core.events import Ended, Event, PathChanged
+from vc_core.events import Ended, Event
 from vc_core.ids import NOBODY, LinkId, Member, Rng
 from vc_core.join import Kem
 from vc_core.keys import Identity, PublicIdentity
-from vc_core.ladder import Asked, Replaced, RoadAnswered, Told
 from vc_core.link import Link
 from vc_core.meet import initiates
-from vc_core.messages import MAX_BANNED, Road
-from vc_core.peer import MAX_HINTS, Peer
+from vc_core.messages import MAX_BANNED
+from vc_core.peer import Peer
 from vc_core.roster import Roster
+from vc_core.ways import MESH_LIMIT, Ways
 
 # Specification
 NONCE_LIFE = 10.0  # s that an echoed nonce proves the host alive
@@ -63,10 +63,15 @@ class Room:
     """URL of the signaling server that the host keeps, as it told us."""
     banned: list[bytes] = field(default_factory=list)
     """Ed25519 keys of those who were kicked, as far as we know, oldest first."""
+    epoch: float = 0.0
+    """Unix time at ``now`` = 0; for the expiry of grants alone."""
     ended: bool = False
     muted: bool = False
     _roster: Roster | None = None
     _links: int = 0
+
+    def __post_init__(self) -> None:
+        self.ways = Ways(self.peers, self.ask, self.tell)
 
     @property
     def inside(self) -> bool:
@@ -143,53 +148,14 @@ class Room:
             self.ended = True
             self.tell(Ended(ending))
 
-    # Links and their roads
+    # Links
 
-    def use_link(self, peer: Peer, link: Link) -> None:
-        """Use a link in place of an older one, and look for its road."""
-        old = peer.take_link(link)
-        if old is not None:
-            self.ask(CloseRoad(peer.number, old))
-            self.told(peer, Replaced())
-        self.open_road(peer)
+    @property
+    def crowded(self) -> bool:
+        """Whether the room is too large for a mesh of direct pairs."""
+        return self.inside and len(self.roster.present()) > MESH_LIMIT
 
-    def open_road(self, peer: Peer) -> None:
-        """Look for a road for the link in use, unless the member is blocked."""
-        if peer.link is None or peer.blocked:
-            return
-        self.told(peer, Asked())
-        self.ask(OpenRoad(peer.number, peer.link.id, peer.link.leading))
-        while peer.kept_roads:
-            self.hint_road(peer, peer.kept_roads.popleft())
-
-    def hint_road(self, peer: Peer, road: Road) -> None:
-        """The other side said how its end can be reached."""
-        link = peer.link
-        if peer.blocked:
-            peer.kept_roads.append(road)
-        elif link is not None and link.hints < MAX_HINTS:
-            link.hints += 1
-            self.ask(HintRoad(peer.number, link.id, road))
-
-    def drop_links(self, peer: Peer) -> None:
-        """Forget all keys of a pair and close its road."""
-        old = peer.drop_links()
-        if old is not None:
-            self.ask(CloseRoad(peer.number, old))
-
-    def told(self, peer: Peer, what: Told) -> None:
-        """Tell the peer's ladder something; people hear when the rung changes."""
-        if peer.ladder.tell(what) and not isinstance(what, Asked):
-            self.show_path(peer)
-
-    def show_path(self, peer: Peer) -> None:
-        """Say how packets flow to a member now."""
-        rtt = peer.link.path.rtt if peer.link is not None else None
-        self.tell(PathChanged(peer.number, peer.ladder.rung, peer.ladder.reason, rtt))
-
-    def alive(self, peer: Peer, link: Link, now: float) -> None:
-        """Something verified came over the path of the link in use."""
-        peer.alive(now)
-        link.path.alive(now)
-        if peer.ladder.rung == "none":
-            self.told(peer, RoadAnswered())
+    def use_link(self, peer: Peer, link: Link, now: float) -> None:
+        """Use a link in place of an older one; pairs with the host are always direct."""
+        hosts = self.hosting or peer is self.host
+        self.ways.use_link(peer, link, now, crowded=self.crowded and not hosts)

@@ -25,7 +25,7 @@ from vc_core.courier import Courier
 from vc_core.entrance import Entrance
 from vc_core.errors import Ending, LocalProtocolError, RemoteProtocolError
 from vc_core.events import Event
-from vc_core.ids import FOUNDER, LinkId, Member, Rng
+from vc_core.ids import FOUNDER, LinkId, Member, Rng, Rung, Way
 from vc_core.inside import Inside
 from vc_core.invite import Invitation
 from vc_core.join import Kem
@@ -39,7 +39,7 @@ from vc_core.roads import Roads
 from vc_core.room import Judge, Room
 from vc_core.roster import Roster
 from vc_core.senderkeys import Opened
-from vc_core.signals import Dropped
+from vc_core.signals import Dropped, Grants
 from vc_core.switchboard import Switchboard
 from vc_core.wire import Record
 
@@ -145,7 +145,7 @@ class Session:
             return None
         due = float("inf")
         if self._inside is not None:
-            due = min(self._inside.next_timer(), self._roads.next_timer())
+            due = min(self._inside.next_timer(), self.room.ways.next_timer())
         for door in (self._office, self.entrance):
             time = door.next_timer() if door is not None else None
             if time is not None and time < due:
@@ -160,21 +160,28 @@ class Session:
             return None
         return self._inside.keyring.seal(kind, timestamp, payload, now)
 
-    def listeners(self) -> list[tuple[Member, LinkId]]:
-        """Whom voice is sent to."""
+    def spread_by(self) -> int | None:
+        """The forwarder that voice goes to once, to be copied; None in a small room."""
+        return self.room.ways.spread_by() if self.room.crowded else None
+
+    def listeners(self, spread: int | None = None) -> list[tuple[Member, LinkId]]:
+        """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
         return [
             (peer.number, peer.link.id)
             for peer in self.room.peers.values()
             if peer.link is not None
-            and peer.link.path.open
+            and peer.link.used is not None
+            and peer.link.used.number != spread
             and peer.seat.present
             and not peer.blocked
         ]
 
-    def hear(self, member: Member, link: LinkId, datagram: bytes, now: float) -> Opened | None:
-        """A sealed datagram from a member's road; None unless it opens."""
+    def hear(
+        self, member: Member, link: LinkId, way: Way, datagram: bytes, now: float
+    ) -> Opened | None:
+        """A sealed datagram that came from a member by one way; None unless it opens."""
         found = self._find(member, link)
-        return self._roads.hear(*found, datagram, now) if found is not None else None
+        return self._roads.hear(*found, way, datagram, now) if found is not None else None
 
     # ---- World in: signaling -----------------------------------------------------
 
@@ -192,6 +199,9 @@ class Session:
             if parcel is not None:
                 sender, message, secret = parcel
                 self._switchboard.take_meet(sender, message, now, secret)
+        elif isinstance(signal, Grants):
+            if self._inside is not None:
+                self._inside.forwarding.granted(signal, now)
         elif self._office is not None and self._office.reception is not None:
             letter = self._office.reception.receive(signal, now)
             if letter is not None:
@@ -249,23 +259,28 @@ class Session:
             return None
         return self._roads.find(member, link)
 
-    def road_described(self, member: Member, link: LinkId, road: Road, now: float) -> None:
-        """Our side of a road can be tried at these addresses."""
+    def road_described(self, member: Member, link: LinkId, road: Road) -> None:
+        """Our side of an attempt at a direct pair can be tried at these addresses."""
         found = self._find(member, link)
         if found is not None:
             self._roads.described(*found, road)
 
-    def road_opened(self, member: Member, link: LinkId, now: float) -> None:
-        """The carrier can send."""
+    def way_opened(self, member: Member, link: LinkId, way: Way, now: float) -> None:
+        """A direct pair was found."""
         found = self._find(member, link)
         if found is not None:
-            found[1].path.opened(now)
+            self.room.ways.opened(*found, way, now)
 
-    def road_failed(self, member: Member, link: LinkId, now: float) -> None:
-        """The carrier gave up."""
+    def way_failed(self, member: Member, link: LinkId, way: Way, word: str, now: float) -> None:
+        """An attempt found no pair, or the pair is dead; ``word`` says why."""
         found = self._find(member, link)
         if found is not None:
-            self._roads.failed(*found)
+            self.room.ways.failed(*found, way, word, now)
+
+    def addresses_changed(self, now: float) -> None:
+        """Our machine has other addresses than before."""
+        if not self.room.ended:
+            self.room.ways.addresses_changed(now)
 
     def stream_opened(self, member: Member, link: LinkId, now: float) -> None:
         """QUIC stands and both ends know stream 0."""
@@ -294,11 +309,38 @@ class Session:
             self._roads.receive_stream(*found, data, now)
             self._keep_office(now)
 
-    def receive_probe(self, member: Member, link: LinkId, datagram: bytes, now: float) -> None:
-        """A probe of the path."""
+    def receive_probe(
+        self, member: Member, link: LinkId, way: Way, datagram: bytes, now: float
+    ) -> None:
+        """A probe of one way."""
         found = self._find(member, link)
         if found is not None:
-            self._roads.receive_probe(*found, datagram, now)
+            self._roads.receive_probe(*found, way, datagram, now)
+
+    # ---- World in: forwarders ------------------------------------------------------
+
+    def serve_forwarder(self, addresses: tuple[str, ...], secret: bytes, now: float) -> None:
+        """Our own client runs a forwarder; others find it at ``addresses`` (host only)."""
+        if self._inside is not None and not self.room.ended:
+            self._inside.forwarding.serve(addresses, secret, now)
+
+    def use_relays(self, relays: tuple[tuple[str, ...], ...], now: float, *, signs: bool) -> None:
+        """The relays of the room, each with its addresses, the best first (host only).
+
+        ``signs``: the signaling server grants slots at them.
+        """
+        if self._inside is not None and not self.room.ended:
+            self._inside.forwarding.use_relays(relays, now, signs=signs)
+
+    def forwarder_attached(self, number: int, transport: str, now: float) -> None:
+        """A forwarder has given us our slot, by udp or tcp."""
+        if self._inside is not None and not self.room.ended:
+            self._inside.forwarding.attached(number, transport, now)
+
+    def forwarder_lost(self, number: int, word: str, now: float) -> None:
+        """A forwarder does not answer; ``word`` says what is known."""
+        if self._inside is not None and not self.room.ended:
+            self._inside.forwarding.lost(number, word, now)
 
     # ---- User in -----------------------------------------------------------------
 
@@ -322,6 +364,12 @@ class Session:
         """Take nobody in any more, or again (host only)."""
         self._hosts_office().lock(on, now)
 
+    def allow(self, rungs: frozenset[Rung], now: float) -> None:
+        """Which rungs may be used, from now on."""
+        self.room.ways.allow(rungs, now)
+        if self._inside is not None and not self.room.ended:
+            self._inside.forwarding.allowed(now)
+
     def invite(self, now: float) -> None:
         """A new code (host only)."""
         self._hosts_office().invite(now)
@@ -338,7 +386,7 @@ class Session:
         if peer.blocked:
             peer.blocked = False
             inside.keyring.announce(peer, now)
-            self.room.open_road(peer)
+            self.room.ways.open(peer, now)
             inside.matchmaker.hurry(now)
 
     def leave(self, now: float) -> None:
@@ -379,7 +427,7 @@ class Session:
         if self.entrance is not None:
             self.entrance.handle_timer(now)
         if self._inside is not None:
-            self._roads.handle_timer(now)
+            self.room.ways.handle_timer(now)
             self._inside.handle_timer(now)
         self._settle(now)
 

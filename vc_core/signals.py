@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-from vc_core.wire import Bytes, Family, Fixed, Layout, Many, Record, Text, UInt
+from vc_core.grant import ROOM_KEY_SIZE, Grant
+from vc_core.wire import Bytes, Family, Fixed, Flag, Layout, Many, Nested, Record, Text, UInt
 
 # Specification
 SIGNALING_VERSION = 1
@@ -24,6 +25,7 @@ MAX_MESSAGE = 64 * 1024  # bytes of one WebSocket message
 MAX_BODY = 60 * 1024  # bytes of one opaque body
 TOKEN_SIZE = 16
 MAILBOX_SIZE = 32
+MAX_GRANTS = 64  # of one question: as many as a room has members
 
 
 class Refusal(IntEnum):
@@ -49,6 +51,8 @@ class Refusal(IntEnum):
     """The message could not be read; the connection is closed."""
     WITHDRAWN = 10
     """The host took the nameplate back: for a newer one, after a kick, or as it left."""
+    NO_GRANTS = 11
+    """The server signs no grants, or none for a connection that never had a nameplate."""
 
 
 class Release(IntEnum):
@@ -145,6 +149,20 @@ class Drop(Record):
 
 
 @dataclass(frozen=True)
+class AskGrants(Record):
+    """Sign grants for slots of a room at relays; only for who has, or had, a nameplate."""
+
+    room_key: bytes
+    """The host's key for the room; the server derives the room's name and forgets it."""
+    slots: tuple[int, ...]
+
+    LAYOUT: ClassVar[Layout] = (
+        ("room_key", Fixed(ROOM_KEY_SIZE)),
+        ("slots", Many(UInt(2), MAX_GRANTS)),
+    )
+
+
+@dataclass(frozen=True)
 class Hello(Record):
     """The server's first word on a new connection."""
 
@@ -153,11 +171,14 @@ class Hello(Record):
     """UDP port that answers STUN Binding on the server's address; 0 for none."""
     relays: tuple[str, ...]
     """Addresses of relays that the operator recommends."""
+    grants: bool
+    """Whether it signs grants for them; if not, they are open or of no use."""
 
     LAYOUT: ClassVar[Layout] = (
         ("version", UInt(2)),
         ("stun_port", UInt(2)),
         ("relays", Many(Text(255), 16)),
+        ("grants", Flag()),
     )
 
 
@@ -240,8 +261,27 @@ class Refused(Record):
     LAYOUT: ClassVar[Layout] = (("reason", UInt(1)), ("nameplate", Text(16)))
 
 
+@dataclass(frozen=True)
+class Grants(Record):
+    """The grants that were asked for, one for each slot, in order."""
+
+    grants: tuple[Grant, ...]
+
+    LAYOUT: ClassVar[Layout] = (("grants", Many(Nested(Grant), MAX_GRANTS)),)
+
+
 TO_SERVER = Family(
-    {1: Allocate, 2: Knock, 3: Post, 4: Close, 5: Free, 6: Attach, 7: Detach, 8: Drop}
+    {
+        1: Allocate,
+        2: Knock,
+        3: Post,
+        4: Close,
+        5: Free,
+        6: Attach,
+        7: Detach,
+        8: Drop,
+        9: AskGrants,
+    }
 )
 TO_CLIENT = Family(
     {
@@ -253,5 +293,6 @@ TO_CLIENT = Family(
         69: Dropped,
         70: Ended,
         71: Refused,
+        72: Grants,
     }
 )

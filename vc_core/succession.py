@@ -23,6 +23,7 @@ from vc_core.courier import Courier
 from vc_core.entry import MAX_DEPUTIES, Action
 from vc_core.errors import Ending, LocalProtocolError
 from vc_core.events import MemberLeft
+from vc_core.forwarding import Forwarding
 from vc_core.heartbeat import PULSE_INTERVAL, VANISHED, Heartbeats
 from vc_core.ids import Member
 from vc_core.machine import Table, step
@@ -105,13 +106,19 @@ class Succession:
     """Of one member."""
 
     def __init__(
-        self, room: Room, courier: Courier, registrar: Registrar, heartbeats: Heartbeats
+        self,
+        room: Room,
+        courier: Courier,
+        registrar: Registrar,
+        heartbeats: Heartbeats,
+        forwarding: Forwarding,
     ) -> None:
         self.state = State.FOLLOWING
         self._room = room
         self._courier = courier
         self._registrar = registrar
         self._heartbeats = heartbeats
+        self._forwarding = forwarding
         self._host = room.roster.host
         self._left_at = float("-inf")
         self._asked_at = float("-inf")
@@ -203,6 +210,7 @@ class Succession:
         room = self._room
         if room.roster.host != self._host:
             self._host = room.roster.host
+            self._forwarding.host_changed()
             self._denied_at = float("-inf")
             self._move(TookOver() if room.hosting else Followed())
 

@@ -24,6 +24,7 @@ from vc_core.messages import (
     ChatTaken,
     Commit,
     Estate,
+    Forwarders,
     Greet,
     Heard,
     Heartbeat,
@@ -47,7 +48,7 @@ from vc_core.wire import Record
 
 # Specification
 OF_THE_ROOM = (
-    *(NewEntry, Standing, Pulse, Heartbeat, Carry, NewSecret, Road, Bye),
+    *(NewEntry, Standing, Pulse, Heartbeat, Carry, NewSecret, Road, Bye, Forwarders),
     *(Missed, Heard, Moved, Estate),
 )
 """What counts even from a member whose key has changed: roster, life, carrying."""
@@ -62,7 +63,7 @@ class Switchboard:
         self._inside = inside
         self._room = inside.room
         self._handlers: dict[type[Record], Handler] = {
-            Road: lambda peer, road, _: self._room.hint_road(peer, road),
+            Road: lambda peer, road, _: self._room.ways.hint(peer, road),
             SenderKey: self._key,
             KeyTaken: inside.keyring.taken,
             NewEntry: self._entry,
@@ -82,6 +83,7 @@ class Switchboard:
             Heard: inside.succession.heard,
             Moved: self._moved,
             Estate: lambda peer, estate, _: inside.registrar.inherit(peer, estate),
+            Forwarders: inside.forwarding.receive,
         }
 
     def take(self, peer: Peer, message: Record, now: float) -> None:

@@ -46,7 +46,9 @@ class Description:
     candidates: tuple[str, ...]
     """New candidates only, each at most 200 characters of ASCII."""
     done: bool
-    """Whether no more candidates will follow."""
+    """Whether no more candidates will follow, but those of addresses that change later."""
+    hard: bool = False
+    """Whether its NAT gives another port to each destination, as far as it knows."""
 
     def usable(self) -> bool:
         """Whether user name and password are of the form that RFC 8445 wants."""

@@ -1,10 +1,11 @@
 """The direct rung: an ICE connection as a carrier.
 
-    start ──► sockets ──► host candidates ──► (STUN, on the side) ──► done
+    start ──► sockets ──► host candidates ──► (STUN, TURN, mapping: on the side) ──► done
     add_remote ──► checks ──► connected ──► consent lost: failed
+                         │         └─ silent: poke ──► checks, new addresses ──► moved
                          └──► nothing answers: failed
 
-Rule 1: nobody waits for STUN, for a name or for a dead interface.
+Rule 1: nobody waits for STUN, TURN, a name, a router or a dead interface.
 Rule 2: ``close`` at any moment leaves no task and no socket behind.
 Rule 3: what a peer describes is cleaned here and never raises.
 
@@ -14,26 +15,43 @@ aioice takes a while to import, so that happens in ``start`` or in ``preload``.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from client.net.candidates import MAX_CANDIDATES, Description, Network, clean
+from client.net.gather import Gathering, Mapper
+from vc_core.bucket import Bucket, Rate
 from vc_core.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from client.net.ice import IceConnection, IceSocket
+    from client.net.ice_moving import MovingConnection
+    from client.net.turn_uri import TurnServer
 
 # Implementation
-STUN_LIMIT: Final = 5.0  # seconds until candidates are called complete
-NAME_LIMIT: Final = 3.0  # seconds for the name of a STUN server
 PATIENCE: Final = 5.0  # seconds after the peer's last candidate in which none may answer
 CONNECT_LIMIT: Final = 30.0  # seconds from the peer's first description to a pair
-MAX_SERVERS: Final = 4
+MAX_SERVERS: Final = 4  # of STUN, and of TURN
+LATE: Final = Rate(per_second=2, burst=8)  # candidates of a connected peer, and of ours
+IMPROVE: Final = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks for a way without a relay
 
 StunServer = tuple[str, int]
+
+
+class Failure(Enum):
+    """Why a direct carrier failed; the value is the word for the ladder."""
+
+    NONE = ""
+    NO_CANDIDATES = "no-candidates"
+    """One of both ends has no address that the other could try."""
+    BLOCKED = "udp-blocked"
+    """STUN servers were asked over UDP, and none ever answered."""
+    BOTH_HARD = "both-change-ports"
+    """Both ends are behind NATs that give another port to each destination."""
+    UNANSWERED = "nothing-answered"
+    """There were addresses, and no packet came through."""
+    LOST = "lost"
+    """A pair was found and died."""
 
 
 class State(Enum):
@@ -54,7 +72,7 @@ OVER: Final = {State.FAILED, State.CLOSED}
 
 def preload() -> None:
     """Import what is heavy; may run in a thread while the network is awaited."""
-    import client.net.ice  # noqa: F401
+    import client.net.ice_moving  # noqa: F401
 
 
 class DirectCarrier:
@@ -66,10 +84,13 @@ class DirectCarrier:
     are closed by then) and "closed". All are called from the event loop.
 
     ``loopback``: both ends are on one machine, so 127.0.0.1 and ::1 are offered
-    and accepted as well.
+    and accepted as well. ``turn``: servers of others that may relay. ``mapper``:
+    asks routers for mapped ports, ``release`` gives one back; see
+    ``client.net.gather``. ``relayed_only``: our own addresses are neither used nor
+    told, only those of TURN servers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each has a name, and most have a default)
         self,
         *,
         controlling: bool,
@@ -78,19 +99,33 @@ class DirectCarrier:
         on_description: Callable[[Description], None],
         on_datagram: Callable[[bytes], None],
         on_state: Callable[[str], None],
+        turn: Sequence[TurnServer] = (),
+        mapper: Mapper | None = None,
+        release: Callable[[str, int], None] | None = None,
+        relayed_only: bool = False,
     ) -> None:
         self._controlling = controlling
-        self._stun = tuple(stun)[:MAX_SERVERS]
+        self._stun = () if relayed_only else tuple(stun)[:MAX_SERVERS]
+        self._turn = tuple(turn)[:MAX_SERVERS]
+        self._mapper = None if relayed_only else mapper
+        self._release = release
+        self._relayed_only = relayed_only
         self._loopback = loopback
         self._on_description = on_description
         self._on_datagram = on_datagram
         self._on_state = on_state
         self._state = State.NEW
-        self._ice: IceConnection | None = None
+        self._ice: MovingConnection | None = None
+        self._gathering: Gathering | None = None
         self._bridges: tuple[Network, ...] = ()
         self._described: list[str] = []
+        self._done = False
         self._heard: list[Description] = []
         self._accepted: set[str] = set()
+        self._late_in: Bucket | None = None
+        self._late_out: Bucket | None = None
+        self._failure = Failure.NONE
+        self._peer_hard = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._patience: asyncio.TimerHandle | None = None
         self._shutting: asyncio.Task[None] | None = None
@@ -103,8 +138,37 @@ class DirectCarrier:
         return self._state
 
     def selected(self) -> tuple[str, str] | None:
-        """Types of the candidates in use, (local, remote), for the log; None without a pair."""
+        """Types of the candidates in use, (local, remote); None without a pair.
+
+        ``host``, ``srflx``, ``prflx`` or ``relay``; with a ``relay`` among them a
+        TURN server sees all packets.
+        """
         return self._ice.selected() if self._ice is not None else None
+
+    @property
+    def relayed(self) -> bool:
+        """Whether packets go through a TURN server."""
+        return "relay" in (self.selected() or ())
+
+    @property
+    def failure(self) -> str:
+        """A word of ``Failure`` once it has failed, else empty."""
+        return self._failure.value
+
+    @property
+    def hard(self) -> bool:
+        """Whether our NAT gives another port to each destination, as far as we know."""
+        return self._gathering is not None and self._gathering.hard
+
+    @property
+    def peer_hard(self) -> bool:
+        """The same of the peer's, as it says."""
+        return self._peer_hard
+
+    @property
+    def moves(self) -> int:
+        """How often the pair in use has changed because an address did."""
+        return self._ice.moves if self._ice is not None else 0
 
     # verbs
 
@@ -131,15 +195,29 @@ class DirectCarrier:
         first = self._heard[0] if self._heard else description
         if (description.ufrag, description.pwd) != (first.ufrag, first.pwd):
             return
-        if len(self._heard) < MAX_CANDIDATES or description.done:
+        self._peer_hard = description.hard
+        started = self._state in OPEN
+        if not self._heard or (
+            not started and (len(self._heard) < MAX_CANDIDATES or description.done)
+        ):
             self._heard.append(description)
-        if self._state in OPEN:
+        if started:
             self._take(description)
 
     def send(self, datagram: bytes) -> None:
         """Send on the nominated pair; dropped while there is none."""
         if self._ice is not None:
             self._ice.transmit(datagram)
+
+    def poke(self) -> None:
+        """The path is silent: may be called every 200 ms or so until it is not.
+
+        Checks the pair in use and others at once, and asks now and then whether our
+        own address has changed, which the peer then hears by ``on_description``.
+        """
+        if self._state is State.CONNECTED and self._ice is not None and self._gathering:
+            self._ice.poke()
+            self._gathering.refresh(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
         """End everything; reports "closed" once."""
@@ -150,55 +228,54 @@ class DirectCarrier:
     # gathering
 
     async def _gather(self) -> None:
-        from client.net.ice import IceConnection
+        from client.net.ice_moving import MovingConnection
         from client.net.interfaces import interfaces
 
         found = interfaces(loopback=self._loopback)
         self._bridges = found.bridges
-        self._ice = IceConnection(
+        self._ice = MovingConnection(
             controlling=self._controlling,
             on_datagram=self._on_datagram,
             on_connected=self._connected,
             on_lost=self._lost,
         )
-        lines = await self._ice.bind(found.addresses)
+        lines = await self._ice.bind(() if self._relayed_only else found.addresses)
+        self._gathering = Gathering(
+            self._ice,
+            stun=self._stun,
+            turn=self._turn,
+            mapper=self._mapper,
+            on_line=self._found,
+        )
         self._state = State.WAITING
-        self._describe(lines, done=not self._stun)
-        if self._stun:
-            self._spawn(self._trickle(self._ice))
+        self._done = not self._gathering.wanted
+        self._describe(lines)
+        if not self._done:
+            self._spawn(self._trickle(self._gathering))
         for description in self._heard:
             self._take(description)
 
-    def _describe(self, lines: Sequence[str], *, done: bool) -> None:
-        if self._ice is None or self._state in OVER:
-            return
-        new = [line for line in lines if line not in self._described]
-        new = new[: MAX_CANDIDATES - len(self._described)]
-        self._described += new
-        if new or done:
+    def _describe(self, lines: Sequence[str]) -> None:
+        if self._ice is not None and self._state not in OVER:
+            self._described += lines
             ufrag, pwd = self._ice.local_username, self._ice.local_password
-            self._on_description(Description(ufrag, pwd, tuple(new), done))
+            told = Description(ufrag, pwd, tuple(lines), self._done, self.hard)
+            self._on_description(told)
 
-    async def _trickle(self, ice: IceConnection) -> None:
-        try:
-            async with asyncio.timeout(STUN_LIMIT), asyncio.TaskGroup() as group:
-                for server in self._stun:
-                    group.create_task(self._ask_server(ice, server))
-        except TimeoutError:
-            pass  # the unanswered servers count as absent
-        self._describe([], done=True)
+    async def _trickle(self, gathering: Gathering) -> None:
+        await gathering.run()
+        self._done = True
+        self._describe([])
 
-    async def _ask_server(self, ice: IceConnection, server: StunServer) -> None:
-        async with asyncio.TaskGroup() as group:
-            for address in await _resolve(server):
-                for opened in ice.sockets:
-                    if _same_kind(opened.host, address[0]):
-                        group.create_task(self._ask(ice, opened, address))
-
-    async def _ask(self, ice: IceConnection, opened: IceSocket, server: StunServer) -> None:
-        line = await ice.ask(opened, server)
-        if line is not None and clean(line, loopback=self._loopback) is not None:
-            self._describe([line], done=False)
+    def _found(self, line: str) -> None:
+        """One more address of ours, or one that has changed while we were connected."""
+        if clean(line, loopback=self._loopback) is None:
+            return
+        if self._late_out is not None:
+            if self._late_out.take(asyncio.get_running_loop().time()):
+                self._describe([line])
+        elif line not in self._described and len(self._described) < MAX_CANDIDATES:
+            self._describe([line])
 
     # checking
 
@@ -206,41 +283,91 @@ class DirectCarrier:
         ice = self._ice
         if ice is None or self._state in OVER:
             return
-        room = MAX_CANDIDATES - len(self._accepted)
-        lines = [
-            line
-            for raw in description.candidates[:MAX_CANDIDATES]
-            if (line := clean(raw, loopback=self._loopback, bridges=self._bridges))
-            and line not in self._accepted
-        ][:room]
-        self._accepted.update(lines)
-        ice.add_remote(lines)
+        ice.add_remote(self._cleaned(description))
         if self._state is State.WAITING:
             self._state = State.CHECKING
             ice.remote_username, ice.remote_password = description.ufrag, description.pwd
             self._spawn(self._connect(ice))
+            if self._gathering is not None:
+                self._gathering.checking.set()
         if description.done and self._patience is None:
             # A peer may also reach us from addresses that it does not know of.
-            loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(PATIENCE, ice.end_remote)
+            self._arm_patience(ice)
 
-    async def _connect(self, ice: IceConnection) -> None:
+    def _cleaned(self, description: Description) -> list[str]:
+        """Its candidates that may be tried: a number of them at first, a rate of them later."""
+        lines = [
+            line
+            for raw in description.candidates[:MAX_CANDIDATES]
+            if (line := clean(raw, loopback=self._loopback, bridges=self._bridges))
+        ]
+        if self._late_in is not None:
+            now = asyncio.get_running_loop().time()
+            return [line for line in lines if self._late_in.take(now)]
+        new = [line for line in dict.fromkeys(lines) if line not in self._accepted]
+        new = new[: MAX_CANDIDATES - len(self._accepted)]
+        self._accepted.update(new)
+        return new
+
+    def _arm_patience(self, ice: MovingConnection) -> None:
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(PATIENCE, self._end_patience, ice)
+
+    def _end_patience(self, ice: MovingConnection) -> None:
+        if self._done:
+            ice.end_remote()
+        else:  # an address of ours may still be found
+            self._arm_patience(ice)
+
+    async def _connect(self, ice: MovingConnection) -> None:
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
                 await ice.connect()
         except (ConnectionError, TimeoutError):
+            failure = self._why()
+            self._unmap(ice)
             await ice.close()
-            self._lost()
+            self._fail(failure)
+            return
+        await self._improve(ice)
+
+    def _unmap(self, ice: MovingConnection) -> None:
+        if self._release is not None:
+            for opened in ice.sockets:
+                self._release(opened.host, opened.port)
+
+    async def _improve(self, ice: MovingConnection) -> None:
+        """Look for a way without a relay while there is one in between, ever less often."""
+        pauses = list(IMPROVE)
+        while self._state is State.CONNECTED and self.relayed and not self._relayed_only:
+            await asyncio.sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
+            ice.improve()
 
     def _connected(self) -> None:
         if self._state is State.CHECKING:
             self._state = State.CONNECTED
+            now = asyncio.get_running_loop().time()
+            self._late_in, self._late_out = Bucket(LATE, now), Bucket(LATE, now)
             self._on_state("connected")
 
     def _lost(self) -> None:
+        self._fail(Failure.LOST)
+
+    def _fail(self, failure: Failure) -> None:
         if self._state not in OVER:
             self._state = State.FAILED
+            self._failure = failure
+            if self._gathering is not None:
+                self._spawn(self._gathering.close())
             self._on_state("failed")
+
+    def _why(self) -> Failure:
+        """Why no pair was found."""
+        if not self._described or not (self._ice and self._ice.remote_candidates):
+            return Failure.NO_CANDIDATES
+        if self._gathering is not None and self._gathering.blocked:
+            return Failure.BLOCKED
+        return Failure.BOTH_HARD if self.hard and self.peer_hard else Failure.UNANSWERED
 
     # ending
 
@@ -254,29 +381,14 @@ class DirectCarrier:
         self._state = State.CLOSED
         if self._patience is not None:
             self._patience.cancel()
+        if self._gathering is not None:
+            await self._gathering.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
         if self._ice is not None:
+            self._unmap(self._ice)
             await self._ice.close()
         self._on_state("closed")
-
-
-async def _resolve(server: StunServer) -> list[StunServer]:
-    """Numeric addresses of a server: the first of each family; empty when unknown."""
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(NAME_LIMIT):
-            found = await loop.getaddrinfo(*server, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError, TimeoutError):
-        return []
-    first = {family: address for family, _, _, _, address in reversed(found)}
-    return [(str(address[0]), int(address[1])) for address in first.values()]
-
-
-def _same_kind(host: str, other: str) -> bool:
-    """Whether one family and both or neither loopback: only then can an answer be of use."""
-    one, two = ipaddress.ip_address(host), ipaddress.ip_address(other)
-    return one.version == two.version and one.is_loopback == two.is_loopback

@@ -1,4 +1,4 @@
-"""ICE (RFC 8445) for one peer: everything that extends aioice stands here.
+"""ICE (RFC 8445) for one peer: what extends aioice is here, in ``ice_*`` and in ``turn``.
 
 What aioice 0.13 lacks or does otherwise, and this file changes:
 
@@ -10,106 +10,37 @@ What aioice 0.13 lacks or does otherwise, and this file changes:
 - It starts one check per 20 ms; here four (RFC 8445, 14.2 allows one per 5 ms).
 - A check that arrives while ours is under way makes ours go out again at once
   (7.3.1.4), so that a hole in a NAT is used within a round trip, not after 500 ms.
+- A pair in use is never left; here it moves when the peer's address does
+  (``ice_moving``).
+- Sockets that were opened later (TURN, guessed ports) take part.
 - Roles are fixed by the members' keys, so a role conflict is a broken peer.
 - Lists that a peer could make grow have an end.
 
-It leans on private names of aioice, so the version is checked at import.
+It leans on private names of aioice; ``ice_socket`` checks the version at import.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, cast
 
 import aioice
 from aioice import stun
-from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, Connection, StunProtocol
 
 from client.net.candidates import MAX_CANDIDATES
-
-if not aioice.__version__.startswith("0.13."):
-    raise ImportError(f"aioice 0.13 is needed, this is {aioice.__version__}")
+from client.net.ice_socket import COMPONENT, Address, IceSocket, open_socket
 
 # Implementation
-COMPONENT: Final = 1
 CHECKS_PER_TICK: Final = 4  # aioice's tick is 20 ms
-CHECK_REPEATS: Final = 4  # at 0.5, 1.5, 3.5 and 7.5 s; given up after 15.5 s
-QUICK_REPEATS: Final = 3  # of one check, because the peer's checks arrive
 QUERY_REPEATS: Final = 2  # of one STUN query; given up after 3.5 s
 MAX_SOURCES: Final = 2 * MAX_CANDIDATES  # addresses of one peer, peer-reflexive ones included
 MAX_PAIRS: Final = 256
-RECEIVE_BUFFER: Final = 1 << 20  # bytes; the system may give less
-SEND_BUFFER: Final = 1 << 16  # bytes that wait in the process while the system takes no more
-LAST_STUN_BYTE: Final = 3  # RFC 9443
-
-Address = tuple[str, int]
-
-log = logging.getLogger(__name__)
 
 
 class RoleConflictError(Exception):
     """The peer claims the role that its key does not give it."""
-
-
-class IceSocket(StunProtocol):
-    """One UDP socket of a connection."""
-
-    receiver: IceConnection
-
-    def __init__(self, receiver: IceConnection) -> None:
-        super().__init__(receiver)
-        self._checks: dict[Address, tuple[stun.Message, int]] = {}
-
-    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        data = cast(bytes, data)
-        if data and data[0] > LAST_STUN_BYTE:
-            self.receiver.take(data, (addr[0], addr[1]))
-            return
-        try:
-            super().datagram_received(data, addr)
-        except Exception as error:
-            # Bytes of strangers: struct.error, KeyError and AssertionError come
-            # out of aioice for STUN that is malformed or lacks an attribute.
-            log.debug("dropped a malformed STUN message: %r", error)
-
-    def error_received(self, exc: Exception) -> None:
-        """An ICMP error or a send that failed: the checks find out by silence."""
-
-    def send_stun(self, message: stun.Message, addr: Address) -> None:
-        if message.message_class == stun.Class.RESPONSE:  # only authenticated checks get one
-            self.receiver.trust(addr)
-        super().send_stun(message, addr)
-
-    async def request(
-        self,
-        request: stun.Message,
-        addr: Address,
-        integrity_key: bytes | None = None,
-        retransmissions: int | None = None,
-    ) -> tuple[stun.Message, Address]:
-        if integrity_key is None or retransmissions is not None:  # STUN query, consent
-            return await super().request(request, addr, integrity_key, retransmissions)
-        self._checks[addr] = (request, QUICK_REPEATS)
-        try:
-            return await super().request(request, addr, integrity_key, CHECK_REPEATS)
-        finally:
-            self._checks.pop(addr, None)
-
-    def repeat_check(self, addr: Address) -> None:
-        """Send the check that is under way to ``addr`` again, at most a few times."""
-        request, left = self._checks.get(addr, (None, 0))
-        if request is not None and left > 0:
-            self._checks[addr] = (request, left - 1)
-            self.send_stun(request, addr)
-
-    @property
-    def host(self) -> str:
-        """The local address, without port."""
-        return self.local_candidate.host
 
 
 class IceConnection(Connection):
@@ -133,7 +64,8 @@ class IceConnection(Connection):
         self.on_connected = on_connected
         self.on_lost = on_lost
         self.sockets: list[IceSocket] = []
-        self._sources: set[Address] = set()
+        self._sources: dict[Address, None] = {}  # oldest first
+        self._tasks: set[asyncio.Task[None]] = set()
         self._connected = False
         self._connecting = False
         self._consent: asyncio.Task[None] | None = None
@@ -144,7 +76,7 @@ class IceConnection(Connection):
         """Open a socket on each address that has one; host candidates as lines."""
         self._local_candidates_start = True
         for host in hosts:
-            opened = await self._open(host)
+            opened = await open_socket(self, host)
             if opened is not None:
                 self._protocols.append(opened)
                 self.sockets.append(opened)
@@ -152,45 +84,31 @@ class IceConnection(Connection):
         self._local_candidates_end = True
         return [candidate.to_sdp() for candidate in self._local_candidates]
 
-    async def _open(self, host: str) -> IceSocket | None:
-        udp = _bound(host)
-        if udp is None:
-            return None
-        loop = asyncio.get_running_loop()
-        opening = asyncio.ensure_future(
-            loop.create_datagram_endpoint(lambda: IceSocket(self), sock=udp)
-        )
-        try:
-            _, opened = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            # uvloop would keep the half-open transport; it opens within two turns.
-            await (await opening)[1].close()
-            raise
-        except OSError:
-            udp.close()
-            return None
-        opened.local_candidate = _candidate("host", host, udp.getsockname()[1], base=host)
-        return opened
+    def adopt(self, opened: IceSocket) -> str:
+        """Take part with a socket that was opened later; its candidate as a line."""
+        self._protocols.append(opened)
+        self._local_candidates.append(opened.local_candidate)
+        for candidate in list(self._remote_candidates):
+            self._pair_remote_candidate(candidate)
+        self.sort_check_list()
+        if self._connecting:
+            self._check_periodic()
+        return opened.local_candidate.to_sdp()
 
-    async def ask(self, opened: IceSocket, server: Address) -> str | None:
-        """The server-reflexive candidate that a STUN server sees, as a line, or None."""
+    async def ask(self, opened: IceSocket, server: Address) -> Address | None:
+        """The address that a STUN server sees, or None."""
         request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
         try:
             answer, _ = await opened.request(request, server, retransmissions=QUERY_REPEATS)
             host, port = answer.attributes["XOR-MAPPED-ADDRESS"]
         except (stun.TransactionError, KeyError):
             return None
-        base = opened.local_candidate
-        if (host, port) == (base.host, base.port):
-            return None
-        found = _candidate("srflx", host, port, base=base.host)
-        found.related_address, found.related_port = base.host, base.port
-        return found.to_sdp()
+        return str(host), int(port)
 
     # the remote side
 
     def add_remote(self, lines: Iterable[str]) -> None:
-        """Take cleaned candidate lines; checks start at once when connecting."""
+        """Take cleaned candidate lines; checks start at once."""
         if self._closing or self._remote_candidates_end:
             return
         for line in lines:
@@ -214,15 +132,20 @@ class IceConnection(Connection):
 
     # the data
 
-    def take(self, data: bytes, source: Address) -> None:
-        """A datagram that is not STUN."""
+    def take(self, data: bytes, opened: IceSocket, source: Address) -> None:
+        """A datagram that is not STUN, and came to a socket from somewhere."""
         if source in self._sources and not self._closing:
             self.on_datagram(data)
 
     def trust(self, source: Address) -> None:
         """``source`` has shown that it knows the password."""
-        if len(self._sources) < MAX_SOURCES:
-            self._sources.add(source)
+        if source in self._sources:
+            return
+        if len(self._sources) >= MAX_SOURCES:
+            used = self._nominated.get(COMPONENT)
+            oldest = (known for known in self._sources if not used or known != used.remote_addr)
+            del self._sources[next(oldest)]
+        self._sources[source] = None
 
     def data_received(self, data: bytes, component: int) -> None:
         """STUN that could not be parsed: dropped (aioice would queue it)."""
@@ -230,11 +153,8 @@ class IceConnection(Connection):
     def transmit(self, data: bytes) -> None:
         """Send on the nominated pair; dropped when there is none."""
         pair = self._nominated.get(COMPONENT)
-        if pair is None:
-            return
-        transport: Any = pair.protocol.transport  # typeshed lacks the buffer's size
-        if not transport.is_closing() and transport.get_write_buffer_size() < SEND_BUFFER:
-            transport.sendto(data, pair.remote_addr)
+        if pair is not None:
+            cast(IceSocket, pair.protocol).carry(data, pair.remote_addr)
 
     def selected(self) -> tuple[str, str] | None:
         """Types of the nominated pair's candidates: (local, remote)."""
@@ -267,8 +187,7 @@ class IceConnection(Connection):
         if full and all((c._network_host, c.port) != addr for c in self._remote_candidates):
             return
         super().check_incoming(message, addr, protocol)
-        if not self._connected:
-            cast(IceSocket, protocol).repeat_check(addr)
+        cast(IceSocket, protocol).repeat_check(addr)
 
     def check_complete(self, pair: CandidatePair) -> None:
         if pair.state is CandidatePair.State.SUCCEEDED:
@@ -304,39 +223,22 @@ class IceConnection(Connection):
         if pair is not None and pair.protocol is protocol:
             self.on_lost()
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside; it ends with the connection."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def close(self) -> None:
+        self._closing = True
+        tasks = {task for task in self._tasks if task is not asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         await super().close()
         if self._consent is not None and self._consent is not asyncio.current_task():
             await asyncio.wait([self._consent])
-
-
-def _bound(host: str) -> socket.socket | None:
-    """A UDP socket on some port of this address; None when the address is gone."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        udp = socket.socket(family, socket.SOCK_DGRAM)
-    except OSError:
-        return None
-    try:
-        udp.setblocking(False)
-        udp.bind((host, 0))
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    except OSError:
-        udp.close()
-        return None
-    return udp
-
-
-def _candidate(kind: str, host: str, port: int, *, base: str) -> aioice.Candidate:
-    return aioice.Candidate(
-        foundation=candidate_foundation(kind, "udp", base)[:8],
-        component=COMPONENT,
-        transport="udp",
-        priority=candidate_priority(COMPONENT, kind),
-        host=host,
-        port=port,
-        type=kind,
-    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -166,6 +166,10 @@ class Model:
         message, hint = words.CODE_ENDS.get(reason, words.Words("the code has ended"))
         self._add(Kind.NOTE, joined(message, hint), clock)
 
+    def _announced(self, event: Event, clock: str) -> None:
+        text = f"in this network the code works without its server: {clean(event, 'code')}"
+        self._add(Kind.NOTE, text, clock)
+
     def _code_failed(self, event: Event, clock: str) -> None:
         left = int(number(event, "left"))
         tries = f"{left} wrong {'try' if left == 1 else 'tries'}"
@@ -332,6 +336,7 @@ class Model:
         "room": _room,
         "code": _new_code,
         "code-ended": _code_ended,
+        "announced": _announced,
         "code-failed": _code_failed,
         "member-joined": _joined,
         "member-left": _left,

@@ -80,6 +80,7 @@ def test_the_version_is_one_line(flag: str) -> None:
 
 
 HEAVY = {"nacl", "aioquic", "aioice", "av", "numpy", "websockets", "prompt_toolkit", "rich"}
+HEAVY |= {"zeroconf"}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,19 @@ def test_a_command_loads_only_what_it_needs(words: list[str], light: set[str]) -
     command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert not light & set(done.stderr.splitlines()[-1].split())
+
+
+def test_multicast_is_not_loaded_for_a_code_that_names_its_server(unused_port: int) -> None:
+    code = (
+        "import atexit, sys; from client.cli import main;"
+        "atexit.register(lambda: print('zeroconf' in sys.modules, file=sys.stderr));"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["join", f"4821-apple-robot-candle@127.0.0.1:{unused_port}", "--json"]
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1] == "False"
 
 
 def test_help_is_everywhere() -> None:
@@ -197,7 +211,7 @@ def test_with_json_only_the_first_line_of_stdin_is_the_code(unused_port: int) ->
 
 
 def test_a_code_without_a_server_needs_one_from_elsewhere() -> None:
-    done = vchat("join", "4821-apple-robot-candle", "--json")
+    done = vchat("join", "4821-apple-robot-candle", "--json", "--no-lan")
     assert done.returncode == 4
     assert sentences(done)[0] == "the code names no server, and none is set"
     assert json.loads(done.stdout.splitlines()[-1])["reason"] == "no-signaling"
@@ -326,7 +340,10 @@ def test_doctor_judges_each_thing_in_one_line(home: Path) -> None:
     verdicts = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert {line[:6] for line in verdicts} <= {"ok    ", "warn  "}
     assert "\x1b" not in done.stdout
-    for what in ("python", "libraries", "opus", "udp", "settings", "identity", "signaling"):
+    for what in (
+        *("python", "libraries", "opus", "udp", "settings", "identity", "signaling"),
+        *("nat", "ipv6", "port mapping", "calls"),
+    ):
         assert any(line[6:].startswith(f"{what}: ") for line in verdicts), what
     assert not (home / "identity.json").exists()
 
@@ -463,7 +480,7 @@ class Terminal:
 
 
 def test_somebody_at_a_terminal_is_asked_and_helped() -> None:
-    terminal = Terminal("join")
+    terminal = Terminal("join", "--no-lan")
     terminal.wait_for("code:")
     terminal.type("4821-aple-robot-candle\r")
     terminal.wait_for("did you mean 'apple'?")

@@ -82,6 +82,7 @@ EVERYTHING = """
 name = "Anna"
 relay = ["r.example:3478,wss://r.example:443#sha256=00ff", "[::1]:3478"]
 stun = ["s.example:3478"]
+turn = ["turn:anna:s3cret@t.example:3478?transport=tcp"]
 only = ["direct"]
 mic = "loop:/tmp/a b.wav"
 speaker = "none"
@@ -104,6 +105,7 @@ def test_every_key_of_the_file_arrives_in_the_settings(tmp_path: Path) -> None:
         config=tmp_path,
         relays=("r.example:3478,wss://r.example:443#sha256=00ff", "[::1]:3478"),
         stun=("s.example:3478",),
+        turn=("turn:anna:s3cret@t.example:3478?transport=tcp",),
         only=("direct",),
         mic="loop:/tmp/a b.wav",
         speaker="none",
@@ -119,6 +121,7 @@ def test_every_key_of_the_file_arrives_in_the_settings(tmp_path: Path) -> None:
 ENVIRONMENT = {
     "VCHAT_RELAY": "r.example:3478,ws://r.example:80 q.example:1",
     "VCHAT_NO_STUN": "yes",
+    "VCHAT_TURN": "turn:a:b@t.example turns:t.example:443",
     "VCHAT_ONLY": "direct relayed",
     "VCHAT_GUESTS": "2",
     "VCHAT_PROCESS": "on",
@@ -131,6 +134,7 @@ def test_the_environment_says_the_same_things_as_text(tmp_path: Path) -> None:
     assert settings.relays == ("r.example:3478,ws://r.example:80", "q.example:1")
     assert settings.only == ("direct", "relayed")
     assert (settings.no_stun, settings.guests, settings.process) == (True, 2, True)
+    assert settings.turn == ("turn:a:b@t.example", "turns:t.example:443")
     assert settings.life == 60.0
 
 
@@ -140,6 +144,7 @@ BAD = {
     "relay": ("'nowhere'", "['a:1', 5]", "'ftp://a:1'", "3"),
     "stun": ("['a']", "['a:99999']", "'a:b'"),
     "no_stun": ("'perhaps'", "2"),
+    "turn": ("'t.example:3478'", "['turn:anna@t.example']", "'turns:a:b@t?transport=udp'", "5"),
     "only": ("['sideways']", "'x'"),
     "process": ("'maybe'", "[]"),
     "guests": ("0", "64", "'many'", "true", "1.5"),

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from client import words
+from client.net.direct import Failure
+from client.net.lan import Missing
 from client.net.mailbox import Unreachable
 from client.words import Words
 from tests.rules import source
@@ -19,6 +21,7 @@ TABLES = (
     words.ENDINGS,
     words.FLAWS,
     words.UNREACHABLE,
+    words.LAN,
     words.CODE_ENDS,
     words.WARNINGS,
     words.ERRORS,
@@ -33,7 +36,7 @@ def sentences() -> Iterator[tuple[str, str]]:
             yield from ((f"{word} {which}", one) for which, one in said._asdict().items() if one)
     for listed in LISTS:
         yield from listed.items()
-    for one in (words.NO_SERVER, words.ONLY_DIRECT):
+    for one in (words.NO_SERVER, words.LAN_WRONG, words.REVEALS):
         yield from ((one.message, sentence) for sentence in one)
 
 
@@ -64,8 +67,15 @@ def test_every_reason_why_a_server_cannot_be_used_has_its_sentence() -> None:
     assert set(words.UNREACHABLE) == {reason.name for reason in Unreachable}
 
 
+def test_every_reason_why_no_host_was_found_has_its_sentence() -> None:
+    assert set(words.LAN) == {missing.name for missing in Missing}
+    assert words.of_missing("NOBODY") is words.LAN["NOBODY"]
+
+
 def test_every_reason_of_a_path_and_of_a_departure_has_its_sentence() -> None:
-    assert set(words.PATHS) == {*REASONS.values(), "direct-failed"}
+    failures = {failure.value for failure in Failure} - {""}
+    relays = {"relay-silent", "relay-unreachable", "relay-refused"}
+    assert set(words.PATHS) == REASONS | failures | relays
     assert set(words.DEPARTURES) == {"left", "vanished", "kicked"}
 
 

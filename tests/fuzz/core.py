@@ -132,7 +132,6 @@ def invitation(data: bytes) -> None:
 def probe(data: bytes) -> None:
     """A probe from a stranger, and one with a right MAC."""
     path = Path(KEY, KEY, 0.0)
-    path.opened(0.0)
     path.handle_timer(0.0)
     with suppress(RemoteProtocolError):
         path.receive(data, 1.0)
@@ -219,7 +218,6 @@ def seeds_invitation() -> list[bytes]:
 def seeds_probe() -> list[bytes]:
     """The first of a path."""
     path = Path(KEY, KEY, 0.0)
-    path.opened(0.0)
     whole = path.handle_timer(0.0)[0]
     return [whole, whole[:-16]]
 

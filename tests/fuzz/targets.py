@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fuzz import core, people, world
+from tests.fuzz import core, people, router, world
 from vc_core.errors import RemoteProtocolError
 
 
@@ -51,6 +51,11 @@ TARGETS = {
         Target("arrival", people.arrival, people.seeds_arrival, ()),
         Target("member", people.member, people.seeds_member, ()),
         Target("candidates", world.candidates, world.seeds_candidates, ()),
+        Target("pcp", router.pcp_answers, router.seeds_pcp),
+        Target("ssdp", router.ssdp_answers, router.seeds_ssdp),
+        Target("upnp-description", router.description, router.seeds_description),
+        Target("soap", router.soap_answers, router.seeds_soap),
+        Target("routes", router.route_tables, router.seeds_routes, ()),
         Target("ice", world.ice, world.seeds_ice, ()),
         Target("quic", world.quic, world.seeds_quic, ()),
         Target("voice", world.voice, world.seeds_voice, ()),

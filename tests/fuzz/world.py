@@ -24,7 +24,8 @@ from client.config import load
 from client.contacts import Contacts
 from client.identity import kept_identity
 from client.net.candidates import MAX_LINE, Description, clean
-from client.net.ice import IceConnection, IceSocket
+from client.net.ice_moving import MovingConnection
+from client.net.ice_socket import IceSocket
 from client.net.quic import QuicLink
 from client.orders import BadCommand, parse
 from client.refused import Refused
@@ -59,7 +60,7 @@ def _ice() -> tuple[asyncio.AbstractEventLoop, IceSocket]:
     loop = asyncio.new_event_loop()
 
     async def make() -> IceSocket:
-        connection = IceConnection(
+        connection = MovingConnection(
             controlling=True,
             on_datagram=lambda data: None,
             on_connected=lambda: None,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tests.client.net import turn_server
 from tests.lab.meeting import Scene, Times, until_heard
 from tests.lab.net import Nat, Node
 
 Case = Callable[[Scene], Times]
 
 PROMPT = 3.0  # seconds from ``room`` to the first voice; a stalled STUN alone takes 5
+FOUND = 4.0  # seconds until a guest is in the room of a host that it had to look for
 NO_ROAD = 30.0  # seconds from ``room`` until somebody without a road is told so
 SILENT_STUN = ("--stun", "203.0.113.9:3478")
 
@@ -27,6 +29,25 @@ def same_lan_with_the_hosts_own_server(scene: Scene) -> Times:
     assert f"@{one.address}:" in host.code
     guest = scene.join(two, host.code)
     return _prompt(until_heard(host, guest))
+
+
+def same_lan_with_the_code_alone(scene: Scene) -> Times:
+    """Two rooms are announced in the LAN, and the code without its server finds the right one."""
+    router = scene.world.router(Nat.PORT_RESTRICTED)
+    one, two, three = (scene.world.behind(router) for _ in range(3))
+    hosts = [
+        scene.stage.host(listen="0.0.0.0:0", mic="tone:440", prefix=n.prefix) for n in (one, two)
+    ]
+    for host in hosts:
+        host.wait("announced")
+    times = []
+    for host in hosts:
+        code, _, server = host.code.partition("@")
+        guest = scene.join(three, code)
+        times.append(_prompt(until_heard(host, guest)))
+        assert guest.room["signal"] == f"ws://{server}"
+        assert times[-1].room < FOUND, f"found only after {times[-1].room:.1f} s"
+    return times[-1]
 
 
 def same_lan_with_a_public_server(scene: Scene) -> Times:
@@ -92,6 +113,23 @@ def both_behind_symmetric_nat(scene: Scene) -> Times:
         float("nan"),
         [f"guest ended no-road after {ended:.1f} s", f"host was told: {sorted(reasons)}"],
     )
+
+
+def both_behind_symmetric_nat_with_a_turn_server(scene: Scene) -> Times:
+    """Somebody else's TURN server carries what nobody can carry directly."""
+    why = turn_server.why_impossible()
+    assert why is None, why
+    scene.serve(scene.world.host())
+    with scene.turn(scene.world.host()) as (uri, log):
+        one, two = (_home(scene, Nat.SYMMETRIC) for _ in range(2))
+        host, guest, times = scene.meet(one, two, "--turn", uri)
+        assert (guest.leave(), host.leave()) == (0, 0)
+        told = log.read_text(errors="replace")
+        assert "CHANNEL_BIND processed, success" in told, told[-2000:]
+        given, back = told.count("ALLOCATE processed, success"), told.count("lifetime=0")
+        assert given == back == 2, told[-2000:]
+        times.notes.append(f"over TURN, {back} allocations given back")
+    return _prompt(times)
 
 
 def short_cut_of_the_path(scene: Scene) -> Times:
@@ -172,6 +210,7 @@ def _prompt(times: Times) -> Times:
 
 SHORT: list[Case] = [
     same_lan_with_the_hosts_own_server,
+    same_lan_with_the_code_alone,
     host_in_the_open_and_guest_behind_nat,
     both_behind_nat,
     only_ipv6,
@@ -183,5 +222,6 @@ LONG: list[Case] = [
     host_behind_nat_and_guest_in_the_open,
     host_behind_symmetric_nat_and_guest_in_the_open,
     both_behind_symmetric_nat,
+    both_behind_symmetric_nat_with_a_turn_server,
     long_cut_and_return,
 ]

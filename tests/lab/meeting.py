@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from tests.calls.engines import EngineProcess, Program
 from tests.calls.stage import Stage
+from tests.client.net import turn_server
 from tests.lab.net import Node, World
 
 SIGNAL_PORT = 8765  # nobody else is in the namespace
+TURN_PORT = 3478
 
 
 @dataclass
@@ -46,6 +50,21 @@ class Scene:
         self.server.wait("listening")
         host = f"[{node.address}]" if ":" in node.address else node.address
         self.url = f"ws://{host}:{SIGNAL_PORT}"
+
+    @contextmanager
+    def turn(self, node: Node) -> Iterator[tuple[str, Path]]:
+        """Run a TURN server of somebody else there: its URI and its log."""
+        folder = self.folder / "turn"
+        folder.mkdir()
+        command = turn_server.command(node.address, TURN_PORT, folder, "--no-tls", "--verbose")
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([*node.prefix, *command], stdout=log, stderr=log, cwd=folder)
+            try:
+                credentials = f"{turn_server.USER}:{quote(turn_server.PASSWORD, safe='')}"
+                yield f"turn:{credentials}@{node.address}:{TURN_PORT}", folder / "log"
+            finally:
+                process.terminate()
+                process.wait()
 
     def host(self, node: Node, *options: str, **sound: str) -> EngineProcess:
         """Somebody opens a room there, humming."""

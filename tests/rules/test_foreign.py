@@ -18,11 +18,11 @@ import pytest
 from tests.rules import source
 
 ROOMS: Mapping[str, tuple[str, ...]] = {
-    "aioice": ("client/net/ice.py",),
+    "aioice": ("client/net/ice*.py", "client/net/turn.py"),
     "aioquic": ("client/net/quic*.py",),
     "av": ("audio/files.py", "audio/sources.py"),
     "click": ("client/cli.py", "client/cli_*.py", "signaling/cli.py", "relay/cli.py"),
-    "cryptography": ("client/net/kem.py", "client/net/quic*.py"),
+    "cryptography": ("client/net/kem.py", "client/net/quic*.py", "relay/certificate.py"),
     "ifaddr": ("client/net/direct.py", "client/net/interfaces.py"),
     "miniaudio": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "nacl": tuple(
@@ -36,7 +36,12 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "sounddevice": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "soxr": ("audio/*.py",),
     "uvloop": ("client/loop.py", "signaling/cli.py", "relay/cli.py"),
-    "websockets": ("client/net/mailbox.py", "signaling/server.py", "signaling/desk.py"),
+    "websockets": (
+        *("client/net/mailbox.py", "client/net/channels.py"),
+        *("signaling/server.py", "signaling/desk.py"),
+        *("relay/server.py", "relay/web.py", "relay/forwarder.py"),
+    ),
+    "zeroconf": ("client/net/mdns.py",),
 }
 
 

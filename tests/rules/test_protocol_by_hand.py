@@ -18,6 +18,7 @@ from nacl import bindings
 from client.net.kem import MlKem
 from vc_core.attest import Signer
 from vc_core.entry import Action, Seat
+from vc_core.ids import Rung, Way
 from vc_core.invite import make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, JoinerExchange, Met, Password
 from vc_core.keys import Identity, KeyPair, safety_number
@@ -210,11 +211,12 @@ def test_letters_records_and_probes_are_what_pages_06_and_10_say() -> None:
     assert xcc20_open(key, nonce, record[2:], record[:2]) == b"\0\x12\x01"
     assert int.from_bytes(record[:2], "big") == len(record) - 2
 
-    link.path.opened(1.0)
-    (probe,) = link.path.handle_timer(1.0)
-    assert struct.unpack(">BHIIIII", probe[:23]) == (16, 250, 1, 1_000_000, 0, 0, 0)
-    mac = hashlib.blake2s(probe[:23], key=hkdf(ours, "vchat-1 probe"), digest_size=16).digest()
-    assert probe[23:] == mac
+    way = Way(Rung.RELAYED, 0x01020304)
+    (probe,) = link.open_path(way, 1.0).handle_timer(1.0)
+    numbers = (16, 2, 250, 1, 1_000_000, 0, 0, 0)
+    assert struct.unpack(">BBHIIIII", probe[:24]) == numbers
+    key = hkdf(ours, "vchat-1 probe", b"\x03\x01\x02\x03\x04")
+    assert probe[24:] == hashlib.blake2s(probe[:24], key=key, digest_size=16).digest()
 
 
 def test_a_roster_is_what_page_08_says() -> None:

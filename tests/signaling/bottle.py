@@ -25,11 +25,17 @@ R = TypeVar("R", bound=Record)
 
 ENDLESS = Rate(per_second=1e9, burst=1e9)
 GENEROUS = Limits(
-    connects=ENDLESS, guesses=ENDLESS, strikes=ENDLESS, allocations=ENDLESS, traffic=ENDLESS
+    connects=ENDLESS,
+    guesses=ENDLESS,
+    strikes=ENDLESS,
+    allocations=ENDLESS,
+    traffic=ENDLESS,
+    grants=ENDLESS,
 )
 """Caps as they are, but nobody is ever too fast."""
 
 HOME = bytes([192, 0, 2, 1])
+UNIX = 1_800_000_000.0
 TOKEN = b"t" * 16
 OTHER_TOKEN = b"o" * 16
 
@@ -46,7 +52,7 @@ class Client:
         """Say something; it crosses the wire and back, so it is written and read."""
         bottle = self.bottle
         read = TO_SERVER.read(TO_SERVER.write(signal))
-        bottle.deliver(bottle.rooms.receive(self.number, read, bottle.now))
+        bottle.deliver(bottle.rooms.receive(self.number, read, bottle.now, UNIX + bottle.now))
 
     def take(self, kind: type[R]) -> R:
         """The next signal heard, which is to be of ``kind``."""
@@ -79,8 +85,10 @@ class Client:
 class Bottle:
     """Rooms, a clock and everybody who is connected."""
 
-    def __init__(self, limits: Limits = GENEROUS, seed: int = 1) -> None:
-        self.rooms = Rooms(limits, random.Random(seed).randbytes)
+    def __init__(
+        self, limits: Limits = GENEROUS, seed: int = 1, secret: bytes | None = None
+    ) -> None:
+        self.rooms = Rooms(limits, random.Random(seed).randbytes, secret)
         self.now = 1000.0
         self.clients: dict[int, Client] = {}
         self._last = 0

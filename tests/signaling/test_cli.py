@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from click.testing import CliRunner
 from signaling.cli import command
 from tests.signaling.callers import Caller
 from tests.signaling.test_server import ask_stun, make_certificate
+from vc_core.grant import Claims, relay_room, tag_is_right
+from vc_core.signals import AskGrants, Grants
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds
@@ -107,7 +110,6 @@ def test_a_port_in_use_is_a_sentence_with_a_hint_and_code_1(
         ["--limit", "connections=-1"],
         ["--tls-key", "key.pem"],
         ["--relay", "r" * 256],
-        ["--relay-secret-file", "secret"],
         ["--bogus"],
     ],
 )
@@ -125,6 +127,35 @@ def test_a_missing_certificate_is_a_sentence_and_code_1(tmp_path: Path) -> None:
     assert code == 1
     assert "no such file" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("text", [None, "", "abc", "00" * 31, "zz" * 32])
+def test_a_secret_that_is_none_is_a_sentence_and_code_1(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "secret"
+    if text is not None:
+        file.write_text(text)
+    code, out, err = finish(start("--listen", "127.0.0.1:0", "--relay-secret-file", str(file)))
+    assert (code, out) == (1, "")
+    assert err.startswith("vchat: error: ")
+    assert "vchat: hint: vchat relay --new-secret" in err
+
+
+async def test_with_a_secret_it_signs_grants_for_a_host(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("ab" * 32 + "\n")
+    process = start("--listen", "127.0.0.1:0", "--json", "--relay-secret-file", str(file))
+    line = first_line(process)
+    assert line["grants"] is True
+    host = await call(line["port"])
+    await host.allocate()
+    await host.send(AskGrants(bytes(32), (1, 2)))
+    for slot, grant in enumerate((await host.take(Grants)).grants, 1):
+        claims = Claims.parse(grant.claims)
+        assert (claims.room, claims.slot) == (relay_room(bytes(32)), slot)
+        assert abs(claims.expires - time.time() - 600) < 60
+        assert tag_is_right(b"\xab" * 32, grant.claims, grant.tag)
+    process.terminate()
+    assert finish(process)[0] == 0
 
 
 def test_starts_with_a_certificate_and_writes_its_log_where_told(tmp_path: Path) -> None:
@@ -150,7 +181,7 @@ def test_the_command_can_stand_in_a_larger_program() -> None:
     result = CliRunner().invoke(command, ["--help"])
     assert result.exit_code == 0
     assert command.name == "signal"
-    assert "Tokens for relays are not issued by this version" in result.output
+    assert "--relay-secret-file" in result.output
     assert CliRunner().invoke(command, ["--limit", "x=1"]).exit_code == 2
 
 
@@ -172,6 +203,8 @@ def test_the_daemons_load_nothing_that_opens_a_letter_or_shows_a_face(module: st
         "vc_core.stun_binding",
         "vc_core.wire",
         "vc_core.constants",
+        "vc_core.envelope",
+        "vc_core.grant",
     }
     heavy = {"nacl", "av", "numpy", "aioquic", "aioice", "cryptography", "prompt_toolkit", "rich"}
     assert not loaded & (heavy | {"client", "audio", "video"})

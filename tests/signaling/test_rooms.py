@@ -341,4 +341,4 @@ def test_a_signal_to_clients_is_our_own_bug() -> None:
     bottle = Bottle()
     client = bottle.connect()
     with pytest.raises(LocalProtocolError):
-        bottle.rooms.receive(client.number, Closed(1), bottle.now)
+        bottle.rooms.receive(client.number, Closed(1), bottle.now, 0.0)

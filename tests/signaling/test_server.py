@@ -15,6 +15,7 @@ import websockets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from websockets.asyncio.server import ServerConnection
 
 from signaling.server import CannotListenError, Settings, serve
 from tests.signaling.callers import Caller, call, running, soon, until
@@ -59,7 +60,7 @@ async def test_says_hello_with_its_version_its_stun_port_and_its_relays() -> Non
         connection = await websockets.connect(f"ws://127.0.0.1:{server.port}", proxy=None)
         hello = TO_CLIENT.read(await soon(connection.recv(decode=False)))
         relays = ("relay.example:3478", "wss://[::1]:1")
-        assert hello == Hello(SIGNALING_VERSION, server.port, relays)
+        assert hello == Hello(SIGNALING_VERSION, server.port, relays, grants=False)
 
 
 async def test_carries_a_join_from_knock_to_close() -> None:
@@ -271,3 +272,31 @@ async def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path) -
     ]:
         with pytest.raises(CannotListenError, match="cannot be used"):
             await serve(Settings(host="127.0.0.1", port=0, tls_cert=cert, tls_key=its_key))
+
+
+async def test_connections_with_another_path_are_handed_on() -> None:
+    async def shout(connection: ServerConnection) -> None:
+        async for message in connection:
+            assert isinstance(message, bytes)
+            await connection.send(message.upper())
+
+    async with running(others={"/relay": shout}) as server:
+        for path in ("/relay", "/relay?x=1"):
+            uri = f"ws://127.0.0.1:{server.port}{path}"
+            async with websockets.connect(uri, proxy=None) as guest:
+                await guest.send(b"sealed")
+                assert await soon(guest.recv()) == b"SEALED"
+        await (await call(server)).allocate()
+        await until(lambda: server.counts()["connections"] == 1)
+
+
+async def test_its_udp_sockets_can_be_handed_on() -> None:
+    taken: list[socket.socket] = []
+    async with running(serve_udp=taken.extend) as server:
+        (one,) = taken
+        assert one.getsockname()[1] == server.stun_port
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.sendto(b"for somebody else", ("127.0.0.1", server.stun_port))
+            loop = asyncio.get_running_loop()
+            assert await soon(loop.sock_recv(one, 99)) == b"for somebody else"
+    one.close()

@@ -20,17 +20,7 @@ from tests.sim.kem import SeededKem
 from tests.sim.network import Network, Weather
 from tests.sim.people import Person
 from vc_core.admission import Desk
-from vc_core.commands import (
-    CloseRoad,
-    Command,
-    HintRoad,
-    OpenRoad,
-    OpenServer,
-    SendDatagram,
-    SendSignal,
-    UseServer,
-    WriteRoad,
-)
+from vc_core.commands import Command, OpenServer, SendSignal, UseServer
 from vc_core.events import CodeReady, MemberJoined
 from vc_core.invite import parse_invitation, server_url
 from vc_core.join import Kem
@@ -204,9 +194,12 @@ class Bottle:
     def _wake(self, person: Person) -> None:
         person.asleep = False
         person.timer = None
+        waited, person.backlog = person.backlog, []
         if not person.dead:
             person.session.handle_timer(self.now)
             self.pump(person)
+            for arrive in waited:
+                arrive()
             self.network.wake(person)
 
     def stop_server(self) -> None:
@@ -310,24 +303,15 @@ class Bottle:
         self.pump(person)
 
     def _obey(self, person: Person, command: Command) -> None:
-        network = self.network
-        match command:
-            case SendSignal(signal):
-                self._to_server(person, signal)
-            case OpenRoad():
-                network.open(person, command)
-            case HintRoad(_, link, road):
-                network.hint(person, link, road)
-            case WriteRoad(_, link, data):
-                network.write(person, link, data)
-            case SendDatagram(_, link, datagram):
-                network.send(person, link, datagram)
-            case CloseRoad(_, link):
-                network.close(person, link)
-            case OpenServer():
-                self.clock.later(SERVER_START, lambda: self._keep_server(person))
-            case UseServer(url):
-                self.clock.later(SERVER_START, lambda: self._use_server(person, url))
+        if isinstance(command, SendSignal):
+            self._to_server(person, command.signal)
+        elif isinstance(command, OpenServer):
+            self.clock.later(SERVER_START, lambda: self._keep_server(person))
+        elif isinstance(command, UseServer):
+            url = command.url
+            self.clock.later(SERVER_START, lambda: self._use_server(person, url))
+        else:
+            self.network.obey(person, command)
 
     # ---- Signaling ---------------------------------------------------------------
 
@@ -341,7 +325,8 @@ class Bottle:
 
         def arrive() -> None:
             if self._by_connection.get(connection) == (person, url):
-                outputs = self._servers[url].receive(connection, TO_SERVER.read(data), self.now)
+                said = TO_SERVER.read(data)
+                outputs = self._servers[url].receive(connection, said, self.now, self.now)
                 self._from_server(outputs)
 
         self.clock.at(self._in_order(connection), arrive)
@@ -372,7 +357,7 @@ class Bottle:
 
         def arrive() -> None:
             if person.asleep:
-                self.clock.later(0.1, arrive)
+                person.backlog.append(arrive)
             elif not person.dead and connection in self._by_connection:
                 person.session.receive_signal(TO_CLIENT.read(data), self.now)
                 self.pump(person)

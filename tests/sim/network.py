@@ -1,9 +1,10 @@
 """The roads of a bottle: datagrams as the weather will, one stream in order.
 
-A road exists once both ends have opened it and one has had the other's
-description. Datagrams are lost, doubled and overtaken; the reliable stream waits
-while the road is cut and goes on when it is mended, or is closed after a minute
-of darkness, as QUIC would. An end that closes tells the other if it can.
+A link's road has ways: direct pairs, which exist once both ends of an attempt have
+the other's description, and forwarders that both are attached to. Datagrams are
+lost, doubled and overtaken; the reliable stream waits while the way in use is cut
+and goes on when it is mended or another is used, or is closed after a minute of
+darkness, as QUIC would. An end that closes tells the other if it can.
 """
 
 from __future__ import annotations
@@ -12,18 +13,35 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from tests.sim.clock import Clock
-from tests.sim.people import End, Person
-from vc_core.commands import OpenRoad
-from vc_core.ids import LinkId
+from tests.sim.people import End, Pair, Person
+from vc_core.commands import (
+    CloseForwarder,
+    CloseRoad,
+    Command,
+    DropDirect,
+    HintRoad,
+    OpenForwarder,
+    OpenRoad,
+    PokeDirect,
+    SendDatagram,
+    SendSignal,
+    TryDirect,
+    UseWay,
+    WakeRoad,
+    WriteRoad,
+)
+from vc_core.ids import LinkId, Rung, Way
 from vc_core.messages import Road
 from vc_core.senderkeys import Opened
 
-ICE_PATIENCE = 8.0  # s that a road is tried
+ICE_PATIENCE = 8.0  # s that a pair is looked for
 ICE_STEP = 0.4
 IDLE = 60.0  # s of darkness that QUIC bears
 LINGER = 0.3  # s in which a closing road gets its last words out
+SLOT_LIFE = 2.0  # s until somebody notices that a forwarder is gone
 
 
 @dataclass
@@ -42,32 +60,80 @@ class Network:
     def __init__(self, clock: Clock, chance: random.Random, pump: Callable[[Person], None]) -> None:
         self.weather = Weather()
         self.cuts: set[frozenset[str]] = set()
+        """Pairs of people between whom no direct packet passes."""
+        self.dead_forwarders: set[int] = set()
+        self.far_from: set[tuple[str, int]] = set()
+        """(person, forwarder) between whom no packet passes."""
         self.on_voice: Callable[[Person, Opened], None] = lambda person, opened: None
         self._clock = clock
         self._chance = chance
         self._pump = pump
-        self._tags: dict[str, End] = {}
+        self._people: dict[int, Person] = {}
+        self._pairs: dict[str, Pair] = {}
+        self.orders: dict[type, Callable[[Person, Any], None]] = {
+            OpenRoad: self._open,
+            TryDirect: self._try_direct,
+            DropDirect: self._drop_direct,
+            PokeDirect: lambda person, order: None,
+            HintRoad: self._hint,
+            UseWay: self._use,
+            WriteRoad: lambda person, order: self.write(person, order.link, order.data),
+            SendDatagram: self._send,
+            WakeRoad: lambda person, order: None,
+            CloseRoad: self._close_road,
+            OpenForwarder: self._open_forwarder,
+            CloseForwarder: lambda person, order: person.slots.discard(order.number),
+        }
+
+    def obey(self, person: Person, command: Command) -> None:
+        """What a driver would do."""
+        assert not isinstance(command, SendSignal)
+        self.orders[type(command)](person, command)
 
     # What people ask for
 
-    def open(self, person: Person, command: OpenRoad) -> None:
-        """Somebody looks for a road."""
-        end = End(person, command.member, command.link, command.leading)
-        person.ends[command.link] = end
-        tag = f"{person.connection}/{person.name}/{command.link}"
-        self._tags[tag] = end
-        road = Road("ufrag", "password", (tag,), True)
-        self._clock.later(0.002, lambda: self._tell(end, "road_described", road))
-        self._clock.later(ICE_PATIENCE, lambda: self._give_up(end))
-        self._clock.later(ICE_STEP, lambda: self._try(end))
+    def _open(self, person: Person, command: OpenRoad) -> None:
+        self._people[id(person)] = person
+        person.ends[command.link] = End(person, command.member, command.link, command.leading)
 
-    def hint(self, person: Person, link: LinkId, road: Road) -> None:
-        """The other side's description has come."""
-        end = person.ends.get(link)
-        theirs = self._tags.get(road.candidates[0]) if road.candidates else None
-        if end is not None and theirs is not None and end.partner is None:
-            end.partner = theirs
-            self._clock.later(self._delay(), lambda: self._try(end))
+    def _try_direct(self, person: Person, command: TryDirect) -> None:
+        end = person.ends.get(command.link)
+        if end is None:
+            return
+        pair = end.pairs[command.attempt] = Pair(end, command.attempt)
+        tag = f"{person.connection}/{person.name}/{command.link}/{command.attempt}"
+        self._pairs[tag] = pair
+        road = Road(command.attempt, "ufrag", "password", (tag,), True, False)
+        self._clock.later(0.002, lambda: self._describe(pair, road))
+        self._clock.later(ICE_PATIENCE, lambda: self._give_up(pair))
+        self._clock.later(ICE_STEP, lambda: self._try(pair))
+
+    def _describe(self, pair: Pair, road: Road) -> None:
+        end = pair.end
+        if not (pair.closed or end.closed or end.owner.dead):
+            end.owner.session.road_described(end.member, end.link, road)
+            self._pump(end.owner)
+
+    def _drop_direct(self, person: Person, command: DropDirect) -> None:
+        end = person.ends.get(command.link)
+        pair = end.pairs.pop(command.attempt, None) if end is not None else None
+        if pair is not None:
+            pair.closed = True
+
+    def _hint(self, person: Person, command: HintRoad) -> None:
+        end, road = person.ends.get(command.link), command.road
+        pair = end.pairs.get(road.attempt) if end is not None else None
+        theirs = self._pairs.get(road.candidates[0]) if road.candidates else None
+        if pair is not None and theirs is not None and pair.partner is None:
+            pair.partner = theirs
+            self._clock.later(self._delay(), lambda: self._try(pair))
+
+    def _use(self, person: Person, command: UseWay) -> None:
+        end = person.ends.get(command.link)
+        if end is not None:
+            end.way = command.way
+            self._try_stream(end)
+            self._flow(end)
 
     def write(self, person: Person, link: LinkId, data: bytes) -> None:
         """Bytes for the stream."""
@@ -79,25 +145,46 @@ class Network:
         end.queue.append((arrival, data))
         self._clock.at(arrival, lambda: self._flow(end))
 
+    def _send(self, person: Person, command: SendDatagram) -> None:
+        self.send_by(person, command.link, command.way, command.datagram)
+
     def send(self, person: Person, link: LinkId, datagram: bytes) -> None:
-        """One datagram."""
+        """One datagram the way that is in use."""
         end = person.ends.get(link)
-        if end is None or end.closed or end.partner is None:
+        if end is not None and end.way is not None:
+            self.send_by(person, link, end.way, datagram)
+
+    def send_by(self, person: Person, link: LinkId, way: Way, datagram: bytes) -> None:
+        """One datagram a certain way."""
+        end = person.ends.get(link)
+        if end is None or end.closed:
             return
         for _ in range(1 + (self._chance.random() < self.weather.doubled)):
-            if not self._blocked(end) and self._chance.random() >= self.weather.loss:
-                self._clock.later(self._delay(), lambda: self._land(end, datagram))
+            if self._passes(end, way) and self._chance.random() >= self.weather.loss:
+                self._clock.later(self._delay(), lambda: self._land(end, way, datagram))
 
-    def close(self, person: Person, link: LinkId) -> None:
-        """An end lets go of its road, after its last words."""
-        end = person.ends.get(link)
+    def _close_road(self, person: Person, command: CloseRoad) -> None:
+        end = person.ends.get(command.link)
         if end is not None:
             self._clock.later(LINGER, lambda: self._close(end))
+
+    def _open_forwarder(self, person: Person, command: OpenForwarder) -> None:
+        number = command.number
+        if number in person.slots or not self._reaches(person, number):
+            return
+        person.slots.add(number)
+
+        def attached() -> None:
+            if not person.dead and number in person.slots:
+                person.session.forwarder_attached(number, "udp", self._clock.now)
+                self._pump(person)
+
+        self._clock.later(3 * self._delay(), attached)
 
     # What the network does
 
     def cut(self, one: str, other: str) -> None:
-        """No packet passes between two people."""
+        """No direct packet passes between two people."""
         self.cuts.add(frozenset((one, other)))
 
     def mend(self, one: Person, other: Person) -> None:
@@ -109,52 +196,105 @@ class Network:
     def wake(self, person: Person) -> None:
         """Somebody hears and speaks again; what waited in streams arrives."""
         for end in list(person.ends.values()):
-            for side in (end, end.partner):
+            for side in (end, self._partner(end, end.way)):
                 if side is not None:
                     self._clock.later(self._delay(), partial(self._flow, side))
+
+    def kill_forwarder(self, number: int, people: list[Person]) -> None:
+        """A forwarder dies; whoever was attached notices after a while."""
+        self.dead_forwarders.add(number)
+        for person in people:
+            if number in person.slots:
+                person.slots.discard(number)
+                self._clock.later(SLOT_LIFE, partial(self._slot_lost, person, number))
+
+    def _slot_lost(self, person: Person, number: int) -> None:
+        if not person.dead:
+            person.session.forwarder_lost(number, "relay-silent", self._clock.now)
+            self._pump(person)
+
+    def _reaches(self, person: Person, number: int) -> bool:
+        return number not in self.dead_forwarders and (person.name, number) not in self.far_from
 
     def _delay(self) -> float:
         return self._chance.uniform(*self.weather.delay)
 
-    def _blocked(self, end: End) -> bool:
-        """Whether nothing passes from this end to its partner."""
-        partner = end.partner
-        if partner is None or partner.closed or partner.owner.dead or end.owner.dead:
-            return True
-        if partner.owner.asleep or end.owner.asleep:
-            return True
-        return frozenset((end.owner.name, partner.owner.name)) in self.cuts
+    def _partner(self, end: End, way: Way | None = None) -> End | None:
+        """The other end of a link's road, as seen on one way."""
+        if way is not None and way.rung is Rung.DIRECT:
+            pair = end.pairs.get(way.number)
+            partner = pair.partner if pair is not None and pair.open else None
+            return partner.end if partner is not None and not partner.closed else None
+        others = (one for one in self._people.values() if one.session.room.number == end.member)
+        ends = [
+            theirs
+            for other in others
+            if not other.dead and way is not None and way.number in other.slots
+            for theirs in other.ends.values()
+            if theirs.member == end.owner.number and not theirs.closed
+        ]
+        return ends[-1] if ends else None
 
-    def _try(self, end: End) -> None:
-        partner = end.partner
-        if end.streaming or end.closed or partner is None:
+    def _passes(self, end: End, way: Way | None) -> bool:
+        """Whether a packet of this end reaches the other by a way."""
+        if way is None:
+            return False
+        partner = self._partner(end, way)
+        if partner is None or partner.closed or partner.owner.dead or end.owner.dead:
+            return False
+        if partner.owner.asleep or end.owner.asleep:
+            return False
+        one, other = end.owner, partner.owner
+        if way.rung is Rung.DIRECT:
+            return frozenset((one.name, other.name)) not in self.cuts
+        return all(
+            way.number in who.slots and self._reaches(who, way.number) for who in (one, other)
+        )
+
+    def _try(self, pair: Pair) -> None:
+        partner, end = pair.partner, pair.end
+        if pair.open or pair.closed or end.closed or partner is None:
             return
-        if partner.partner is not end or self._blocked(end):
-            self._clock.later(ICE_STEP, lambda: self._try(end))
+        apart = frozenset((end.owner.name, partner.end.owner.name)) in self.cuts
+        gone = partner.closed or partner.end.closed or partner.end.owner.dead
+        if partner.partner is not pair or apart or gone:
+            self._clock.later(ICE_STEP, lambda: self._try(pair))
             return
-        for side in (end, partner):
-            self._tell(side, "road_opened")
-        leader = end if end.leading else partner
-        self._clock.later(self._delay(), lambda: self._stream_opened(leader))
-        follower = partner if end.leading else end
+        end.partner, partner.end.partner = partner.end, end
+        pair.open = partner.open = True
+        for side in (pair, partner):
+            self._tell(side.end, "way_opened", Way(Rung.DIRECT, side.attempt))
+
+    def _try_stream(self, end: End) -> None:
+        """QUIC begins when the leading side has a way."""
+        if end.streaming or end.closed or not end.leading or end.way is None:
+            return
+        partner = self._partner(end, end.way)
+        if partner is None or not self._passes(end, end.way):
+            self._clock.later(ICE_STEP, lambda: self._try_stream(end))
+            return
+        follower = partner
+        self._clock.later(self._delay(), lambda: self._stream_opened(end))
         self._clock.later(2 * self._delay(), lambda: self._stream_opened(follower))
         self._clock.later(IDLE, lambda: self._watch(end))
-        self._clock.later(IDLE, lambda: self._watch(partner))
+        self._clock.later(IDLE, lambda: self._watch(follower))
 
     def _stream_opened(self, end: End) -> None:
         if not end.streaming and not end.closed:
             end.streaming = True
             self._tell(end, "stream_opened")
 
-    def _give_up(self, end: End) -> None:
-        if not end.streaming and not end.closed:
-            self._tell(end, "road_failed")
+    def _give_up(self, pair: Pair) -> None:
+        if not pair.open and not pair.closed:
+            pair.closed = True
+            pair.end.pairs.pop(pair.attempt, None)
+            self._tell(pair.end, "way_failed", Way(Rung.DIRECT, pair.attempt), "direct-failed")
 
     def _watch(self, end: End) -> None:
         """QUIC closes after a minute of darkness."""
         if end.closed or end.owner.dead:
             return
-        if not self._blocked(end):
+        if self._passes(end, end.way):
             end.dark_since = None
         elif end.dark_since is None:
             end.dark_since = self._clock.now
@@ -164,38 +304,38 @@ class Network:
         self._clock.later(IDLE / 6, lambda: self._watch(end))
 
     def _flow(self, end: End) -> None:
-        partner = end.partner
-        while end.queue and end.queue[0][0] <= self._clock.now and not self._blocked(end):
+        while end.queue and end.queue[0][0] <= self._clock.now and self._passes(end, end.way):
+            partner = self._partner(end, end.way)
             assert partner is not None
             _, data = end.queue.popleft()
             self._stream_opened(partner)
             self._tell(partner, "receive_stream", data)
 
-    def _land(self, end: End, datagram: bytes) -> None:
-        theirs = end.partner
-        if theirs is None or self._blocked(end):
+    def _land(self, end: End, way: Way, datagram: bytes) -> None:
+        theirs = self._partner(end, way)
+        if theirs is None or not self._passes(end, way):
             return
         if datagram[0] < 128:
-            self._tell(theirs, "receive_probe", datagram)
+            self._tell(theirs, "receive_probe", way, datagram)
             return
         session, now = theirs.owner.session, self._clock.now
-        opened = session.hear(theirs.member, theirs.link, datagram, now)
+        opened = session.hear(theirs.member, theirs.link, way, datagram, now)
         if opened is not None:
             self.on_voice(theirs.owner, opened)
         self._pump(theirs.owner)
 
     def _close(self, end: End) -> None:
-        told = not end.closed and end.streaming and not self._blocked(end)
+        told = not end.closed and end.streaming and self._passes(end, end.way)
+        partner = self._partner(end, end.way)
         end.closed = True
         end.owner.ends.pop(end.link, None)
-        partner = end.partner
         if told and partner is not None and partner.streaming:
             self._clock.later(self._delay(), lambda: self._tell(partner, "stream_closed"))
 
     def _tell(self, end: End, method: str, *what: object) -> None:
         person = end.owner
         if person.asleep:
-            self._clock.later(0.1, lambda: self._tell(end, method, *what))
+            person.backlog.append(lambda: self._tell(end, method, *what))
         elif not person.dead and not end.closed:
             getattr(person.session, method)(end.member, end.link, *what, self._clock.now)
             self._pump(person)

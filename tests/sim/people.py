@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from vc_core.events import Ended, Event
-from vc_core.ids import LinkId, Member
+from vc_core.ids import LinkId, Member, Way
 from vc_core.keys import Identity
 from vc_core.servers import Servers
 from vc_core.session import Session
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
+class Pair:
+    """One side of an attempt at a direct pair."""
+
+    end: End
+    attempt: int
+    partner: Pair | None = None
+    open: bool = False
+    closed: bool = False
+
+
+@dataclass(eq=False, repr=False)
 class End:
     """One side of a road."""
 
@@ -22,6 +34,9 @@ class End:
     link: LinkId
     leading: bool
     partner: End | None = None
+    pairs: dict[int, Pair] = field(default_factory=dict)
+    way: Way | None = None
+    """Where its stream and its media go."""
     streaming: bool = False
     closed: bool = False
     dark_since: float | None = None
@@ -29,7 +44,7 @@ class End:
     """Bytes of the stream under way: (time of arrival, data), in order."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Person:
     """One member or somebody who would like to be one."""
 
@@ -44,10 +59,14 @@ class Person:
     """Its connections to them."""
     events: list[Event] = field(default_factory=list)
     ends: dict[LinkId, End] = field(default_factory=dict)
+    slots: set[int] = field(default_factory=set)
+    """Forwarders that it is attached to."""
     dead: bool = False
     timer: float | None = None
     asleep: bool = False
     """Its process is stopped: no timer of it runs."""
+    backlog: list[Callable[[], None]] = field(default_factory=list)
+    """What its machine keeps for it meanwhile, in order."""
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Events of one kind."""

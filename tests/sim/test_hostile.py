@@ -10,6 +10,7 @@ from tests.sim.bottle import Bottle
 from tests.sim.hostile import HostileServer
 from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, texts, warnings
+from vc_core.commands import HintRoad
 from vc_core.entry import Action, Seat, Signed, follow
 from vc_core.events import Chatted
 from vc_core.messages import (
@@ -253,8 +254,8 @@ def test_descriptions_of_a_road_without_end_are_not_all_tried(bottle: Bottle) ->
         nonlocal hints
         hints += 1
 
-    bottle.network.hint = count  # type: ignore[method-assign,assignment]
-    send(bottle, ann, host, *[Road("u", "p", (f"{n}",), False) for n in range(200)])
+    bottle.network.orders[HintRoad] = count
+    send(bottle, ann, host, *[Road(1, "u", "p", (f"{n}",), False, False) for n in range(200)])
     bottle.run(1)
     assert 1 <= hints <= MAX_HINTS
     assert host.living

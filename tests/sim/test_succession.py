@@ -161,7 +161,7 @@ def test_a_host_that_slept_yields_and_stays_as_a_guest(bottle: Bottle) -> None:
     asleep(bottle, host, 20)
     assert hosts(ann, bob) == {"ann"}
     assert bottle.run(20, lambda: names_here(bob) == {"host", "ann", "bob"})
-    bottle.run(3)
+    assert bottle.run(20, lambda: all_streaming(host, ann, bob))
     assert agree(host, ann, bob)
     assert hosts(host) == {"ann"}
     assert host.living and host.session.desk is None
@@ -301,7 +301,14 @@ def test_who_was_kicked_by_the_losing_half_is_said_to_be_back(bottle: Bottle) ->
 
 
 def test_nobody_follows_a_deputy_whom_its_own_chain_has_removed(bottle: Bottle) -> None:
-    host, ann, bob, cyd = bottle.party("host", "ann", "bob", "cyd")
+    keys = sorted((bottle.identity() for _ in range(4)), key=lambda one: one.public.sign)
+    host = bottle.host(identity=keys[0])  # it greets
+    bottle.run(1)
+    guests = []
+    for name, identity in zip(("ann", "bob", "cyd"), keys[1:], strict=True):
+        guests.append(bottle.join(name, bottle.code(host), identity))
+        bottle.run(3)
+    ann, bob, cyd = guests
     bottle.stop_server()
     part(bottle, [host, bob], [ann, cyd])
     act(bottle, host, "kick", ann.number, bottle.now)

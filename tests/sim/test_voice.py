@@ -9,11 +9,14 @@ import pytest
 from client.net.kem import MlKem
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
+from vc_core.ids import Rung, Way
 from vc_core.link import Link
 from vc_core.messages import SenderKey
 from vc_core.peer import Peer
 from vc_core.senderkeys import Opened
 from vc_core.wire import Record
+
+WAY = Way(Rung.DIRECT, 1)
 
 
 class Ears:
@@ -70,7 +73,7 @@ def test_who_was_kicked_opens_nothing_of_what_is_said_afterwards(bottle: Bottle)
     inside = ann.session._inside
     assert inside is not None
     assert all(inside.keyring._others.open(m, frame, bottle.now) is None for m in (0, 2))  # type: ignore[arg-type]
-    assert ann.session.hear(bob.number, link, frame, bottle.now) is None
+    assert ann.session.hear(bob.number, link, WAY, frame, bottle.now) is None
     assert dict(ears.heard) == {"host": [b"secret"]}
 
 
@@ -85,7 +88,9 @@ def test_a_frame_of_somebody_kicked_opens_nowhere(bottle: Bottle) -> None:
     bottle.run(0.2)
     for person in (host, bob):
         links = [end.link for end in roads if end.owner is person]
-        assert all(person.session.hear(ann.number, n, frame, bottle.now) is None for n in links)
+        assert all(
+            person.session.hear(ann.number, n, WAY, frame, bottle.now) is None for n in links
+        )
 
 
 def test_a_newcomer_opens_nothing_that_was_said_before(bottle: Bottle) -> None:
@@ -95,7 +100,7 @@ def test_a_newcomer_opens_nothing_that_was_said_before(bottle: Bottle) -> None:
     bottle.run(5)
     assert early is not None
     link = next(end.link for end in bob.ends.values() if end.member == ann.number)
-    assert bob.session.hear(ann.number, link, early, bottle.now) is None
+    assert bob.session.hear(ann.number, link, WAY, early, bottle.now) is None
 
 
 def test_a_frame_counts_once_and_only_from_its_senders_own_road(bottle: Bottle) -> None:
@@ -103,9 +108,9 @@ def test_a_frame_counts_once_and_only_from_its_senders_own_road(bottle: Bottle) 
     frame = ann.session.speak(0, 0, b"once", bottle.now)
     assert frame is not None
     links = {end.member: end.link for end in host.ends.values()}
-    wrong = host.session.hear(bob.number, links[bob.number], frame, bottle.now)
-    first = host.session.hear(ann.number, links[ann.number], frame, bottle.now)
-    second = host.session.hear(ann.number, links[ann.number], frame, bottle.now)
+    wrong = host.session.hear(bob.number, links[bob.number], WAY, frame, bottle.now)
+    first = host.session.hear(ann.number, links[ann.number], WAY, frame, bottle.now)
+    second = host.session.hear(ann.number, links[ann.number], WAY, frame, bottle.now)
     assert (wrong, first is not None, second) == (None, True, None)
 
 
@@ -166,15 +171,15 @@ def test_a_key_that_is_over_is_not_taken_again(bottle: Bottle) -> None:
     frame = ann.session.speak(0, 0, b"old", bottle.now)
     link = next(end.link for end in host.ends.values())
     assert frame is not None
-    assert host.session.hear(ann.number, link, frame, bottle.now) is not None
+    assert host.session.hear(ann.number, link, WAY, frame, bottle.now) is not None
     host.session.lock(True, bottle.now)
     bottle.pump(host)
     bottle.run(15)
-    assert host.session.hear(ann.number, link, frame, bottle.now) is None
+    assert host.session.hear(ann.number, link, WAY, frame, bottle.now) is None
     ann.session._courier.send(next(iter(ann.session.room.peers.values())), old)
     bottle.pump(ann)
     bottle.run(1)
-    assert host.session.hear(ann.number, link, frame, bottle.now) is None
+    assert host.session.hear(ann.number, link, WAY, frame, bottle.now) is None
 
 
 def test_entries_in_quick_succession_do_not_keep_an_old_key_in_use(bottle: Bottle) -> None:

@@ -2,94 +2,210 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.vectors.seeded import flipped
 from vc_core.errors import RemoteProtocolError
-from vc_core.path import INTERVAL, PROBE_SIZE, SILENCE, Path, State, next_beat
+from vc_core.path import (
+    BEATS_MISSED,
+    BUSY_BEAT,
+    CROWD_BEAT,
+    FIRST_TRIES,
+    PROBE_SIZE,
+    USED_BEAT,
+    WARM_BEAT,
+    Flag,
+    Path,
+    State,
+    next_beat,
+)
 
 A, B = bytes([1]) * 32, bytes([2]) * 32
+Keep = Callable[[Path, int, float], bool]
 
 
-def pair(now: float = 0.0) -> tuple[Path, Path]:
-    one, other = Path(A, B, now), Path(B, A, now)
-    one.opened(now)
-    other.opened(now)
-    return one, other
+class Pair:
+    """Two ends of one path, a delay between them, and a hand that drops datagrams."""
 
+    def __init__(self, delay: float = 0.01, keep: Keep = lambda sender, count, now: True) -> None:
+        self.one, self.other = Path(A, B, 0.0, origin=0.0), Path(B, A, 0.0, origin=0.0)
+        self.delay, self.keep, self.now = delay, keep, 0.0
+        self.sent: dict[Path, list[float]] = {self.one: [], self.other: []}
+        self.used(self.one, self.other)
+        self._flying: list[tuple[float, Path, bytes]] = []
 
-def run(one: Path, other: Path, begin: float, seconds: float, delay: float, keep: int = 1) -> float:
-    """Probes both ways; of those from ``one`` each ``keep``-th arrives."""
-    now, count = begin, 0
-    under_way: list[tuple[float, Path, bytes]] = []
-    while now < begin + seconds:
-        for sender, receiver in ((one, other), (other, one)):
-            for datagram in sender.handle_timer(now):
-                count += sender is one
-                if sender is other or count % keep == 0:
-                    under_way.append((now + delay, receiver, datagram))
-        now += 0.005
-        for due in [item for item in under_way if item[0] <= now]:
-            under_way.remove(due)
-            due[1].receive(due[2], now)
-    return now
+    def used(self, *paths: Path) -> None:
+        """These ends send their packets here."""
+        for path in (self.one, self.other):
+            path.use(path in paths, self.now)
 
+    def run(self, seconds: float, step: float = 0.005) -> Pair:
+        """Let time pass."""
+        end = self.now + seconds
+        while self.now < end:
+            for sender, receiver in ((self.one, self.other), (self.other, self.one)):
+                for datagram in sender.handle_timer(self.now):
+                    self.sent[sender].append(self.now)
+                    if self.keep(sender, len(self.sent[sender]), self.now):
+                        self._flying.append((self.now + self.delay, receiver, datagram))
+            self.now += step
+            for due in [item for item in self._flying if item[0] <= self.now]:
+                self._flying.remove(due)
+                due[1].receive(due[2], self.now)
+        return self
 
-def test_nothing_is_sent_before_the_carrier_can() -> None:
-    path = Path(A, B, 0.0)
-    assert path.next_timer() is None
-    assert path.handle_timer(10.0) == []
+    def beat(self, path: Path, seconds: float = 8.0) -> float:
+        """Seconds between its probes, on average."""
+        before = len(self.sent[path])
+        self.run(seconds)
+        return seconds / (len(self.sent[path]) - before)
 
 
 def test_a_probe_has_one_size_and_brings_the_path_to_life() -> None:
-    one, other = pair()
+    one, other = Path(A, B, 0.0), Path(B, A, 0.0)
     (probe,) = one.handle_timer(0.0)
     assert len(probe) == PROBE_SIZE
     other.receive(probe, 0.01)
     assert other.state is State.ALIVE
 
 
+def test_the_round_trip_is_known_after_one_exchange() -> None:
+    pair = Pair(delay=0.03).run(0.1)
+    assert pair.one.rtt == pytest.approx(0.06, abs=0.011)
+    assert pair.other.rtt is not None
+
+
 def test_the_round_trip_is_measured_without_the_time_that_the_other_side_waited() -> None:
-    one, other = pair()
-    run(one, other, 0.0, 3.0, delay=0.03)
-    assert one.rtt == pytest.approx(0.06, abs=0.011)
-    assert other.rtt == pytest.approx(0.06, abs=0.011)
+    pair = Pair(delay=0.03).run(3.0)
+    assert pair.one.rtt == pytest.approx(0.06, abs=0.011)
+    assert pair.other.rtt == pytest.approx(0.06, abs=0.011)
 
 
-def test_the_offset_of_the_other_clock_is_measured() -> None:
-    one, other = pair()
-    run(one, other, 0.0, 3.0, delay=0.02)
-    assert one.clock_offset == pytest.approx(0.0, abs=0.01)
+def test_the_offset_of_the_other_clock_is_measured_from_the_birth_of_the_link() -> None:
+    pair = Pair(delay=0.02)
+    pair.other._origin = -5.0  # its link was born five seconds earlier
+    pair.run(3.0)
+    assert pair.one.clock_offset == pytest.approx(5.0, abs=0.01)
+
+
+def test_a_probe_tells_nothing_of_the_machines_own_clock() -> None:
+    early, late = (Path(A, B, now, origin=now).handle_timer(now)[0] for now in (10.0, 987_654.0))
+    assert early == late
 
 
 def test_loss_is_what_the_other_side_did_not_hear() -> None:
-    one, other = pair()
-    run(one, other, 0.0, 25.0, delay=0.01, keep=2)
-    assert one.loss_out == pytest.approx(0.5, abs=0.06)
-    assert other.loss_out == pytest.approx(0.0, abs=0.06)
+    pair = Pair()
+    pair.keep = lambda sender, count, now: sender is pair.other or count % 2 == 0
+    pair.run(30.0)
+    assert pair.one.loss_out == pytest.approx(0.5, abs=0.1)
+    assert pair.other.loss_out == pytest.approx(0.0, abs=0.06)
 
 
-def test_silence_is_noticed_within_a_second() -> None:
-    one, other = pair()
-    end = run(one, other, 0.0, 2.0, delay=0.01)
-    one.handle_timer(end + SILENCE + 0.01)
-    assert one.state is State.SILENT
-    assert SILENCE < 1.0
+def test_the_beat_follows_what_a_way_is_for() -> None:
+    pair = Pair().run(2.0)
+    assert pair.beat(pair.one) == pytest.approx(USED_BEAT, rel=0.1)
+    pair.used(pair.one)
+    assert pair.beat(pair.other) == pytest.approx(USED_BEAT, rel=0.1)
+    pair.used()
+    pair.run(2.0)
+    assert pair.beat(pair.one) == pytest.approx(WARM_BEAT, rel=0.15)
+
+
+def test_where_media_is_heard_both_ends_beat_fastest() -> None:
+    pair = Pair().run(2.0)
+    before = {path: len(pair.sent[path]) for path in (pair.one, pair.other)}
+    for _ in range(400):
+        pair.one.media(pair.now)
+        pair.run(0.02)
+    for path in (pair.one, pair.other):
+        assert 8.0 / (len(pair.sent[path]) - before[path]) == pytest.approx(BUSY_BEAT, rel=0.1)
+
+
+def test_an_untried_way_is_tried_quickly_and_then_seldom() -> None:
+    pair = Pair(keep=lambda sender, count, now: False)
+    pair.run(FIRST_TRIES * USED_BEAT + 0.1)
+    assert pair.beat(pair.one) == pytest.approx(WARM_BEAT, rel=0.15)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_silence_is_noticed_after_three_beats(used: bool) -> None:
+    pair = Pair().run(3.0)
+    if not used:
+        pair.used()
+        pair.run(3.0)
+    beat = USED_BEAT if used else WARM_BEAT
+    cut = pair.now
+    pair.keep = lambda sender, count, now: False
+    while pair.one.state is State.ALIVE:
+        pair.run(0.01)
+    assert pair.now - cut <= BEATS_MISSED * beat + 0.05
+    assert not used or pair.now - cut < 1.0
+
+
+def test_media_alone_is_life_but_not_if_nobody_hears_us() -> None:
+    pair = Pair().run(3.0)
+    pair.keep = lambda sender, count, now: sender is pair.other
+    cut = pair.now
+    while pair.one.state is State.ALIVE:
+        pair.one.media(pair.now)
+        pair.run(0.02)
+        assert pair.now - cut < 2.0
+    assert pair.other.state is State.SILENT
+
+
+def test_a_few_lost_probes_are_no_silence() -> None:
+    pair = Pair().run(3.0)
+    lost = {2, 3}
+    begun = len(pair.sent[pair.other])
+    pair.keep = lambda sender, count, now: sender is pair.one or count - begun not in lost
+    for _ in range(300):
+        pair.run(0.01)
+        assert pair.one.state is State.ALIVE
+
+
+def test_a_silent_path_comes_back_when_packets_pass_both_ways_again() -> None:
+    pair = Pair().run(3.0)
+    pair.keep = lambda sender, count, now: False
+    pair.run(5.0)
+    assert (pair.one.state, pair.other.state) == (State.SILENT, State.SILENT)
+    pair.keep = lambda sender, count, now: True
+    pair.run(0.6)
+    assert (pair.one.state, pair.other.state) == (State.ALIVE, State.ALIVE)
+
+
+def test_a_question_is_answered_at_once() -> None:
+    pair = Pair().run(3.0)
+    pair.used()
+    pair.run(3.0)
+    at = len(pair.sent[pair.other])
+    pair.one._reached = pair.now - 3  # in doubt, not yet silent
+    pair.one._plan()
+    pair.run(0.05)
+    assert len(pair.sent[pair.other]) > at
+
+
+def test_a_crowd_beats_slowly_whatever_happens() -> None:
+    path = Path(A, B, 0.0, crowded=True)
+    path.use(True, 0.0)
+    path.handle_timer(0.0)
+    assert path.next_timer() == CROWD_BEAT
 
 
 def test_a_probe_counts_once_and_never_after_a_newer_one() -> None:
-    one, other = pair()
+    one, other = Path(A, B, 0.0), Path(B, A, 0.0)
     (first,) = one.handle_timer(0.0)
-    (second,) = one.handle_timer(INTERVAL)
+    (second,) = one.handle_timer(USED_BEAT)
     other.receive(second, 0.3)
     for old in (first, second):
         with pytest.raises(RemoteProtocolError):
             other.receive(old, 0.4)
 
 
-@pytest.mark.parametrize("at", [0, 1, 10, 22, -1])
+@pytest.mark.parametrize("at", [0, 1, 2, 10, 22, -1])
 def test_a_changed_probe_is_no_sign_of_life(at: int) -> None:
-    one, other = pair()
+    one, other = Path(A, B, 0.0), Path(B, A, 0.0)
     (probe,) = one.handle_timer(0.0)
     with pytest.raises(RemoteProtocolError):
         other.receive(flipped(probe, at), 0.1)
@@ -97,7 +213,7 @@ def test_a_changed_probe_is_no_sign_of_life(at: int) -> None:
 
 
 def test_ones_own_probe_that_comes_back_is_no_sign_of_life() -> None:
-    one, _ = pair()
+    one = Path(A, B, 0.0)
     (probe,) = one.handle_timer(0.0)
     with pytest.raises(RemoteProtocolError):
         one.receive(probe, 0.1)
@@ -107,8 +223,19 @@ def test_all_paths_share_one_beat() -> None:
     times = set()
     for begin in (0.03, 0.11, 0.2):
         path = Path(A, B, begin)
-        path.opened(begin)
         path.handle_timer(begin)
         times.add(path.next_timer())
-    assert times == {0.25}
-    assert next_beat(0.25, 0.25) == 0.5
+    assert times == {USED_BEAT}
+
+
+@pytest.mark.parametrize("interval", [0.1, 0.2, 0.25, 0.3, 0.7, 1.0])
+def test_the_next_beat_is_always_later(interval: float) -> None:
+    now = 0.0
+    for _ in range(10_000):
+        later = next_beat(now, interval)
+        assert now < later <= now + interval * 1.01
+        now = later
+
+
+def test_flags_fit_in_their_byte() -> None:
+    assert sum(Flag) < 256

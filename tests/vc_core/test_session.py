@@ -12,9 +12,11 @@ from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from vc_core.errors import LocalProtocolError
 from vc_core.events import Ended
-from vc_core.ids import LinkId, Member
+from vc_core.ids import LinkId, Member, Rung, Way
 from vc_core.messages import Road
 from vc_core.signals import Closed, Dropped, Opened, Posted
+
+WAY = Way(Rung.DIRECT, 1)
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +90,14 @@ def test_what_older_or_unknown_roads_say_is_dropped(party: tuple[Bottle, list[Pe
     bottle, people = party
     session, now = people[0].session, bottle.now
     for member, link in ((Member(1), LinkId(9999)), (Member(99), LinkId(1))):
-        session.road_opened(member, link, now)
-        session.road_failed(member, link, now)
-        session.road_described(member, link, Road("u", "p", (), True), now)
+        session.way_opened(member, link, WAY, now)
+        session.way_failed(member, link, WAY, "lost", now)
+        session.road_described(member, link, Road(1, "u", "p", (), True, False))
         session.stream_opened(member, link, now)
         session.stream_closed(member, link, now)
         session.receive_stream(member, link, b"garbage", now)
-        session.receive_probe(member, link, b"garbage", now)
-        assert session.hear(member, link, bytes(100), now) is None
+        session.receive_probe(member, link, WAY, b"garbage", now)
+        assert session.hear(member, link, WAY, bytes(100), now) is None
     assert session.next_command() is None
 
 
@@ -106,8 +108,8 @@ def test_arbitrary_datagrams_are_dropped(data: bytes, first: int) -> None:
     session = people[0].session
     ((member, link),) = session.listeners()
     datagram = bytes([first]) + data
-    session.receive_probe(member, link, datagram, bottle.now)
-    assert session.hear(member, link, datagram, bottle.now) is None
+    session.receive_probe(member, link, WAY, datagram, bottle.now)
+    assert session.hear(member, link, WAY, datagram, bottle.now) is None
     assert people[0].living
 
 
@@ -177,7 +179,7 @@ def test_a_voice_frame_costs_less_than_100_microseconds_at_both_ends_together(
     def frame() -> None:
         datagram = speaker.speak(0, 0, payload, bottle.now)
         assert datagram is not None
-        assert listener.hear(people[1].number, road, datagram, bottle.now) is not None
+        assert listener.hear(people[1].number, road, WAY, datagram, bottle.now) is not None
 
     assert best_of(frame) < 100e-6
 

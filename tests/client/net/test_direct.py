@@ -6,8 +6,9 @@ import asyncio
 import random
 import runpy
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import aioice
 import pytest
@@ -15,7 +16,7 @@ from aioice import stun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client.net import direct, ice
+from client.net import direct, gather, ice, ice_socket
 from client.net.candidates import MAX_CANDIDATES, Description
 from client.net.direct import DirectCarrier, State
 from client.net.interfaces import interfaces
@@ -43,6 +44,7 @@ class End:
         loopback: bool = True,
         stun: Sequence[tuple[str, int]] = (),
         on_description: Callable[[Description], None] | None = None,
+        **more: Any,
     ) -> None:
         self.described: list[Description] = []
         self.got: list[bytes] = []
@@ -55,6 +57,7 @@ class End:
             on_description=self.describe,
             on_datagram=self.got.append,
             on_state=self.states.append,
+            **more,
         )
 
     def describe(self, description: Description) -> None:
@@ -184,16 +187,18 @@ async def test_a_check_that_a_nat_swallowed_is_repeated_when_the_peers_check_arr
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     swallowed: list[object] = []
-    send = ice.IceSocket.send_stun
+    send = ice_socket.IceSocket.send_stun
 
-    def through_nat(self: ice.IceSocket, message: stun.Message, addr: tuple[str, int]) -> None:
+    def through_nat(
+        self: ice_socket.IceSocket, message: stun.Message, addr: tuple[str, int]
+    ) -> None:
         request = message.message_class == stun.Class.REQUEST
         if request and self.receiver.ice_controlling and len(swallowed) < len(one.candidates):
             swallowed.append(message)
         else:
             send(self, message, addr)
 
-    monkeypatch.setattr(ice.IceSocket, "send_stun", through_nat)
+    monkeypatch.setattr(ice_socket.IceSocket, "send_stun", through_nat)
     one, two = pair()
     await asyncio.gather(one.carrier.start(), two.carrier.start())
     await until(lambda: one.states == two.states == ["connected"], bound=0.4)
@@ -379,7 +384,7 @@ async def test_what_a_hostile_stun_server_says_is_not_passed_on(
 async def test_a_stun_server_that_does_not_answer_delays_nothing(
     answer: Callable[[bytes], bytes] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "STUN_LIMIT", 0.3)
+    monkeypatch.setattr(gather, "LIMIT", 0.3)
     async with stun_double.stun_server(answer) as (server, responder):
         one, two = End(controlling=True, stun=[server]), End(controlling=False, stun=[server])
         one.tell, two.tell = two.carrier.add_remote, one.carrier.add_remote
@@ -429,9 +434,114 @@ async def test_fails_when_consent_runs_out(monkeypatch: pytest.MonkeyPatch) -> N
     await close(one)
 
 
+@pytest.mark.parametrize(
+    ("candidates", "mine", "peers", "word"),
+    [
+        ((), 4242, False, "no-candidates"),
+        (("junk", "8f.local"), 4242, True, "no-candidates"),
+        (("a 1 udp 1 127.0.0.1 9 typ host",), 4242, True, "both-change-ports"),
+        (("a 1 udp 1 127.0.0.1 9 typ host",), 4242, False, "nothing-answered"),
+        (("a 1 udp 1 127.0.0.1 9 typ host",), 0, True, "udp-blocked"),
+    ],
+)
+async def test_says_why_it_failed(
+    candidates: tuple[str, ...],
+    mine: int,
+    peers: bool,
+    word: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(direct, "CONNECT_LIMIT", 0.3)
+    monkeypatch.setattr(ice, "QUERY_REPEATS", 0)
+    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.05)
+    answer = stun_double.mapped("203.0.113.7", mine) if mine else None
+    async with stun_double.stun_server(answer) as (server, _):
+        end = End(controlling=True, stun=[server])
+        await end.carrier.start()
+        end.carrier.add_remote(Description("abcd", "x" * 22, candidates, done=True, hard=peers))
+        assert end.carrier.failure == ""
+        await until(lambda: end.states == ["failed"])
+        assert end.carrier.failure == word
+        await close(end)
+        assert end.carrier.failure == word
+
+
+async def test_a_nat_is_hard_when_two_servers_see_different_ports() -> None:
+    async with (
+        stun_double.stun_server(stun_double.mapped("203.0.113.7", 4242)) as (first, _),
+        stun_double.stun_server(stun_double.mapped("203.0.113.7", 4243)) as (second, _),
+    ):
+        end = End(controlling=True, stun=[first, second])
+        await end.carrier.start()
+        await until(lambda: end.described[-1].done)
+        assert end.carrier.hard and end.described[-1].hard and not end.described[0].hard
+        await close(end)
+
+
+async def test_a_nat_is_not_hard_when_two_servers_see_the_same_port() -> None:
+    async with (
+        stun_double.stun_server(stun_double.mapped("203.0.113.7", 4242)) as (first, _),
+        stun_double.stun_server(stun_double.mapped("203.0.113.7", 4242)) as (second, _),
+    ):
+        end = End(controlling=True, stun=[first, second])
+        await end.carrier.start()
+        await until(lambda: end.described[-1].done)
+        assert not end.carrier.hard and not end.described[-1].hard
+        await close(end)
+
+
+async def test_one_server_alone_makes_a_port_that_is_not_ours_suspicious() -> None:
+    end = End(controlling=True)
+
+    def keeps(request: bytes) -> bytes:
+        return stun_double.mapped("203.0.113.7", end.ports[0])(request)
+
+    async with stun_double.stun_server(keeps) as (server, _):
+        end = End(controlling=True, stun=[server])
+        await end.carrier.start()
+        await until(lambda: end.described[-1].done)
+        assert not end.carrier.hard
+        await close(end)
+    async with stun_double.stun_server(stun_double.mapped("203.0.113.7", 1)) as (server, _):
+        end = End(controlling=True, stun=[server])
+        await end.carrier.start()
+        await until(lambda: end.described[-1].done)
+        assert end.carrier.hard
+        await close(end)
+
+
+async def test_mapped_ports_are_trickled_as_they_are_found_and_delay_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gather, "LIMIT", 0.2)
+    asked: list[tuple[str, int]] = []
+    renewed = asyncio.Event()
+
+    async def mapper(host: str, port: int) -> AsyncIterator[tuple[str, int]]:
+        asked.append((host, port))
+        yield "203.0.113.7", 4242
+        await renewed.wait()
+        yield "203.0.113.7", 4243
+        raise OSError("the router went away")
+
+    monkeypatch.setattr(gather, "_mappable", lambda host: host == "127.0.0.1")
+    one, two = End(controlling=True, mapper=mapper), End(controlling=False)
+    one.tell, two.tell = two.carrier.add_remote, one.carrier.add_remote
+    await asyncio.gather(one.carrier.start(), two.carrier.start())
+    assert not one.described[0].done
+    await talk(one, two)
+    assert asked == [("127.0.0.1", one.ports[0])]
+    await until(lambda: one.described[-1].done)
+    (found,) = [line for line in one.candidates if "srflx" in line]
+    assert f" 203.0.113.7 4242 typ srflx raddr 127.0.0.1 rport {one.ports[0]}" in found
+    renewed.set()
+    await until(lambda: " 4243 " in one.candidates[-1])
+    await close(one, two)
+
+
 async def test_a_wrong_version_of_aioice_is_refused_at_import(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(aioice, "__version__", "0.14.0")
     with pytest.raises(ImportError, match=r"aioice 0\.13 is needed"):
-        runpy.run_path(ice.__file__)
+        runpy.run_path(ice_socket.__file__)

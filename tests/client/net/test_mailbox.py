@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("error"),
 ]
 
-HELLO = TO_CLIENT.write(Hello(1, 3478, ()))
+HELLO = TO_CLIENT.write(Hello(1, 3478, (), False))
 ALLOCATED = Allocated("1234", 600)
 
 
@@ -105,7 +105,7 @@ def url(port: int) -> str:
 async def test_connects_hears_the_hello_and_exchanges_signals() -> None:
     async with signaling() as server:
         client = Client(url(server.port))
-        assert await client.mailbox.connect(5) == Hello(1, 3478, ())
+        assert await client.mailbox.connect(5) == Hello(1, 3478, (), False)
         client.mailbox.send(Allocate("", bytes(16), 0))
         await until(lambda: client.signals == [ALLOCATED])
         assert client.states == ["connected"]
@@ -260,7 +260,7 @@ async def serving(
         (b"\xff" * 9, Unreachable.STRANGER),
         (TO_CLIENT.write(ALLOCATED), Unreachable.STRANGER),
         (bytes(MAX_MESSAGE + 1), Unreachable.STRANGER),
-        (TO_CLIENT.write(Hello(2, 0, ())), Unreachable.VERSION),
+        (TO_CLIENT.write(Hello(2, 0, (), False)), Unreachable.VERSION),
     ],
 )
 async def test_the_first_word_must_be_the_hello(first: str | bytes, reason: Unreachable) -> None:

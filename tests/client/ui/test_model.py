@@ -34,6 +34,11 @@ def test_the_host_sees_code_and_link_each_alone_on_its_line() -> None:
     assert "8 guests, until 14:15" in "\n".join(texts(model))
 
 
+def test_the_host_is_told_that_its_code_works_alone_in_the_network() -> None:
+    model = told(story.ROOM, {"event": "announced", "code": "4821-apple-robot-candle"})
+    assert texts(model)[-1].endswith("works without its server: 4821-apple-robot-candle")
+
+
 def test_a_guest_is_told_its_name_as_the_host_gave_it() -> None:
     model = told(story.READY, {**story.GUEST_ROOM, "name": "bob-2"})
     assert model.name == "bob-2" and texts(model) == ["you are in the room as bob-2"]

@@ -1,0 +1,264 @@
+"""Forwarders as the driver keeps them: slots that are held, datagrams that pass.
+
+One ``Holding`` for each forwarder of the room: its channels, and the
+``vc_core.attachment`` that says over which of them the slot is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from client.net.channels import Channel, LinkChannel, OwnChannel, UdpChannel, WebChannel
+from client.net.relay_address import targets
+from vc_core.attachment import Attachment, State
+from vc_core.commands import OpenForwarder
+from vc_core.envelope import EVERYBODY, PASS, VOICE_HANDLE, read_pass, write_pass, write_spread
+from vc_core.errors import RemoteProtocolError
+from vc_core.ids import Rung
+
+if TYPE_CHECKING:
+    from relay.forwarder import Forwarder
+
+# Implementation
+MAX_CHANNELS: Final = 8  # of one forwarder
+PATIENCE: Final = 5.0  # s until a forwarder that never answered is called unreachable
+WANTS: Final = ((EVERYBODY, VOICE_HANDLE),)  # everybody's voice; whoever sends to us alone may
+
+
+class Told(Protocol):
+    """Who hears what forwarders say."""
+
+    def attached(self, number: int, transport: str) -> None:
+        """The slot is ours, by udp or tcp."""
+
+    def lost(self, number: int, word: str) -> None:
+        """It does not answer (any more)."""
+
+    def inner(self, number: int, slot: int, datagram: bytes) -> None:
+        """A member's datagram came."""
+
+
+class Forwarders:
+    """All forwarders that we hold a slot at, or want to."""
+
+    def __init__(self, told: Told, *, loopback: bool, own: Forwarder | None) -> None:
+        self._told = told
+        self._loopback = loopback
+        self._own = own
+        self._holdings: dict[int, Holding] = {}
+        self._pair: Callable[[bytes], None] | None = None
+
+    def open(self, order: OpenForwarder) -> None:
+        """Get a slot, or take fresh grants for one that is held."""
+        known = self._holdings.get(order.number)
+        if known is not None:
+            known.renew(order)
+            return
+        holding = self._holdings[order.number] = Holding(order, self._channels(order), self._told)
+        holding.link(self._pair)
+
+    def _channels(self, order: OpenForwarder) -> list[Channel]:
+        channels: list[Channel] = []
+        if order.addresses == ("local",):
+            return [OwnChannel(self._own)] if self._own is not None else []
+        if order.rung is Rung.HOSTED:
+            channels.append(LinkChannel())
+        for target in targets(order.addresses, loopback=self._loopback)[:MAX_CHANNELS]:
+            kind = UdpChannel if target.transport == "udp" else WebChannel
+            channels.append(kind(target, loopback=self._loopback))
+        return channels
+
+    def shut(self, number: int) -> None:
+        """Give a slot back."""
+        holding = self._holdings.pop(number, None)
+        if holding is not None:
+            holding.close()
+
+    def close(self) -> None:
+        """Give all slots back."""
+        for number in list(self._holdings):
+            self.shut(number)
+
+    def pass_to(self, number: int, slot: int, datagram: bytes) -> None:
+        """Send a datagram to a member by a forwarder."""
+        holding = self._holdings.get(number)
+        if holding is not None:
+            holding.send(write_pass(slot, datagram))
+
+    def spread(self, number: int, handle: int, datagram: bytes) -> None:
+        """Send one datagram to all who want this stream."""
+        holding = self._holdings.get(number)
+        if holding is not None:
+            holding.send(write_spread(handle, datagram))
+
+    def pair_with_host(self, send: Callable[[bytes], None] | None) -> None:
+        """The direct pair to the host stands, is another one, or is gone."""
+        self._pair = send
+        for holding in self._holdings.values():
+            holding.link(send)
+
+    def receive_from_host(self, datagram: bytes) -> None:
+        """An envelope that came by the direct pair to the host."""
+        for holding in self._holdings.values():
+            holding.receive_from_host(datagram)
+
+    def rtt(self, number: int) -> float | None:
+        """Seconds to a forwarder and back, when known."""
+        holding = self._holdings.get(number)
+        return holding.attachment.rtt if holding is not None else None
+
+    def addresses_changed(self) -> None:
+        """Sockets may be bound to an address that is gone."""
+        for holding in self._holdings.values():
+            holding.reopen()
+
+
+@dataclass(frozen=True)
+class _Taker:
+    """What one channel says, with its place in the order."""
+
+    holding: Holding
+    index: int
+
+    def on_ready(self) -> None:
+        self.holding.ready(self.index)
+
+    def on_datagram(self, data: bytes) -> None:
+        self.holding.receive(self.index, data)
+
+    def on_gone(self) -> None:
+        self.holding.gone(self.index)
+
+
+class Holding:
+    """One forwarder."""
+
+    def __init__(self, order: OpenForwarder, channels: list[Channel], told: Told) -> None:
+        self._number = order.number
+        self._told = told
+        self._channels = channels
+        self._loop = asyncio.get_running_loop()
+        self._shown: str | None = None
+        """The transport that was told last; empty for lost."""
+        self._timer: asyncio.TimerHandle | None = None
+        self.attachment = Attachment(order.grants, time.monotonic(), WANTS)
+        self._open_channels()
+        self._patience = self._loop.call_later(PATIENCE, self._impatient)
+        self._settle()
+
+    def _open_channels(self) -> None:
+        for index, channel in enumerate(self._channels):
+            channel.open(_Taker(self, index))
+
+    def reopen(self) -> None:
+        """Make the sockets anew."""
+        now = time.monotonic()
+        for index, channel in enumerate(self._channels):
+            if isinstance(channel, UdpChannel):
+                channel.close()
+                self.attachment.gone(index, now)
+                channel.open(_Taker(self, index))
+        self._settle()
+
+    def renew(self, order: OpenForwarder) -> None:
+        """Fresh grants."""
+        self.attachment.renew(order.grants, time.monotonic())
+        self._settle()
+
+    def link(self, send: Callable[[bytes], None] | None) -> None:
+        """The direct pair to the host."""
+        for channel in self._channels:
+            if isinstance(channel, LinkChannel):
+                channel.attach(send)
+
+    def receive_from_host(self, data: bytes) -> None:
+        """An envelope from the direct pair to the host."""
+        for channel in self._channels:
+            if isinstance(channel, LinkChannel):
+                channel.receive(data)
+
+    def send(self, data: bytes) -> None:
+        """One envelope on the channel of the slot."""
+        index = self.attachment.channel
+        if index is not None:
+            self._channels[index].send(data)
+
+    # World in
+
+    def ready(self, index: int) -> None:
+        """A channel can carry."""
+        self.attachment.ready(index, time.monotonic())
+        self._settle()
+
+    def gone(self, index: int) -> None:
+        """A channel carries nothing any more."""
+        self.attachment.gone(index, time.monotonic())
+        self._settle()
+
+    def receive(self, index: int, data: bytes) -> None:
+        """Something came by a channel."""
+        if data and data[0] == PASS:
+            try:
+                slot, inner = read_pass(data)
+            except RemoteProtocolError:
+                return
+            self._told.inner(self._number, slot, inner)
+            return
+        self.attachment.receive(index, data, time.monotonic())
+        self._settle()
+
+    # Out
+
+    def _settle(self) -> None:
+        """Send what is to be sent, tell what has changed, set the timer."""
+        out = self.attachment.out
+        while out:
+            index, datagram = out.popleft()
+            self._channels[index].send(datagram)
+        self._tell()
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(0.0, self.attachment.next_timer() - time.monotonic())
+        self._timer = self._loop.call_later(delay, self._ring)
+
+    def _tell(self) -> None:
+        attachment = self.attachment
+        if attachment.channel is not None:
+            transport = self._channels[attachment.channel].transport
+            if transport != self._shown:
+                self._shown = transport
+                self._told.attached(self._number, transport)
+        elif attachment.state is State.REFUSED:
+            self._lost("relay-refused")
+        elif self._shown:
+            self._lost("relay-silent")
+
+    def _impatient(self) -> None:
+        if self._shown is None:
+            self._lost("relay-unreachable")
+
+    def _lost(self, word: str) -> None:
+        if self._shown != "":
+            self._shown = ""
+            self._told.lost(self._number, word)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.attachment.handle_timer(time.monotonic())
+        self._settle()
+
+    def close(self) -> None:
+        """Give the slot back."""
+        if self.attachment.channel is not None:
+            self.attachment.bye()
+            for index, datagram in self.attachment.out:
+                self._channels[index].send(datagram)
+        for handle in (self._timer, self._patience):
+            if handle is not None:
+                handle.cancel()
+        for channel in self._channels:
+            channel.close()

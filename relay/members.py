@@ -1,0 +1,142 @@
+"""Who holds a slot, in which room, and what it wants copies of.
+
+Rule: all tables of members change here, so that by address, by slot and by
+customer they always say the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from vc_core.envelope import EVERYBODY, PASS
+
+# Implementation
+CACHED_TARGETS = 1024
+"""Lists of receivers that a room remembers: 16 streams for each of 64 members."""
+
+Source = Any
+"""Whatever a carrier calls an address; hashable."""
+
+
+class Room:
+    """The members of one room."""
+
+    __slots__ = ("busy_until", "name", "share_until", "slots", "targets")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.slots: dict[int, Member] = {}
+        self.targets: dict[int, tuple[Source, ...]] = {}
+        """Who receives a stream (``want_key``); forgotten whenever anything changes."""
+        self.busy_until = 0.0
+        """When the work done for it is paid at its own rate."""
+        self.share_until = 0.0
+        """And at an equal share of everything."""
+
+    def receivers(self, sender: Member, handle: int) -> tuple[Source, ...]:
+        """The addresses that want one stream of ``sender``."""
+        key = want_key(sender.slot, handle)
+        found = self.targets.get(key)
+        if found is None:
+            either = {key, want_key(EVERYBODY, handle)}
+            members = self.slots.values()
+            found = tuple(
+                m.source for m in members if m is not sender and not either.isdisjoint(m.wants)
+            )
+            if len(self.targets) >= CACHED_TARGETS:
+                self.targets.clear()
+            self.targets[key] = found
+        return found
+
+
+class Member:
+    """One client that has proven its slot."""
+
+    __slots__ = (
+        "busy_until",
+        "cookie",
+        "customer",
+        "ends",
+        "head",
+        "heard",
+        "price",
+        "room",
+        "slot",
+        "source",
+        "wanted",
+        "wants",
+    )
+
+    def __init__(self, room: Room, slot: int, source: Source, customer: bytes) -> None:
+        self.room = room
+        self.slot = slot
+        self.source = source
+        self.customer = customer
+        self.head = bytes((PASS, slot >> 8, slot & 0xFF))
+        """The first bytes of everything that it sends to others."""
+        self.cookie = b""
+        """Of its newest claim; a BYE shows it."""
+        self.price = 0.0
+        """Seconds that one byte takes at its rate."""
+        self.busy_until = 0.0
+        """When what it sent is paid at its rate."""
+        self.heard = 0.0
+        self.ends = 0.0
+        """When the slot is over without a new claim."""
+        self.wanted = 0
+        """Sequence of the newest WANT taken."""
+        self.wants: frozenset[int] = frozenset()
+
+
+def want_key(slot: int, handle: int) -> int:
+    """One stream of one slot as a number."""
+    return slot << 8 | handle
+
+
+class Members:
+    """Everybody who is attached."""
+
+    def __init__(self) -> None:
+        self.by_source: dict[Source, Member] = {}
+        self.rooms: dict[bytes, Room] = {}
+        self.of_customer: Counter[bytes] = Counter()
+
+    def find(self, room: bytes, slot: int) -> Member | None:
+        """Who holds a slot."""
+        found = self.rooms.get(room)
+        return found.slots.get(slot) if found else None
+
+    def add(self, name: bytes, slot: int, source: Source, customer: bytes) -> Member:
+        """Give a free slot to an address that holds none."""
+        room = self.rooms.get(name)
+        if room is None:
+            room = self.rooms[name] = Room(name)
+        member = Member(room, slot, source, customer)
+        room.slots[slot] = self.by_source[source] = member
+        room.targets.clear()
+        self.of_customer[customer] += 1
+        return member
+
+    def move(self, member: Member, source: Source, customer: bytes) -> None:
+        """A slot has a new address, which holds no other."""
+        del self.by_source[member.source]
+        self._leave(member.customer)
+        member.source, member.customer = source, customer
+        self.by_source[source] = member
+        self.of_customer[customer] += 1
+        member.room.targets.clear()
+
+    def remove(self, member: Member) -> None:
+        """A slot is free again; a room without slots is forgotten."""
+        room = member.room
+        del self.by_source[member.source], room.slots[member.slot]
+        room.targets.clear()
+        self._leave(member.customer)
+        if not room.slots:
+            del self.rooms[room.name]
+
+    def _leave(self, customer: bytes) -> None:
+        self.of_customer[customer] -= 1
+        if not self.of_customer[customer]:
+            del self.of_customer[customer]

@@ -1,0 +1,110 @@
+"""Which signaling server a room takes, and whether it is announced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from client import room as rooms
+from client.embedded import Embedded
+from client.net.lan import Missing, NotFoundError
+from client.room import Room
+from client.settings import RUNGS, Settings
+from signaling.server import Settings as ServerSettings
+from signaling.server import serve
+from tests.vectors.seeded import seeded
+from vc_core.errors import LocalProtocolError
+from vc_core.invite import parse_invitation
+from vc_core.keys import Identity
+
+CODE = "4821-apple-robot-candle"
+GUEST = Settings(hosting=False, name="ann", config=Path("nowhere"), code=CODE)
+HOST = Settings(hosting=True, name="ann", config=Path("nowhere"))
+
+
+@pytest.fixture
+def sought(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The nameplates that were looked for in the network; each is found."""
+    nameplates: list[str] = []
+
+    async def look_for(nameplate: str) -> str:
+        nameplates.append(nameplate)
+        return "ws://192.168.1.9:8765"
+
+    monkeypatch.setattr(rooms, "look_for", look_for)
+    return nameplates
+
+
+async def server_for(settings: Settings) -> tuple[Room, str]:
+    """A guest's room and its server."""
+    room = Room(settings, Identity.generate(seeded("ann")))
+    return room, await room._server(parse_invitation(settings.code or ""))
+
+
+async def test_a_code_without_a_server_is_looked_for_in_the_network(sought: list[str]) -> None:
+    room, url = await server_for(GUEST)
+    assert (url, sought, room.found_in_lan) == ("ws://192.168.1.9:8765", ["4821"], True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (replace(GUEST, code=f"{CODE}@a.example:1"), "ws://a.example:1"),
+        (replace(GUEST, signal="wss://b.example"), "wss://b.example"),
+        (replace(GUEST, code=f"{CODE}@a.example", signal="wss://b"), "ws://a.example:8765"),
+    ],
+)
+async def test_nothing_is_looked_for_when_a_server_is_named(
+    settings: Settings, url: str, sought: list[str]
+) -> None:
+    room, taken = await server_for(settings)
+    assert (taken, sought, room.found_in_lan) == (url, [], False)
+
+
+async def test_nothing_is_looked_for_without_leave(sought: list[str]) -> None:
+    with pytest.raises(LocalProtocolError):
+        await server_for(replace(GUEST, lan=False))
+    assert sought == []
+
+
+async def test_a_host_that_is_not_found_is_told_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_for(_nameplate: str) -> str:
+        raise NotFoundError(Missing.NOBODY)
+
+    monkeypatch.setattr(rooms, "look_for", look_for)
+    with pytest.raises(NotFoundError):
+        await Room(GUEST, Identity.generate(seeded("ann"))).open()
+
+
+@pytest.mark.parametrize(
+    ("settings", "loopback", "announced"),
+    [
+        (HOST, False, True),
+        (HOST, True, False),
+        (replace(HOST, lan=False), False, False),
+        (replace(HOST, only=("relayed",)), False, False),
+        (replace(HOST, only=("hosted", "relayed")), False, False),
+        (replace(HOST, only=RUNGS[:1]), False, True),
+    ],
+)
+async def test_a_server_inside_is_announced_where_others_may_come_directly(
+    settings: Settings, loopback: bool, announced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve(ServerSettings(host="127.0.0.1", port=0))
+
+    async def embed(*_: object) -> Embedded:
+        return Embedded(server, "ws://127.0.0.1", "192.168.1.9:8765", loopback)
+
+    monkeypatch.setattr(rooms, "embed", embed)
+    room = Room(settings, Identity.generate(seeded("ann")))
+    await room._server(None)
+    assert (room._announcer is not None) is announced
+    await room.close()
+
+
+async def test_a_server_elsewhere_is_not_announced() -> None:
+    room = Room(replace(HOST, signal="wss://b.example"), Identity.generate(seeded("ann")))
+    assert await room._server(None) == "wss://b.example"
+    assert room._announcer is None

@@ -1,0 +1,382 @@
+"""Ways: what leads to each member, which of it is in use, what is tried next.
+
+    a link begins      -> a QUIC connection, an attempt at a direct pair, a path over
+                          each forwarder that we are attached to
+    a path answers,    -> the ladder chooses; QUIC and media go where it says
+      falls silent
+    a pair is silent   -> it is poked (its addresses may have changed), later a new
+                          attempt begins beside it
+
+Rule 1: only the link in use counts. What an older one still says is dropped.
+Rule 2: the other side may open a path over a forwarder that we had not chosen, by
+        a probe that verifies; nothing else that comes in opens anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vc_core.attempts import State as AttemptState
+from vc_core.commands import (
+    CloseRoad,
+    Command,
+    DropDirect,
+    HintRoad,
+    OpenRoad,
+    PokeDirect,
+    SendDatagram,
+    TryDirect,
+    UseWay,
+    WakeRoad,
+)
+from vc_core.errors import RemoteProtocolError
+from vc_core.events import Event, PathChanged
+from vc_core.ids import Member, Rung, Way
+from vc_core.link import Link
+from vc_core.messages import Road
+from vc_core.path import Path, State
+from vc_core.peer import MAX_HINTS, Peer
+
+# Specification
+MESH_LIMIT = 8  # members up to which every pair looks for a direct way
+PROBED_FORWARDERS = 2  # over which paths are opened unasked
+
+# Implementation
+PAIR_DEATH = 3.0  # s of silence after which a new attempt begins beside a pair
+HANDOVER = 5.0  # s that an older pair is kept beside a newer one that answers
+MAX_PAIRS = 3  # attempts of one link that are open at a time
+ALL_RUNGS = frozenset(Rung)
+
+
+@dataclass(frozen=True)
+class Berth:
+    """A forwarder that has given us our slot."""
+
+    rung: Rung
+    transport: str
+    """udp or tcp."""
+
+
+class Ways:
+    """To all other members."""
+
+    def __init__(
+        self,
+        peers: Mapping[Member, Peer],
+        ask: Callable[[Command], None],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._peers = peers
+        self._ask = ask
+        self._tell = tell
+        self.allowed = ALL_RUNGS
+        self.berths: dict[int, Berth] = {}
+        """Forwarders that we are attached to."""
+        self._order: tuple[int, ...] = ()
+
+    # A link begins and ends
+
+    def use_link(self, peer: Peer, link: Link, now: float, *, crowded: bool) -> None:
+        """Use a link in place of an older one, and look for its ways."""
+        link.crowded = crowded
+        old = peer.take_link(link)
+        if old is not None:
+            self._ask(CloseRoad(peer.number, old))
+            self._show_if(peer, peer.ladder.replaced())
+        self.open(peer, now)
+
+    def open(self, peer: Peer, now: float) -> None:
+        """Look for ways of the link in use, unless the member is blocked."""
+        link = peer.link
+        if link is None or peer.blocked:
+            return
+        self._ask(OpenRoad(peer.number, link.id, link.leading))
+        peer.ladder.allow(self.allowed)
+        peer.ladder.prefer(self._order)
+        for number in self._chosen():
+            self._open_path(peer, link, Way(self.berths[number].rung, number), now)
+        if self._may_try(link):
+            self._try(peer, link)
+        elif link.crowded:
+            peer.ladder.explained(Rung.DIRECT, "crowded")
+        while peer.kept_roads:
+            self.hint(peer, peer.kept_roads.popleft())
+
+    def drop(self, peer: Peer) -> None:
+        """Forget all keys of a pair and close its road."""
+        old = peer.drop_links()
+        if old is not None:
+            self._ask(CloseRoad(peer.number, old))
+
+    # Direct pairs
+
+    def _may_try(self, link: Link) -> bool:
+        return Rung.DIRECT in self.allowed and not link.crowded
+
+    def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
+        attempt = link.attempts.begin(number)
+        link.pairs.append(attempt)
+        peer.ladder.explained(Rung.DIRECT, "trying")
+        self._ask(TryDirect(peer.number, link.id, attempt))
+        if len(link.pairs) > MAX_PAIRS:
+            older = (one for one in link.pairs if Way(Rung.DIRECT, one) != link.used)
+            self._drop_pair(peer, link, next(older))
+
+    def _drop_pair(self, peer: Peer, link: Link, attempt: int) -> None:
+        way = Way(Rung.DIRECT, attempt)
+        link.pairs.remove(attempt)
+        link.paths.pop(way, None)
+        self._ask(DropDirect(peer.number, link.id, attempt))
+        self._closed(peer, way, "")
+
+    def hint(self, peer: Peer, road: Road) -> None:
+        """The other side said how its end can be reached."""
+        link = peer.link
+        if peer.blocked:
+            peer.kept_roads.append(road)
+        elif link is not None and link.hints < MAX_HINTS and self._may_try(link):
+            if road.attempt > link.attempts.number:
+                self._try(peer, link, road.attempt)
+                link.hints = 0
+            if road.attempt in link.pairs:
+                link.hints += 1
+                self._ask(HintRoad(peer.number, link.id, road))
+
+    def addresses_changed(self, now: float) -> None:
+        """Our machine has other addresses: new pairs are looked for beside the old ones."""
+        for peer in self._peers.values():
+            if peer.link is not None:
+                peer.link.attempts.hurry(now)
+
+    # What the driver says
+
+    def opened(self, peer: Peer, link: Link, way: Way, now: float) -> None:
+        """A direct pair was found."""
+        if way.number in link.pairs:
+            link.attempts.stood(way.number)
+            self._open_path(peer, link, way, now)
+            self._probe(peer, link, way, link.paths[way], now)
+
+    def failed(self, peer: Peer, link: Link, way: Way, word: str, now: float) -> None:
+        """An attempt found no pair, or the pair is dead."""
+        if way.number in link.pairs:
+            link.pairs.remove(way.number)
+            link.paths.pop(way, None)
+            link.attempts.failed(way.number, now, leading=link.leading)
+            self._closed(peer, way, word)
+
+    def receive_probe(self, peer: Peer, link: Link, way: Way, datagram: bytes, now: float) -> bool:
+        """A probe; False unless it verifies."""
+        path = link.paths.get(way)
+        fresh = path is None and way.rung is not Rung.DIRECT and way.number in self.berths
+        if fresh:
+            path = link.open_path(way, now, crowded=link.crowded)
+        if path is None:
+            return False
+        measured = path.rtt is not None
+        try:
+            path.receive(datagram, now)
+        except RemoteProtocolError:
+            if fresh:
+                del link.paths[way]
+            return False
+        if fresh:
+            peer.ladder.opened(way, now)
+        self._lives(peer, link, way, path, now)
+        if way == peer.ladder.used and not measured and path.rtt is not None:
+            self.show(peer)
+        self._probe(peer, link, way, path, now)
+        return True
+
+    def heard(self, peer: Peer, link: Link, way: Way, now: float) -> None:
+        """Sealed media opened that came this way."""
+        path = link.paths.get(way)
+        if path is not None:
+            alive = path.state is State.ALIVE
+            path.media(now)
+            if not alive:
+                self._lives(peer, link, way, path, now)
+
+    def _lives(self, peer: Peer, link: Link, way: Way, path: Path, now: float) -> None:
+        link.last_life = now
+        if path.state is State.ALIVE:
+            if way.rung is Rung.DIRECT:
+                link.attempts.stood(way.number)
+            self._show_if(peer, peer.ladder.answered(way, now))
+            self._use(peer, now)
+
+    # Forwarders
+
+    def _chosen(self) -> list[int]:
+        """Forwarders over which paths are opened unasked: the first of the host's order."""
+        known = [number for number in self._order if number in self.berths]
+        return known[:PROBED_FORWARDERS]
+
+    def prefer(self, order: tuple[int, ...], now: float) -> None:
+        """The host's order of forwarders."""
+        self._order = order
+        for peer in self._peers.values():
+            self._show_if(peer, peer.ladder.prefer(order))
+            self._use(peer, now)
+        self._spread(now)
+
+    def attached(self, number: int, berth: Berth, now: float) -> None:
+        """A forwarder has given us our slot, or moved us to another transport."""
+        self.berths[number] = berth
+        self._spread(now)
+        for peer in self._peers.values():
+            if peer.ladder.used == Way(berth.rung, number):
+                self.show(peer)
+
+    def _spread(self, now: float) -> None:
+        for number in self._chosen():
+            way = Way(self.berths[number].rung, number)
+            for peer in self._peers.values():
+                if peer.link is not None and not peer.blocked and way not in peer.link.paths:
+                    self._open_path(peer, peer.link, way, now)
+
+    def detached(self, number: int, word: str, now: float) -> None:
+        """A forwarder is gone for us."""
+        berth = self.berths.pop(number, None)
+        if berth is None:
+            return
+        way = Way(berth.rung, number)
+        for peer in self._peers.values():
+            if peer.link is not None and peer.link.paths.pop(way, None) is not None:
+                self._closed(peer, way, word)
+                self._use(peer, now)
+        self._spread(now)
+
+    def explain(self, rung: Rung, word: str) -> None:
+        """Why a rung cannot be tried at all."""
+        for peer in self._peers.values():
+            self._show_if(peer, peer.ladder.explained(rung, word))
+
+    def spread_by(self) -> int | None:
+        """The forwarder that copies for all, in a room too large for a mesh: a relay first."""
+        known = [number for number in self._order if number in self.berths]
+        relays = [one for one in known if self.berths[one].rung is Rung.RELAYED]
+        return next(iter(relays or known), None)
+
+    # User in
+
+    def allow(self, rungs: frozenset[Rung], now: float) -> None:
+        """Which rungs may be used from now on."""
+        self.allowed = rungs
+        for peer in self._peers.values():
+            self._show_if(peer, peer.ladder.allow(rungs))
+            link = peer.link
+            if link is None:
+                continue
+            if Rung.DIRECT not in rungs:
+                for attempt in list(link.pairs):
+                    self._drop_pair(peer, link, attempt)
+            link.attempts.hurry(now)
+            self._use(peer, now)
+
+    # The choice
+
+    def _open_path(self, peer: Peer, link: Link, way: Way, now: float) -> None:
+        if way.rung in self.allowed:
+            link.open_path(way, now, crowded=link.crowded)
+            self._show_if(peer, peer.ladder.opened(way, now))
+            self._use(peer, now)
+
+    def _closed(self, peer: Peer, way: Way, word: str) -> None:
+        self._show_if(peer, peer.ladder.closed(way, word))
+
+    def _use(self, peer: Peer, now: float) -> None:
+        """Send where the ladder says."""
+        link, way = peer.link, peer.ladder.used
+        if link is None or link.used == way:
+            return
+        for one, path in link.paths.items():
+            path.use(one == way, now)
+        link.used = way
+        self._ask(UseWay(peer.number, link.id, way))
+        if way is not None:
+            self._ask(WakeRoad(peer.number, link.id))
+
+    def _show_if(self, peer: Peer, changed: bool) -> None:
+        if changed:
+            self.show(peer)
+
+    def show(self, peer: Peer) -> None:
+        """Say how packets flow to a member now."""
+        ladder, link = peer.ladder, peer.link
+        path = link.paths.get(ladder.used) if link is not None and ladder.used else None
+        carried = ladder.rung != "none" and path is not None
+        self._tell(
+            PathChanged(
+                peer.number,
+                ladder.rung,
+                self.transport(ladder.used),
+                {rung.word: ladder.reason_of(rung) for rung in Rung},
+                path.rtt if carried and path is not None else None,
+            )
+        )
+
+    def transport(self, way: Way | None) -> str:
+        """udp or tcp: what carries packets that go this way."""
+        berth = self.berths.get(way.number) if way and way.rung is not Rung.DIRECT else None
+        return berth.transport if berth is not None else "udp"
+
+    # Time
+
+    def next_timer(self) -> float:
+        """When ``handle_timer`` wants to run; infinity for never."""
+        due = float("inf")
+        for peer in self._peers.values():
+            if peer.link is not None:
+                for path in peer.link.paths.values():
+                    due = min(due, path.next_timer())
+                due = min(due, self._attempt_due(peer.link))
+        return due
+
+    def _attempt_due(self, link: Link) -> float:
+        attempts = link.attempts
+        waits = attempts.state in (AttemptState.IDLE, AttemptState.PAUSED)
+        return attempts.due if waits and link.alive and self._may_try(link) else float("inf")
+
+    def handle_timer(self, now: float) -> None:
+        """Probe every path; begin what is due."""
+        for peer in self._peers.values():
+            link = peer.link
+            if link is None:
+                continue
+            for way, path in list(link.paths.items()):
+                self._probe(peer, link, way, path, now)
+            if now >= self._attempt_due(link):
+                self._try(peer, link)
+
+    def _probe(self, peer: Peer, link: Link, way: Way, path: Path, now: float) -> None:
+        before = path.state
+        datagrams = path.handle_timer(now)
+        for datagram in datagrams:
+            self._ask(SendDatagram(peer.number, link.id, way, datagram))
+        if before is State.ALIVE and path.state is State.SILENT:
+            self._fell(peer, link, way, now)
+        elif path.doubtful and datagrams and path.used:
+            for other in link.paths.values():  # which of the others lives, should this one fall?
+                if other is not path:
+                    other.hurry(now)
+        if way.rung is Rung.DIRECT:
+            self._look_after_pair(peer, link, way, path, now, probed=bool(datagrams))
+
+    def _fell(self, peer: Peer, link: Link, way: Way, now: float) -> None:
+        self._show_if(peer, peer.ladder.fell(way, now))
+        self._use(peer, now)
+
+    def _look_after_pair(
+        self, peer: Peer, link: Link, way: Way, path: Path, now: float, *, probed: bool
+    ) -> None:
+        newest = way.number == link.attempts.number
+        if path.state is State.SILENT:
+            if probed:
+                self._ask(PokeDirect(peer.number, link.id, way.number))
+            if newest and now - path.last_life >= PAIR_DEATH:
+                link.attempts.lost(now, leading=link.leading)
+        elif newest and path.state is State.ALIVE and now - path.lives_since >= HANDOVER:
+            for older in link.pairs[:-1]:
+                self._drop_pair(peer, link, older)
