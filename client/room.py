@@ -156,7 +156,8 @@ class Room:
             self._hosted = HostedForwarder()
             if settings.signal is not None:
                 await self._hosted.at_own_port()
-        if invitation is not None and invitation.servers:
+        private = self._allowed == {Rung.RELAYED}  # a server behind the @ may be a member's own
+        if invitation is not None and invitation.servers and not private:
             return server_url(invitation.servers[0])
         if settings.signal is not None:
             return server_url(settings.signal)
