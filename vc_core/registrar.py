@@ -26,6 +26,7 @@ from vc_core.roster import Action, Entry, Missing, Seat
 
 # Specification
 REASONS = {Action.LEAVE: "left", Action.KICK: "kicked", Action.ABSENT: "vanished"}
+REMOVALS = (Action.LEAVE, Action.KICK)
 
 # Implementation
 CAUGHT_UP = 64  # entries that one standing is answered with
@@ -65,7 +66,8 @@ class Registrar:
         signed = room.roster.extend(room.identity, action, subject, newcomer)
         message = NewEntry(signed.write_fields())
         for peer in room.peers.values():
-            self._courier.send(peer, message)
+            out = peer.number == subject and action in REMOVALS
+            (self._courier.part if out else self._courier.send)(peer, message)
         self._apply(room.roster.entry, now)
 
     # World in
@@ -143,7 +145,7 @@ class Registrar:
             self._matchmaker.hurry(now)
 
     def _about_ourselves(self, action: Action) -> None:
-        if action in (Action.LEAVE, Action.KICK):
+        if action in REMOVALS:
             self._room.end(Ending.KICKED if action is Action.KICK else Ending.LEFT)
             return
         for peer in self._room.peers.values():

@@ -378,8 +378,10 @@ class Session:
 
     def leave(self, now: float) -> None:
         """Say good-bye and end."""
-        for peer in self.room.peers.values():
-            self._courier.send(peer, Bye())
+        room = self.room
+        for peer in room.peers.values():
+            last = room.hosting or peer is room.host  # nobody else removes us for it
+            (self._courier.part if last else self._courier.send)(peer, Bye())
         if self.desk is not None:
             self.desk.shut()
         self._settle()
