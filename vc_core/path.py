@@ -128,6 +128,7 @@ class Path:
         self._next_probe = self._due = now
         self._asked_at = float("-inf")
         self._answered_at = float("-inf")
+        self._answer_by = float("inf")
         self._answering = False
         self._newest: Probe | None = None
         self._newest_at = now
@@ -164,20 +165,21 @@ class Path:
             self._plan()
 
     def hurry(self, now: float) -> None:
-        """Find out soon whether this way lives."""
-        self._next_probe = min(self._next_probe, now)
-        self._asked_at = float("-inf")
-        self._plan()
+        """Find out soon whether this way lives, since we may need it."""
+        if self._answer_by == float("inf"):
+            self._answer_by = now + BEATS_MISSED * BUSY_BEAT + (self.rtt or 0.0)
+            self._next_probe = min(self._next_probe, now)
+            self._plan()
 
     # Time
 
     def _doubtful_at(self) -> float:
         """When answers are asked for."""
-        return self._limit(ASKING)
+        return self._limit(ASKING) if self._answer_by == float("inf") else float("-inf")
 
     def _silent_at(self) -> float:
         """When the path counts as silent."""
-        return self._limit(BEATS_MISSED)
+        return min(self._limit(BEATS_MISSED), self._answer_by)
 
     def _limit(self, beats: float) -> float:
         inward = self.last_life + beats * self._theirs
@@ -251,6 +253,7 @@ class Path:
             raise RemoteProtocolError("an old probe")
         first = self._newest is None
         self._newest, self._newest_at = probe, now
+        self._answer_by = float("inf")
         self._heard += 1
         if first:
             self._reached = now

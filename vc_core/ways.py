@@ -170,7 +170,7 @@ class Ways:
         """A probe; False unless it verifies."""
         path = link.paths.get(way)
         fresh = path is None and way.rung is not Rung.DIRECT and way.number in self.berths
-        if fresh:
+        if fresh and peer.openings.take(now):
             path = link.open_path(way, now, crowded=link.crowded)
         if path is None:
             return False

@@ -144,6 +144,19 @@ def test_silence_is_noticed_after_three_beats(used: bool) -> None:
     assert not used or pair.now - cut < 1.0
 
 
+def test_a_warm_way_that_may_be_needed_answers_soon_or_is_silent() -> None:
+    pair = Pair().run(3.0)
+    pair.used()
+    pair.run(3.0)
+    pair.one.hurry(pair.now)
+    pair.run(1.0)
+    assert pair.one.state is State.ALIVE
+    pair.keep = lambda sender, count, now: False
+    pair.one.hurry(pair.now)
+    pair.run(0.7)
+    assert pair.one.state is State.SILENT
+
+
 def test_media_alone_is_life_but_not_if_nobody_hears_us() -> None:
     pair = Pair().run(3.0)
     pair.keep = lambda sender, count, now: sender is pair.other
