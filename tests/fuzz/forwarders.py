@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from tests.relay.bottle import INNER, Bottle, Place, claim_of
 from vc_core import envelope
@@ -11,7 +13,7 @@ from vc_core.errors import RemoteProtocolError
 from vc_core.grant import Claims
 
 STRANGER = Place(port=9)
-READERS = (
+READERS: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
     (envelope.read_cookie, envelope.write_cookie),
     (envelope.read_claim, envelope.write_claim),
     (envelope.read_attached, envelope.write_attached),
@@ -27,7 +29,7 @@ def envelopes(data: bytes) -> None:
     """Every envelope with an inverse, and what a grant claims."""
     for read, write in READERS:
         with suppress(RemoteProtocolError):
-            assert write(read(data)) == data  # type: ignore[operator, no-untyped-call]
+            assert write(read(data)) == data
     with suppress(RemoteProtocolError):
         envelope.read_refused(data)
     claims = Claims.parse(data)
