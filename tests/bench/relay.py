@@ -1,6 +1,6 @@
 """What forwarding costs: beside coturn, beside Mumble's server, and how much fits in a core.
 
-    python -m tests.bench.relay [--seconds 2] [--rounds 3]
+    python -m tests.bench.relay [--seconds 0.7] [--rounds 9]
 
 CPU is that of the server's process, from /proc. Peers run at the same rates, in
 turns with ours, in the same run; what is not installed is left out. Everything is
@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.mumble import MumbleClient, Murmur
-from tests.bench.process import cpu_seconds, resident_mb
+from tests.bench.process import run_seconds, resident_mb
 from tests.bench.turn import Coturn, TurnSender
 from tests.calls.engines import ROOT
 from vc_core.envelope import (
@@ -191,9 +191,9 @@ def cost(side: Ours | Theirs, size: int, rate: float, seconds: float) -> tuple[f
     """(µs of the server per packet sent, share that arrived)."""
     data = side.wrap(b"\x80" + bytes(size - 1))
     side.stay()
-    before = cpu_seconds(side.pid)
+    before = run_seconds(side.pid)
     sent, received = pump(side.sender, data, [side.receiver], rate, seconds)
-    return 1e6 * (cpu_seconds(side.pid) - before) / sent, received / sent
+    return 1e6 * (run_seconds(side.pid) - before) / sent, received / sent
 
 
 @contextlib.contextmanager
@@ -237,7 +237,7 @@ def copying(seconds: float, rounds: int) -> None:
             took: dict[str, list[float]] = {side.name: [] for side in sides}
             for _ in range(rounds):
                 for side in sides:
-                    took[side.name].append(copy_cost(side, rate, seconds * 2))
+                    took[side.name].append(copy_cost(side, rate, seconds))
             show(f"{RECEIVERS} copies, {rate} a second", took, 1.0)
 
 
@@ -248,7 +248,7 @@ def copy_cost(side: OurRoom | MumbleRoom, rate: float, seconds: float) -> float:
     for one in side.receivers:
         one.setblocking(False)
         drain(one)
-    before, began = cpu_seconds(side.pid), time.monotonic()
+    before, began = run_seconds(side.pid), time.monotonic()
     sent = received = 0
     while (passed := time.monotonic() - began) < seconds:
         for _ in range(int(passed * rate) - sent):
@@ -260,7 +260,7 @@ def copy_cost(side: OurRoom | MumbleRoom, rate: float, seconds: float) -> float:
     time.sleep(0.1)
     received += sum(map(drain, side.receivers))
     assert received >= 0.98 * sent * RECEIVERS, f"{side.name}: {received} of {sent * RECEIVERS}"
-    return 1e6 * (cpu_seconds(side.pid) - before) / received
+    return 1e6 * (run_seconds(side.pid) - before) / received
 
 
 class OurRoom:
@@ -355,13 +355,13 @@ def saturation(seconds: float) -> None:
             for one in (side.sender, side.receiver):
                 one.setblocking(False)
             sent = received = 0
-            before, began = cpu_seconds(side.pid), time.monotonic()
+            before, began = run_seconds(side.pid), time.monotonic()
             while time.monotonic() - began < seconds:
                 while sent - received < UNDER_WAY:
                     side.sender.sendmsg([data * burst], segment)
                     sent += burst
                 received += drain(side.receiver)
-            cpu, passed = cpu_seconds(side.pid) - before, time.monotonic() - began
+            cpu, passed = run_seconds(side.pid) - before, time.monotonic() - began
             print(f"{f'forwarded, {size} B':32}{received / cpu:9.0f} per CPU second")
             print(f"{'':32}{received / passed:9.0f} per second beside its load")
             if size == 160:
@@ -396,16 +396,19 @@ def memory(count: int) -> None:
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each figure")
+    parser.add_argument("--seconds", type=float, default=0.7, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=9, help="measurements of each figure")
+    parser.add_argument("--parts", nargs="*", default=["forwarding", "copying", "capacity"])
     parser.add_argument("--clients", type=int, default=800, help="whose memory is measured")
     chosen = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
-    forwarding(chosen.seconds, chosen.rounds)
-    copying(chosen.seconds, chosen.rounds)
-    print()
-    saturation(chosen.seconds)
-    memory(chosen.clients)
+    if "forwarding" in chosen.parts:
+        forwarding(chosen.seconds, chosen.rounds)
+    if "copying" in chosen.parts:
+        copying(chosen.seconds, chosen.rounds)
+    if "capacity" in chosen.parts:
+        saturation(3 * chosen.seconds)
+        memory(chosen.clients)
 
 
 if __name__ == "__main__":

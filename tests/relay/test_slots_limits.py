@@ -163,7 +163,7 @@ def test_pings_are_paid_for() -> None:
     bottle = Bottle()
     anna = bottle.join(1, rate=1000)
     answers = sum(len(bottle.say(anna, write_ping(n))) for n in range(1000))
-    assert answers * (5 + HEADERS) <= 1000 * BURST + 100
+    assert answers == 1 + 1000 * BURST // (5 + WORK)
 
 
 def test_an_open_forwarder_has_tighter_limits() -> None:
