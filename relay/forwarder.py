@@ -10,7 +10,8 @@ It runs in whatever event loop it is started in: in ``vchat relay``, and in a ho
 client for its guests.
 
 Rule: where UDP sockets have threads (``threads``), whoever touches ``slots`` holds
-``lock``; sending needs none. Lines and timers belong to the event loop.
+``lock``, except for ``Slots.forward``; sending needs none. Lines and timers belong
+to the event loop.
 """
 
 from __future__ import annotations

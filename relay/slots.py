@@ -156,13 +156,18 @@ class Slots:
         member = self._by_source.get(source)
         if member is None or not data:
             return self._receive_from_stranger(data, source, now)
+        if data[0] == SPREAD:  # the first since somebody came, went or wanted something else
+            member.room.receivers(member, data[1])
+            return self.receive_datagram(data, source, now)
         return self._receive_from_member(member, data, source, now)
 
     def forward(self, data: bytes, source: Source, now: float) -> Copies | None:
         """(targets, datagram) of a PASS or SPREAD of a member; None: ``receive_datagram``.
 
         This is what a relay does nearly always. Where packets are rare the caches are
-        cold, and each function called would cost another microsecond: it is one.
+        cold, and each function called would cost another microsecond: it is one. Threads
+        may call it while another changes something: it looks up single entries, and a
+        count or time that is lost between two of them does no harm.
         """
         member = self._by_source.get(source)
         if member is None or not data:
@@ -178,7 +183,7 @@ class Slots:
             start = _SPREAD_OVERHEAD
             targets = room.targets.get(member.slot << 8 | data[1]) if size > start else ()
             if targets is None:
-                targets = room.receivers(member, data[1])
+                return None
         else:
             return None
         if not targets or size > start + MAX_INNER or data[start] <= LAST:

@@ -151,15 +151,14 @@ class UdpThread(UdpPort):
 
     def _read(self) -> None:
         recvfrom, sendto = self._socket.recvfrom, self._socket.sendto
-        forward, lock, clock = self._forwarder.slots.forward, self._forwarder.lock, time.monotonic
+        forward, clock = self._forwarder.slots.forward, time.monotonic
         length, at_once = self.address_length, _AT_ONCE
         while self._is_open:
             try:
                 data, source = recvfrom(LONGEST)
             except OSError:
                 continue
-            with lock:
-                found = forward(data, source, clock())
+            found = forward(data, source, clock())
             if found is None:
                 self._receive(data, source)
                 continue
