@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.mumble import MumbleClient, Murmur
-from tests.bench.process import run_seconds, resident_mb
+from tests.bench.process import resident_mb, run_seconds
 from tests.bench.turn import Coturn, TurnSender
 from tests.calls.engines import ROOT
 from vc_core.envelope import (
