@@ -52,7 +52,8 @@ class Gathering:
         on_line: Callable[[str], None],
     ) -> None:
         self._ice = ice
-        self._stun = stun
+        # A TURN server over UDP answers STUN as well, and a second view tells hard from easy.
+        self._stun = (*stun, *((one.host, one.port) for one in turn if one.transport == "udp"))
         self._turn = turn
         self._mapper = mapper
         self._on_line = on_line
