@@ -101,8 +101,7 @@ class Gathering:
         tasks += [self._spawn(self._allocate(server)) for server in self._turn]
         if self._mapper is not None:
             for opened in self._ice.sockets:
-                if _mappable(opened.host):
-                    tasks.append(self._spawn(self._map(opened, self._mapper)))
+                tasks.append(self._spawn(self._map(opened, self._mapper)))
         if tasks:
             await asyncio.wait(tasks, timeout=LIMIT)
 
@@ -205,9 +204,3 @@ def _same_kind(host: str, other: str) -> bool:
     """Whether one family and both or neither loopback: only then can an answer be of use."""
     one, two = ipaddress.ip_address(host), ipaddress.ip_address(other)
     return one.version == two.version and one.is_loopback == two.is_loopback
-
-
-def _mappable(host: str) -> bool:
-    """Whether a router may stand before this address."""
-    address = ipaddress.ip_address(host)
-    return not address.is_loopback
