@@ -16,15 +16,12 @@ FRAME = 960  # samples of one frame
 FRAME_SECONDS = 0.02  # FRAME / RATE
 
 # Implementation
-BLOCK = 480  # samples that a speaker asks for at once: 10 ms
-BLOCK_SECONDS = BLOCK / RATE
+BLOCK = 480  # samples that a device's speaker asks for at once: 10 ms
 
 Samples = NDArray[np.float32]
 """Any number of mono samples, float32, 48 kHz unless said otherwise."""
 Frame = NDArray[np.float32]
 """Shape (960,)."""
-Block = NDArray[np.float32]
-"""Shape (480,)."""
 
 _FULL_SCALE = 32_767.0
 
