@@ -16,7 +16,7 @@ FRAME = 960  # samples of one frame
 FRAME_SECONDS = 0.02  # FRAME / RATE
 
 # Implementation
-BLOCK = 480  # samples that a device's speaker asks for at once: 10 ms
+BLOCK = 480  # samples that a speaker asks for at once: 10 ms
 
 Samples = NDArray[np.float32]
 """Any number of mono samples, float32, 48 kHz unless said otherwise."""

@@ -4,9 +4,9 @@ SPEC: ``default``, ``none``, ``file:PATH`` (48 kHz mono 16 bit, in real time,
 silence included), a device's number or part of its name.
 
 ``pull(count)`` is called in the event loop's thread when ``count`` more samples are
-needed, and returns them: a frame at each beat of a file, and blocks of 10 ms for a
-device. A device's ring is kept as little ahead of the device as its thread allows;
-each time it runs dry it is kept 5 ms longer.
+needed, and returns them: blocks of 10 ms, since what is played waits for its turn,
+and whole frames where nobody listens. A device's ring is kept as little ahead of the
+device as its thread allows; each time it runs dry it is kept 5 ms longer.
 """
 
 from __future__ import annotations
@@ -77,18 +77,20 @@ class TimedSpeaker(Speaker):
         super().__init__(name, advice)
         self._pull = pull
         self._file = file
+        self._block = FRAME if file is None else BLOCK
         begin = next_frame(time.monotonic())
         self.started = time.time() + begin - time.monotonic()
-        self._pacer = Pacer(self._play, self._lose, begin, may_nap=silent)
+        period = self._block / RATE
+        self._pacer = Pacer(self._play, self._lose, begin, period=period, may_nap=silent)
 
     def wake(self) -> None:
         self._pacer.wake()
 
     def _play(self, _beat: int) -> None:
-        self._keep(self._pull(FRAME))
+        self._keep(self._pull(self._block))
 
     def _lose(self, count: int) -> None:
-        self._keep(silence(FRAME * count))
+        self._keep(silence(self._block * count))
 
     def _keep(self, block: Samples) -> None:
         if self._file is None:

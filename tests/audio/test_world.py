@@ -14,7 +14,7 @@ import pytest
 from audio import devices
 from audio.microphone import AudioUnavailable, SampleClock, open_microphone
 from audio.pacer import MOST_AT_ONCE, Pacer
-from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, Samples, silence, to_int16
+from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE, Frame, Samples, silence, to_int16
 from audio.record import GrowingWav, Recorder, safe_name
 from audio.record import read_wav as read_growing
 from audio.sources import open_file
@@ -195,13 +195,13 @@ async def test_a_file_speaker_writes_what_it_pulls_and_is_readable_meanwhile(
         return pulled[-1]
 
     speaker = await open_speaker(f"file:{path}", pull)
-    await until(lambda: len(pulled) >= 55)
+    await until(lambda: len(pulled) >= 110)
     assert len(read_wav(path)) >= RATE  # sizes are said once a second
     speaker.close()
     speaker.close()
     written = read_wav(path)
-    assert len(written) >= len(pulled) * FRAME
-    assert written[10 * FRAME] == pytest.approx(0.01, abs=1e-4)
+    assert len(written) >= len(pulled) * BLOCK
+    assert written[10 * BLOCK] == pytest.approx(0.01, abs=1e-4)
 
 
 async def test_a_full_disk_ends_the_file_and_not_the_call(
@@ -412,5 +412,18 @@ async def test_a_silent_file_speaker_keeps_real_time_without_pulling(tmp_path: P
     speaker.close()
     heard, passed = read_growing(path), time.monotonic() - begun
     assert not heard[: RATE // 5].any()
-    assert heard[-FRAME:].all()
+    assert heard[-BLOCK:].all()
     assert len(heard) / RATE == pytest.approx(passed, abs=0.05)
+
+
+async def test_where_nobody_listens_whole_frames_are_pulled() -> None:
+    pulls: list[int] = []
+
+    def pull(count: int) -> Samples:
+        pulls.append(count)
+        return silence(count)
+
+    speaker = await open_speaker("none", pull)
+    await until(lambda: len(pulls) >= 3)
+    speaker.close()
+    assert set(pulls) == {FRAME}
