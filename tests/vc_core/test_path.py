@@ -149,12 +149,11 @@ def test_a_warm_way_that_may_be_needed_answers_soon_or_is_silent() -> None:
     pair.used()
     pair.run(3.0)
     pair.one.hurry(pair.now)
-    pair.run(1.0)
-    assert pair.one.state is State.ALIVE
+    states = [pair.run(1.0).one.state]
     pair.keep = lambda sender, count, now: False
     pair.one.hurry(pair.now)
-    pair.run(0.7)
-    assert pair.one.state is State.SILENT
+    states.append(pair.run(0.7).one.state)
+    assert states == [State.ALIVE, State.SILENT]
 
 
 def test_media_alone_is_life_but_not_if_nobody_hears_us() -> None:
