@@ -9,12 +9,13 @@ from functools import partial
 
 import pytest
 
+from client.net import gather
 from client.net.direct import DirectCarrier
 from client.net.mapped import mapped_ports
 from client.net.portmap import mapper as mapping_rules
 from client.net.portmap import speak_upnp, talk
 from client.net.portmap.gateway import around
-from client.net.portmap.mapper import Mapper
+from client.net.portmap.mapper import Changed, Mapper
 from client.net.portmap.mapping import Mapping
 from client.net.portmap.routes import Neighbourhood
 from tests.client.net.router_double import HOME, OUTSIDE, Router, running
@@ -308,6 +309,13 @@ def mapped_end(router: Router, mapped: Mapper) -> End:
     return end
 
 
+@pytest.fixture
+def loopback_has_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its IPv4 half, that is."""
+    monkeypatch.setattr(gather, "_mappable", lambda host: host == HOME)
+
+
+@pytest.mark.usefixtures("loopback_has_a_router")
 async def test_a_mapped_port_is_one_more_candidate_and_closed_with_its_carrier() -> None:
     async with running(Router(pcp=True)) as router, mapper(router) as mapped:
         end = mapped_end(router, mapped)
@@ -321,6 +329,25 @@ async def test_a_mapped_port_is_one_more_candidate_and_closed_with_its_carrier()
         await until(lambda: not router.doors)
 
 
+class Firewall(Mapper):
+    """Grants the very address that asks, as a router of IPv6 does."""
+
+    async def map(
+        self, protocol: str, host: str, port: int, *, on_change: Changed | None = None
+    ) -> Mapping | None:
+        return Mapping("2001:db8::7", PORT, protocol, "PCP")
+
+
+@pytest.mark.parametrize(
+    ("host", "found"), [("2001:db8::7", []), ("fd00::7", [("2001:db8::7", PORT)])]
+)
+async def test_what_is_a_mere_opening_in_a_firewall_is_no_other_candidate(
+    host: str, found: list[tuple[str, int]]
+) -> None:
+    assert [one async for one in mapped_ports(Firewall())(host, PORT)] == found
+
+
+@pytest.mark.usefixtures("loopback_has_a_router")
 async def test_a_silent_router_delays_no_candidate() -> None:
     async with running(Router()) as router, mapper(router) as mapped:
         end = mapped_end(router, mapped)
