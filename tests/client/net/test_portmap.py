@@ -9,7 +9,6 @@ from functools import partial
 
 import pytest
 
-from client.net import gather
 from client.net.direct import DirectCarrier
 from client.net.mapped import mapped_ports
 from client.net.portmap import mapper as mapping_rules
@@ -309,13 +308,6 @@ def mapped_end(router: Router, mapped: Mapper) -> End:
     return end
 
 
-@pytest.fixture
-def loopback_has_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its IPv4 half, that is."""
-    monkeypatch.setattr(gather, "_mappable", lambda host: host == HOME)
-
-
-@pytest.mark.usefixtures("loopback_has_a_router")
 async def test_a_mapped_port_is_one_more_candidate_and_closed_with_its_carrier() -> None:
     async with running(Router(pcp=True)) as router, mapper(router) as mapped:
         end = mapped_end(router, mapped)
@@ -347,7 +339,6 @@ async def test_what_is_a_mere_opening_in_a_firewall_is_no_other_candidate(
     assert [one async for one in mapped_ports(Firewall())(host, PORT)] == found
 
 
-@pytest.mark.usefixtures("loopback_has_a_router")
 async def test_a_silent_router_delays_no_candidate() -> None:
     async with running(Router()) as router, mapper(router) as mapped:
         end = mapped_end(router, mapped)
