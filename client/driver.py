@@ -19,8 +19,8 @@ from client.ears import BerthEar, RoadEar
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.forwarders import Forwarders
-from client.net.mailbox import Mailbox
 from client.net.mapped import mapped_ports
+from client.net.post import Post
 from client.net.turn_uri import TurnServer
 from client.road import Road
 from vc_core.commands import (
@@ -32,10 +32,12 @@ from vc_core.commands import (
     HintRoad,
     OpenForwarder,
     OpenRoad,
+    OpenServer,
     PokeDirect,
     SendDatagram,
     SendSignal,
     TryDirect,
+    UseServer,
     UseWay,
     WakeRoad,
     WriteRoad,
@@ -72,17 +74,19 @@ class Driver:
 
     def __init__(
         self,
-        mailbox: Mailbox,
+        post: Post,
         reach: Reach,
         *,
         on_event: Callable[[Event], None],
         on_voice: Callable[[Opened], None],
+        on_server: Callable[[OpenServer | UseServer], None],
     ) -> None:
         self.session: Session | None = None
-        self._mailbox = mailbox
+        self._post = post
         self._reach = reach
         self._on_event = on_event
         self._on_voice = on_voice
+        self._on_server = on_server
         self._roads: dict[LinkId, Road] = {}
         self._own_lines: dict[LinkId, OwnLine] = {}
         self.forwarders = Forwarders(BerthEar(self), loopback=reach.loopback, own=reach.own)
@@ -151,7 +155,9 @@ class Driver:
 
     def _obey(self, command: Command) -> None:
         if isinstance(command, SendSignal):
-            self._mailbox.send(command.signal)
+            self._post.send(command.signal)
+        elif isinstance(command, OpenServer | UseServer):
+            self._on_server(command)
         elif isinstance(command, OpenRoad):
             self._open(command)
         elif isinstance(command, OpenForwarder):
@@ -159,8 +165,7 @@ class Driver:
         elif isinstance(command, CloseForwarder):
             self.forwarders.shut(command.number)
         elif isinstance(command, EvictSlot):
-            if self._reach.own is not None:
-                self._reach.own.slots.evict(command.room, command.slot, time.monotonic())
+            self._evict(command)
         elif isinstance(command, CloseRoad):
             self._close(command)
         else:
@@ -169,6 +174,10 @@ class Driver:
                 _ORDERS[type(command)](road, command)
             if isinstance(command, UseWay):
                 self._pair_with_host(command)
+
+    def _evict(self, command: EvictSlot) -> None:
+        if self._reach.own is not None:
+            self._reach.own.slots.evict(command.room, command.slot, time.monotonic())
 
     def _close(self, command: CloseRoad) -> None:
         road = self._roads.pop(command.link, None)

@@ -202,7 +202,9 @@ class Engine:
             self._ORDERS[order.do](self, order)
 
     def _member(self, order: Order, field: str = "member") -> Member:
-        text = order.fields[field]
+        return self._named(order.fields[field])
+
+    def _named(self, text: str) -> Member:
         member = member_from_word(text)
         peers = self._room.session.room.peers
         if member is not None and member in peers:
@@ -272,6 +274,12 @@ class Engine:
     def _lock(self, order: Order) -> None:
         self._room.lock(self._wanted(order, self._room.session.room.roster.entry.locked))
 
+    def _deputies(self, order: Order) -> None:
+        members = order.fields["members"]
+        if not all(isinstance(member, str) for member in members):
+            raise BadCommand("'members' are ids or names of members")
+        self._room.deputies(tuple(self._named(member) for member in members))
+
     def _accept(self, order: Order) -> None:
         member = self._member(order)
         seat = self._room.session.room.peers[member].seat
@@ -295,6 +303,7 @@ class Engine:
         "only": _only,
         "kick": _kick,
         "lock": _lock,
+        "deputies": _deputies,
         "accept": _accept,
         "save": _save,
         "invite": _invite,

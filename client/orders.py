@@ -29,6 +29,7 @@ NEEDED: dict[str, dict[str, Kinds]] = {
     "only": {"rungs": (list,)},
     "kick": {"member": (str,)},
     "lock": ON,
+    "deputies": {"members": (list,)},
     "accept": {"member": (str,)},
     "save": {"member": (str,)},
     "invite": NONE,

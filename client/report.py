@@ -23,6 +23,7 @@ from vc_core.events import (
     CodeReady,
     Delivered,
     Ended,
+    HostChanged,
     MemberJoined,
     MemberLeft,
     MemberMuted,
@@ -41,6 +42,8 @@ SCHEMA = 1
 # Implementation
 KEPT = ("ready", "room", "code", "code-ended", "audio", "room-code", "locked", "deafened")
 """Events of which a late face needs the newest one."""
+CODE = ("code", "link", "guests_left", "expires_in")
+"""Fields of an open code."""
 Told = dict[str, Any]
 
 
@@ -62,6 +65,8 @@ class Reporter:
         self._begun = time.monotonic()
         self._opened: RoomOpened | None = None
         self._names: dict[Member, str] = {}
+        self._elected: HostChanged | None = None
+        """We are the host, and there is no code yet."""
         self._kept: dict[tuple[str, str], Told] = {}
         """The newest of each event that a face attaching later must see, in order."""
 
@@ -119,6 +124,8 @@ class Reporter:
             "guests_left": event.guests_left,
             "expires_in": max(0, round(event.expires_at - time.monotonic())),
         }
+        if self._elected is not None:
+            return self._host_changes(self._elected, **code)
         opened = self._opened
         if opened is not None and ("room", "") not in self._kept:
             return [self._room_event(opened, **code)]
@@ -147,6 +154,26 @@ class Reporter:
                 host=event.hosting,
             )
         ]
+
+    def _host_changed(self, event: HostChanged) -> list[Told]:
+        """One's own election is told with the code, or when there will be none."""
+        if event.member != self._room.member:
+            return self._host_changes(event)
+        self._elected = event
+        return []
+
+    def _host_changes(self, event: HostChanged, **code: Any) -> list[Told]:
+        self._elected = None
+        member = member_word(event.member)
+        told = self.stamp("host-changed", member=member, name=event.name, **code)
+        role = "host" if event.member == self._room.member else "guest"
+        for (kind, of), kept in self._kept.items():  # what a late face is shown
+            if kind == "room":
+                rest = {key: value for key, value in kept.items() if key not in CODE}
+                self._kept[kind, of] = {**rest, "role": role, **code}
+            elif kind == "member-joined":
+                self._kept[kind, of] = {**kept, "host": of == member}
+        return [told]
 
     def _left(self, event: MemberLeft) -> list[Told]:
         return [
@@ -224,7 +251,8 @@ class Reporter:
         told = self.problem("warning", event.word, message, hint)
         if event.member is not None:
             told["member"] = member_word(event.member)
-        return [told]
+        elected = self._elected if event.word == "no-server" else None
+        return [*(self._host_changes(elected) if elected is not None else []), told]
 
     def _signaling(self, event: SignalingChanged) -> list[Told]:
         word = "signaling-back" if event.connected else "signaling-lost"
@@ -250,6 +278,7 @@ class Reporter:
         CodeEnded: _code_ended,
         Announced: _announced,
         MemberJoined: _joined,
+        HostChanged: _host_changed,
         MemberLeft: _left,
         PathChanged: _path,
         AudioOpened: _audio,

@@ -17,32 +17,43 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
-from client.embedded import Embedded, embed, split_address
+from client.embedded import split_address
 from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
 from client.hosted import HostedForwarder
+from client.hosting import Desks, OwnServer
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
 from client.net.lan import Announcer, look_for
-from client.net.mailbox import Mailbox
+from client.net.mailbox import SignalingUnreachable
 from client.net.portmap.mapper import Mapper
+from client.net.post import Post
 from client.net.relay_address import Target, parse_address, parse_relay
 from client.net.turn_uri import parse_turn
 from client.settings import Settings
-from vc_core.admission import Desk
+from signaling.server import CannotListenError
+from vc_core.commands import OpenServer, UseServer
 from vc_core.errors import LocalProtocolError
-from vc_core.events import CodeReady, Ended, Event, MemberJoined, MemberLeft, RoomOpened
+from vc_core.events import (
+    CodeReady,
+    Ended,
+    Event,
+    HostChanged,
+    MemberJoined,
+    MemberLeft,
+    RoomOpened,
+)
 from vc_core.ids import Member, Rng, Rung
 from vc_core.invite import Invitation, parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.room import Judge
 from vc_core.senderkeys import Opened
+from vc_core.servers import Change
 from vc_core.session import Session
 from vc_core.signals import Hello
 from vc_core.wire import Record
 
 # Implementation
-CONNECT_TIMEOUT = 8.0  # s until a signaling server counts as unreachable
 STUN_PORT = 3478
 AUDIO_PATIENCE = 3.0  # s that the report about devices waits for their first sample
 TEXT_PATIENCE = 1.5  # s that leaving waits for texts under way
@@ -70,7 +81,7 @@ class Room:
         self._judge = judge
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
-        self._embedded: Embedded | None = None
+        self._own_server = OwnServer(settings)
         self._hosted: HostedForwarder | None = None
         self._mapper: Mapper | None = None
         self._watch: Watch | None = None
@@ -102,14 +113,10 @@ class Room:
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
         url = await self._server(invitation)
         self.signal_url = url
-        self._mailbox = Mailbox(
-            url,
-            on_signal=self._signalled,
-            on_state=self._signaling,
-            reconnect=True,
-            rng=self._rng,
-        )
-        hello = asyncio.create_task(self._mailbox.connect(CONNECT_TIMEOUT))
+        self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
+        configured = url if settings.signal is not None and url != _named(invitation) else None
+        self._desks = Desks(settings, self._own_server, self._post, configured)
+        hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(_preload))
         from client.driver import Driver, Reach
 
@@ -117,7 +124,7 @@ class Room:
         if not (settings.no_port_mapping or self._loopback) and Rung.DIRECT in self._allowed:
             self._mapper = Mapper()
         self._driver = Driver(
-            self._mailbox,
+            self._post,
             Reach(
                 stun=self._stun_servers(),
                 turn=[parse_turn(uri) for uri in settings.turn],
@@ -127,6 +134,7 @@ class Room:
             ),
             on_event=self._happened,
             on_voice=self._heard,
+            on_server=self._server_wanted,
         )
         from client.media import Sound
 
@@ -142,23 +150,19 @@ class Room:
             self._driver.start(lambda now: self._host(kem, now))
             self._offer_forwarders(welcome)
         else:
-            self._driver.start(
-                lambda now: Session.join(
-                    invitation, self.identity, settings.name, kem, self._rng, now, self._judge
-                )
-            )
+            self._driver.start(lambda now: self._guest(invitation, kem, now))
         self._driver.allow(self._allowed)
         self._watch = watch(self._addresses_changed)
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
-        if settings.hosting and Rung.HOSTED in self._allowed:
+        if Rung.HOSTED in self._allowed:
             self._hosted = HostedForwarder()
-            if settings.signal is not None:
+            if settings.hosting and settings.signal is not None:
                 await self._hosted.at_own_port()
         private = self._allowed == {Rung.RELAYED}  # a server behind the @ may be a member's own
-        if invitation is not None and invitation.servers and not private:
-            return server_url(invitation.servers[0])
+        if not private and (named := _named(invitation)) is not None:
+            return named
         if settings.signal is not None:
             return server_url(settings.signal)
         if invitation is not None:
@@ -166,15 +170,7 @@ class Room:
                 raise LocalProtocolError("the code names no server")
             self.found_in_lan = True
             return await look_for(invitation.nameplate)
-        self._embedded = embedded = await embed(
-            settings.listen,
-            settings.advertise,
-            settings.relays,
-            settings.relay_secret,
-            self._hosted.forwarder if self._hosted is not None else None,
-        )
-        if self._hosted is not None:
-            self._hosted.at_port_of_server(embedded.server.port)
+        embedded = await self._own_server.open(hosted=self._hosted)
         if settings.lan and "direct" in settings.only and not embedded.loopback:
             self._announcer = Announcer(
                 embedded.server.host,
@@ -187,7 +183,7 @@ class Room:
     @property
     def _loopback(self) -> bool:
         """Whether both ends may be on this machine, so that loopback addresses count."""
-        return self._embedded.loopback if self._embedded else self._mailbox.local
+        return self._own_server.loopback if self._own_server.founded else self._post.local
 
     # ---- Forwarders ----------------------------------------------------------------
 
@@ -200,8 +196,16 @@ class Room:
         if Rung.RELAYED in self._allowed:
             known = dict.fromkeys((*self.settings.relays, *welcome.relays))
             relays = tuple(addresses for text in known if (addresses := _relay_or_nothing(text)))
-            session.use_relays(relays, now, signs=welcome.grants)
+            signs = welcome.grants and self._post.url == self.signal_url
+            session.use_relays(relays, now, signs=signs)
         self._driver.pump()
+
+    async def _begin_to_host(self) -> None:
+        """We have taken over: what we forward and know is the room's from now on."""
+        if self._hosted is not None and self._hosted.udp_port is None:
+            await self._hosted.at_own_port()
+        if self._welcome is not None and self.session.room.hosting:
+            self._offer_forwarders(self._welcome)
 
     def _addresses_changed(self) -> None:
         """Another network, or one more: pairs and slots are looked for anew."""
@@ -217,23 +221,33 @@ class Room:
         return [Target("udp", host, self._hosted.udp_port)]
 
     def _host(self, kem: Kem, now: float) -> Session:
-        settings, embedded = self.settings, self._embedded
-        shown = embedded.address if embedded else ""
-        full = f"ws://{shown}" if embedded else self.signal_url
+        name, make = self.settings.name, self._desks.make
+        return Session.host(self.identity, name, make, kem, self._rng, now, self._judge)
 
-        def desk(identity: Identity, kem: Kem, rng: Rng) -> Desk:
-            return Desk(
-                identity,
-                kem,
-                rng,
-                shown,
-                full,
-                settings.relays,
-                guests=settings.guests,
-                life=settings.life,
-            )
+    def _guest(self, invitation: Invitation, kem: Kem, now: float) -> Session:
+        name = self.settings.name
+        session = Session.join(invitation, self.identity, name, kem, self._rng, now, self._judge)
+        session.prepare(self._desks.make)
+        return session
 
-        return Session.host(self.identity, settings.name, desk, kem, self._rng, now, self._judge)
+    # ---- Signaling servers -------------------------------------------------------
+
+    def _server_wanted(self, command: OpenServer | UseServer) -> None:
+        if isinstance(command, UseServer):
+            self._post.add(command.url)
+        else:
+            self._spawn(self._keep_server())
+
+    async def _keep_server(self) -> None:
+        """A signaling server of our own, since we host now and none answers."""
+        try:
+            embedded = await self._own_server.stand_in(local=self._post.local)
+            await self._post.adopt(embedded.url)
+        except (CannotListenError, SignalingUnreachable, ValueError) as error:
+            log.info("no signaling server of our own: %s", error)
+            self._do(self.session.server_missing)
+        else:
+            self._do(lambda now: self.session.server_opened(f"ws://{embedded.address}", now))
 
     def _stun_servers(self) -> list[tuple[str, int]]:
         if self.settings.no_stun:
@@ -243,7 +257,7 @@ class Room:
         for text in dict.fromkeys(relays):
             for target in map(parse_address, _relay_or_nothing(text)[:1]):
                 servers += [(one.host, one.port) for one in target if one.transport == "udp"]
-        own = self._mailbox.stun_server
+        own = self._post.stun_server
         return [own, *servers] if own is not None else servers
 
     # ---- Events ------------------------------------------------------------------
@@ -268,6 +282,8 @@ class Room:
             self._begin_sound()
         elif isinstance(event, MemberLeft):
             self.sound.forget(event.member)
+        elif isinstance(event, HostChanged) and event.member == self.member:
+            self._spawn(self._begin_to_host())
         if self._announcer is not None:
             self._announcer.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
@@ -280,13 +296,16 @@ class Room:
     def _heard(self, opened: Opened) -> None:
         self.sound.receive(opened)
 
-    def _signaling(self, state: str) -> None:
+    def _signaling(self, change: Change) -> None:
         driver = getattr(self, "_driver", None)
         if driver is None:
             return
-        connected = state == "connected"
-        driver.signaling(connected=connected)
-        self._tell(SignalingChanged(connected))
+        if change in (Change.LOST, Change.OTHER):
+            driver.signaling(connected=False)
+        if change in (Change.BACK, Change.OTHER):
+            driver.signaling(connected=True)
+        if change is not Change.OTHER:
+            self._tell(SignalingChanged(change is Change.BACK))
 
     def _begin_sound(self) -> None:
         """Open the devices, once: right after the room is there for us."""
@@ -396,6 +415,11 @@ class Room:
         self.session.lock(on, time.monotonic())
         self._driver.pump()
 
+    def deputies(self, members: tuple[Member, ...]) -> None:
+        """Name who takes over when we are gone, in this order, at most two (host only)."""
+        self.session.deputies(members, time.monotonic())
+        self._driver.pump()
+
     def invite(self) -> None:
         """Ask for a new code (host only)."""
         self.session.invite(time.monotonic())
@@ -454,8 +478,8 @@ class Room:
             task.cancel()
         if hasattr(self, "sound"):
             self.sound.close()
-        if hasattr(self, "_mailbox"):
-            await self._mailbox.close()
+        if hasattr(self, "_post"):
+            await self._post.close()
         if self._watch is not None:
             self._watch.close()
         if self._mapper is not None:
@@ -464,8 +488,7 @@ class Room:
             self._hosted.close()
         if self._announcer is not None:
             await self._announcer.close()
-        if self._embedded is not None:
-            await self._embedded.server.close()
+        await self._own_server.close()
 
 
 def _relay_or_nothing(text: str) -> tuple[str, ...]:
@@ -475,6 +498,12 @@ def _relay_or_nothing(text: str) -> tuple[str, ...]:
     except ValueError:
         log.warning("the address of a relay cannot be read")
         return ()
+
+
+def _named(invitation: Invitation | None) -> str | None:
+    """The server that a code names."""
+    servers = invitation.servers if invitation is not None else ()
+    return server_url(servers[0]) if servers else None
 
 
 def _preload() -> None:

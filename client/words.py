@@ -42,6 +42,10 @@ ENDINGS: Mapping[Ending, Words] = {
         "two different lists of members carry the host's signature, so the room stopped",
         "somebody may be cheating: talk to the host in another way before you try again",
     ),
+    Ending.ROOM_MOVED: Words(
+        "the room goes on under another host, who does not know you yet",
+        "ask there for a new code",
+    ),
     Ending.USAGE: Words(
         "vchat was called in a way that it does not understand", "see: vchat --help"
     ),
@@ -181,6 +185,7 @@ DEPARTURES: Mapping[str, str] = {
     "left": "{name} left",
     "vanished": "{name} is gone: nothing was heard for 10 seconds",
     "kicked": "{name} was removed by the host",
+    "moved": "{name} was let in by a host that the room has left, and needs a new code",
 }
 """By the ``reason`` of ``member-left``."""
 
@@ -214,6 +219,14 @@ WARNINGS: Mapping[str, Words] = {
         "contacts.json.damaged is what it was; people count as new now",
     ),
     "host-silent": Words("nothing is heard from the host: the call goes on while it is looked for"),
+    "entries-dropped": Words(
+        "the room came together under another host: what the one before it did meanwhile is lost",
+        "see who is here; whoever was let in, removed or locked out then must be so again",
+    ),
+    "no-server": Words(
+        "you are the host now, but no signaling server can be reached or opened here",
+        "the call goes on; /invite tries again to make a code for newcomers",
+    ),
     "voice-forged": Words(
         "somebody in the room sent voice in the name of {name}", "compare the room code by voice"
     ),

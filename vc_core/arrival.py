@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from vc_core.commands import SendSignal
 from vc_core.courier import Courier
 from vc_core.entrance import DENIALS, Entrance
+from vc_core.entry import Signed, room_name
 from vc_core.errors import Ending, RemoteProtocolError
 from vc_core.ids import NOBODY, ExchangeId, Member
 from vc_core.join import Met
 from vc_core.link import Link
 from vc_core.messages import Denial, Letter, Profile, Turned, Welcome
 from vc_core.room import Room
-from vc_core.roster import Roster, Signed, room_name
+from vc_core.roster import Roster
 from vc_core.wire import Record
 
 

@@ -137,6 +137,21 @@ class EvictSlot:
     slot: int
 
 
+@dataclass(frozen=True)
+class OpenServer:
+    """We host now and no signaling server answers: keep one of our own.
+
+    ``Session.server_opened`` follows, or ``Session.server_missing``.
+    """
+
+
+@dataclass(frozen=True)
+class UseServer:
+    """The host keeps a signaling server here: be connected to it, if it can be reached."""
+
+    url: str
+
+
 Command = (
     SendSignal
     | OpenRoad
@@ -152,4 +167,6 @@ Command = (
     | OpenForwarder
     | CloseForwarder
     | EvictSlot
+    | OpenServer
+    | UseServer
 )

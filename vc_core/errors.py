@@ -32,6 +32,7 @@ class Ending(Enum):
     FAILED = ("failed", 1)
     KICKED = ("kicked", 1)
     ROOM_FORKED = ("room-forked", 6)
+    ROOM_MOVED = ("room-moved", 3)
     USAGE = ("usage", 2)
     CODE_MALFORMED = ("code-malformed", 3)
     CODE_WRONG = ("code-wrong", 3)

@@ -58,13 +58,21 @@ class MemberJoined:
 
 
 @dataclass(frozen=True)
+class HostChanged:
+    """A deputy has taken over, or the host whom we follow is another one now."""
+
+    member: Member
+    name: str
+
+
+@dataclass(frozen=True)
 class MemberLeft:
     """A member is absent or out of the roster."""
 
     member: Member
     name: str
     reason: str
-    """left, vanished, kicked."""
+    """left, vanished, kicked, moved."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,7 @@ Event = (
     | CodeFailed
     | CodeEnded
     | MemberJoined
+    | HostChanged
     | MemberLeft
     | PathChanged
     | Chatted

@@ -36,13 +36,14 @@ class Forks:
         place = roster.place(position)
         if place is Place.DIFFERS:
             self._show_evidence(peer, position, now)
-        elif position.order > roster.position.order and len(peer.claims) < MAX_CLAIMS:
+        elif position.order > roster.position.order:
             peer.claims[position.order] = position
+            while len(peer.claims) > MAX_CLAIMS:
+                del peer.claims[next(iter(peer.claims))]
         return place is not Place.DIFFERS
 
-    def check_claims(self, now: float) -> None:
-        """Our chain grew: compare what members had said about its newest place."""
-        position = self._room.roster.position
+    def check_claims(self, position: Position, now: float) -> None:
+        """Our chain grew: compare what members had said about this place of it."""
         for peer in self._room.peers.values():
             claim = peer.claims.pop(position.order, position)
             if claim != position:
@@ -54,6 +55,12 @@ class Forks:
             for entry in (fork.ours, fork.theirs):
                 self._courier.send(peer, NewEntry(entry))
         self._room.end(Ending.ROOM_FORKED)
+
+    def parted(self, peer: Peer, now: float) -> None:
+        """A member follows a host whom our own chain has removed: there are two rooms now."""
+        if now - peer.warned_at >= WARNING_PAUSE:
+            peer.warned_at = now
+            self._room.tell(Warned("roster-differs", peer.number))
 
     def _show_evidence(self, peer: Peer, position: Position, now: float) -> None:
         if now - peer.warned_at < WARNING_PAUSE:

@@ -29,7 +29,7 @@ from vc_core.grant import (
     open_secret,
     relay_room,
 )
-from vc_core.ids import Member, Rung
+from vc_core.ids import NOBODY, Member, Rung
 from vc_core.messages import MAX_FORWARDERS, Forwarder, Forwarders
 from vc_core.peer import Peer
 from vc_core.room import Room
@@ -82,6 +82,8 @@ class Forwarding:
         self._refresh_at = float("inf")
         self._round = 0
         self._rounds_taken = -1
+        self._namer = NOBODY
+        """The host whose rounds these are."""
         self._open: dict[int, Forwarder] = {}
         """Forwarders that the driver was told to keep, ours and the host's."""
         self._leaving: dict[int, float] = {}
@@ -189,8 +191,12 @@ class Forwarding:
     # ---- Everybody -------------------------------------------------------------------
 
     def receive(self, peer: Peer, message: Forwarders, now: float) -> None:
-        """The host's list."""
-        if peer is self._room.host and message.round > self._rounds_taken:
+        """The host's list; another host counts its own rounds."""
+        if peer is not self._room.host:
+            return
+        if peer.number != self._namer:
+            self._namer, self._rounds_taken = peer.number, -1
+        if message.round > self._rounds_taken:
             self._rounds_taken = message.round
             self._take(message.forwarders, now)
 
@@ -198,9 +204,11 @@ class Forwarding:
         """Other rungs are allowed than before."""
         self._take(self._named, now)
 
-    def forget_rounds(self) -> None:
-        """Another host counts its own."""
-        self._rounds_taken = -1
+    def host_changed(self) -> None:
+        """Another host names its own; what we had named ourselves is over."""
+        if not self._room.hosting:
+            self._hosted, self._relayed, self._addresses = None, Relayed(b""), ()
+            self._ask_at = self._refresh_at = float("inf")
 
     def _take(self, forwarders: Iterable[Forwarder], now: float) -> None:
         """Open what is new, renew what is known, let go of the rest in a while."""

@@ -5,7 +5,7 @@ its newest entry. A guest counts time from the moment it *sent* a nonce, so that
 delayed or replayed heartbeats prove nothing, and only when its own chain reaches
 that place, so that no removal can be kept from it.
 
-    guest   10 s without   media freezes, no key goes out
+    guest   10 s without   no key goes out; media freezes, unless a deputy may take over
             10 s without any sign of life of the host   shown as gone
             60 s without   the room is over
     host    10 s without any sign of life of a guest    entry: absent
@@ -14,6 +14,7 @@ that place, so that no removal can be kept from it.
 from __future__ import annotations
 
 from vc_core.courier import Courier
+from vc_core.entry import Action
 from vc_core.errors import Ending
 from vc_core.events import MemberLeft, Warned
 from vc_core.forks import Forks
@@ -23,7 +24,7 @@ from vc_core.path import next_beat
 from vc_core.peer import Peer
 from vc_core.registrar import Registrar
 from vc_core.room import NONCE_LIFE, Room
-from vc_core.roster import Action, Place
+from vc_core.roster import Place
 
 # Specification
 PULSE_INTERVAL = 2.0  # s between a guest's nonces
@@ -33,6 +34,7 @@ ROAD_PATIENCE = 20.0  # s that a joiner waits for its first road to the host
 
 # Implementation
 MAX_PULSES = 16  # nonces that may wait for their echo
+ASLEEP = 3.0  # s between two looks after which this process, not the others, was silent
 
 
 class Heartbeats:
@@ -48,16 +50,24 @@ class Heartbeats:
         self._forks = forks
         self._pulses: dict[bytes, float] = {}
         self._next_pulse = room.fresh_at
+        self._pulsed_at = room.fresh_at
         self._road_until = room.fresh_at + ROAD_PATIENCE
-        self._host_away = False
+        self.looked = room.fresh_at
+        """When ``handle_timer`` last ran."""
+        self.awake_since = float("-inf")
+        """When this process woke from a sleep in which it could hear nobody."""
 
     # World in
 
     def take_pulse(self, peer: Peer, pulse: Pulse, now: float) -> None:
-        """The host answers a guest's nonce."""
-        if self._room.hosting and peer.answers.take(now):
+        """The host answers a guest's nonce; who is it no more says where it stands."""
+        if not peer.answers.take(now):
+            return
+        if self._room.hosting:
             self._registrar.take_back(peer, now)
             self._courier.send(peer, Heartbeat(pulse.nonce, self._room.roster.position))
+        else:
+            self._courier.send(peer, Standing(self._room.roster.position))
 
     def take_heartbeat(self, peer: Peer, beat: Heartbeat, now: float) -> None:
         """The host lives, if it answered one of our nonces in time."""
@@ -74,8 +84,7 @@ class Heartbeats:
             return
         was_fresh = room.fresh(now)
         room.fresh_at = max(room.fresh_at, sent)
-        if self._host_away:
-            self._host_away = False
+        if not peer.here:
             self._registrar.show(peer)
         if not was_fresh:
             self._keyring.announce_all(now)
@@ -86,16 +95,24 @@ class Heartbeats:
         """When ``handle_timer`` wants to run."""
         room = self._room
         if not room.hosting:
-            return self._next_pulse
-        return min((peer.last_life for peer in room.present()), default=float("inf")) + VANISHED
+            new = room.host_since > self._pulsed_at
+            return min(self._next_pulse, room.host_since) if new else self._next_pulse
+        return min(map(self._heard, room.present()), default=float("inf")) + VANISHED
+
+    def _heard(self, peer: Peer) -> float:
+        """From when on a member's silence counts."""
+        return max(peer.last_life, self._room.host_since, self.awake_since)
 
     def handle_timer(self, now: float) -> None:
         """Look after each other."""
+        if now - self.looked > ASLEEP:
+            self.awake_since = now
+        self.looked = now
         if not self._room.hosting:
             self._watch_host(now)
             return
         for peer in list(self._room.present()):
-            if now >= peer.last_life + VANISHED:
+            if now >= self._heard(peer) + VANISHED:
                 self._registrar.extend(Action.ABSENT, peer.number, now)
 
     def pulse(self, now: float) -> None:
@@ -103,7 +120,7 @@ class Heartbeats:
         host = self._room.host
         if host is None:
             return
-        self._next_pulse = next_beat(now, PULSE_INTERVAL)
+        self._next_pulse, self._pulsed_at = next_beat(now, PULSE_INTERVAL), now
         nonce = self._room.rng(8)
         if self._courier.send(host, Pulse(nonce)):
             self._pulses[nonce] = now
@@ -114,13 +131,14 @@ class Heartbeats:
         room, host = self._room, self._room.host
         if host is None:
             return
-        if now >= self._next_pulse:
+        if now >= self._next_pulse or room.host_since > self._pulsed_at:
             self.pulse(now)
-        if now >= max(room.fresh_at, host.last_life) + VANISHED and not self._host_away:
-            self._host_away = True
+        heard = max(room.fresh_at, self._heard(host))
+        if host.here and now >= heard + VANISHED:
+            host.here = False
             room.tell(MemberLeft(host.number, host.name, "vanished"))
             room.tell(Warned("host-silent", host.number))
-        if now >= room.fresh_at + HOST_PATIENCE:
+        if now >= max(room.fresh_at, room.host_since, self.awake_since) + HOST_PATIENCE:
             room.end(Ending.HOST_LOST)
         self._watch_first_road(host, now)
 

@@ -4,8 +4,8 @@
     Matchmaker   links to everybody                    Keyring     sender keys, sealing
     Forwarding   forwarders of the room
     Registrar    the roster and what follows from it   Forks       one story for everybody?
-    Heartbeats   who is alive                          Comparison  the room code
-    Texts        what people write
+    Heartbeats   who is alive                          Succession  who hosts, when the host is gone
+    Comparison   the room code                         Texts       what people write
 
 Parts are given their neighbours here and nowhere else; what one needs stands
 above it.
@@ -27,6 +27,7 @@ from vc_core.matchmaker import Matchmaker
 from vc_core.peer import Peer
 from vc_core.registrar import Registrar
 from vc_core.room import Room
+from vc_core.succession import Succession
 from vc_core.texts import Texts
 
 
@@ -54,6 +55,9 @@ class Inside:
             self.forks,
         )
         self.heartbeats = Heartbeats(room, courier, self.keyring, self.registrar, self.forks)
+        self.succession = Succession(
+            room, courier, self.registrar, self.heartbeats, self.forwarding
+        )
 
     def begin(self, now: float) -> None:
         """Say where we are and who else is here."""
@@ -107,6 +111,7 @@ class Inside:
         for time in (
             self.keyring.next_timer(),
             self.heartbeats.next_timer(),
+            self.succession.next_timer(),
             self.comparison.next_timer(),
             self.texts.next_timer(),
             self.forwarding.next_timer(),
@@ -119,6 +124,7 @@ class Inside:
         """Everything that is due."""
         self.keyring.handle_timer(now)
         self.heartbeats.handle_timer(now)
+        self.succession.handle_timer(now)
         self.matchmaker.handle_timer(now)
         self.comparison.handle_timer(now)
         self.texts.handle_timer(now)

@@ -2,7 +2,8 @@
 
 Rule 1: a key goes only to members who are present in our roster, are not
         blocked, and only while the host is known to be alive (freshness), so
-        that a hidden removal cannot be used to collect keys.
+        that a hidden removal cannot be used to collect keys. While a deputy
+        may take over, media goes on under the keys that were told before.
 Rule 2: what comes in counts only from the path of the member whose key it names.
 Rule 3: a new key waits only for members whose path is alive: nobody else hears the
         old one either, and a newcomer should not wait for whoever has gone.
@@ -82,6 +83,10 @@ class Keyring:
             peer.key_taken = max(peer.key_taken, message.generation)
             self.own.taken(peer.number, message.generation, now)
 
+    def forget(self, member: Member) -> None:
+        """A number may belong to somebody else from now on."""
+        self._others.forget(member, number_too=True)
+
     def gone(self, member: Member, now: float) -> None:
         """A member is out or away: its keys die, the others' older ones soon."""
         peer = self._room.peers.get(member)
@@ -96,7 +101,7 @@ class Keyring:
     def seal(self, kind: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
         """One datagram of voice for everybody, or None while we must not speak."""
         current = self.own.current
-        if current is None or not self._room.fresh(now):
+        if current is None or not self._room.flows(now):
             return None
         ctr = current.sealer.next_ctr
         datagram = current.sealer.seal(kind, timestamp, payload)
@@ -105,7 +110,7 @@ class Keyring:
 
     def open(self, peer: Peer, datagram: bytes, now: float) -> Opened | None:
         """What a member's packet says; None if its key has not come yet."""
-        if peer.blocked or not peer.seat.present or not self._room.fresh(now):
+        if peer.blocked or not peer.seat.present or not self._room.flows(now):
             raise RemoteProtocolError("media from somebody who may not be heard now")
         opened = self._others.open(peer.number, datagram, now)
         if opened is not None:
@@ -151,7 +156,7 @@ class Keyring:
     def handle_timer(self, now: float) -> None:
         """Rotate what is due, sign what is due, name what nobody signed."""
         self.own.handle_timer(now)
-        if self.own.due(now):
+        if self.own.due(now) and self._room.fresh(now):
             self.rotate(now)
         self._attest(self._signer.handle_timer(now))
         for peer in self._room.present():

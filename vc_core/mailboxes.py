@@ -8,6 +8,7 @@ mailboxes of all secrets that it knows; one who was away may know old ones only.
 from __future__ import annotations
 
 from vc_core.commands import SendSignal
+from vc_core.entry import FIRST_TERM
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import hkdf
@@ -21,6 +22,7 @@ from vc_core.wire import Reader, Record
 LABEL_MAILBOX = "vchat-1 mailbox"
 LABEL_MAILBOX_KEY = "vchat-1 mailbox key"
 KEPT_SECRETS = 4  # room secrets whose mailboxes are heard while somebody is absent
+KEPT_BY_GUESTS = 3  # room secrets that a guest keeps: it may become the host, or meet another one
 
 
 def mailbox_of(secret: bytes) -> bytes:
@@ -48,8 +50,12 @@ class Mailboxes:
     def newest(self) -> NewSecret | None:
         """What others are told, if there was more than the one of their welcome."""
         room = self._room
-        renewed = room.secret_number > 1
+        renewed = room.secret_number > 1 or room.roster.entry.term != FIRST_TERM
         return NewSecret(room.secret_number, room.secrets[0]) if renewed else None
+
+    def begin_term(self) -> None:
+        """Another host: its secrets count from 1, whatever the old one has said."""
+        self._room.secret_number = 0
 
     def renew(self) -> NewSecret:
         """The host's next room secret, after a removal."""
@@ -66,7 +72,8 @@ class Mailboxes:
         room = self._room
         if new.number > room.secret_number:
             room.secret_number = new.number
-            room.secrets = [new.secret, room.secrets[0]]
+            older = [secret for secret in room.secrets if secret != new.secret]
+            room.secrets = [new.secret, *older[: KEPT_BY_GUESTS - 1]]
             self.attach()
 
     def attach(self) -> None:

@@ -34,6 +34,7 @@ MAX_NAME = 64  # bytes of UTF-8
 MAX_MEMBERS = 64  # seats of one roster
 MAX_FORWARDERS = 4  # of one room
 MAX_ATTESTED = 64  # frames that one attestation covers
+MAX_BANNED = 255  # keys of people who were kicked, the newest
 
 _U8, _U16, _U32, _U48, _U64 = UInt(1), UInt(2), UInt(4), UInt(6), UInt(8)
 _KEY: Codec = Fixed(KEY_SIZE)
@@ -360,7 +361,7 @@ class KeyTaken(Record):
 
 @dataclass(frozen=True)
 class NewEntry(Record):
-    """The next entry of the roster's chain, from the host."""
+    """A signed entry of the roster's chain."""
 
     entry: bytes
 
@@ -369,7 +370,7 @@ class NewEntry(Record):
 
 @dataclass(frozen=True)
 class Standing(Record):
-    """How far the sender's chain reaches; the host answers with what is missing."""
+    """How far the sender's chain reaches; who knows more answers with what is missing."""
 
     position: Position
 
@@ -408,10 +409,10 @@ class Carry(Record):
 
 @dataclass(frozen=True)
 class NewSecret(Record):
-    """The room secret after a removal."""
+    """The room secret after a removal or a takeover."""
 
     number: int
-    """Counts the room's secrets from 1; only rising numbers are taken."""
+    """Counts the secrets of one term from 1; only rising numbers are taken."""
     secret: bytes
 
     LAYOUT: ClassVar[Layout] = (("number", _U32), ("secret", _KEY))
@@ -544,6 +545,39 @@ class Forwarders(Record):
     )
 
 
+@dataclass(frozen=True)
+class Missed(Record):
+    """A deputy hears nothing of the host, and asks whether the receiver does."""
+
+    LAYOUT: ClassVar[Layout] = ()
+
+
+@dataclass(frozen=True)
+class Heard(Record):
+    """The answer of one whom the host has answered within the last seconds."""
+
+    LAYOUT: ClassVar[Layout] = ()
+
+
+@dataclass(frozen=True)
+class Moved(Record):
+    """The host has yielded to a chain in which the receiver has no seat."""
+
+    LAYOUT: ClassVar[Layout] = ()
+
+
+@dataclass(frozen=True)
+class Estate(Record):
+    """What the host's duties need besides the roster, for whoever takes them over."""
+
+    server: str
+    """URL of the signaling server that the host keeps itself; empty for the one in use."""
+    banned: tuple[bytes, ...]
+    """Ed25519 keys of those who were kicked."""
+
+    LAYOUT: ClassVar[Layout] = (("server", Text(255)), ("banned", Many(_KEY, MAX_BANNED)))
+
+
 PEER = Family(
     {
         1: Profile,
@@ -566,5 +600,9 @@ PEER = Family(
         18: Mute,
         19: Bye,
         20: Forwarders,
+        21: Missed,
+        22: Heard,
+        23: Moved,
+        24: Estate,
     }
 )

@@ -8,12 +8,12 @@ from vc_core.attest import Witness
 from vc_core.bucket import Bucket, Rate
 from vc_core.chat import Conversation
 from vc_core.clean import clean_name
+from vc_core.entry import Seat
 from vc_core.ids import ExchangeId, LinkId, Member
 from vc_core.ladder import Ladder
 from vc_core.link import Link
 from vc_core.meet import Greeting
 from vc_core.messages import Position, Road
-from vc_core.roster import Seat
 
 # Specification
 GREETING_LIFE = 5.0  # s until a greeting without an answer is given up, at first
@@ -64,6 +64,8 @@ class Peer:
         self.ladder = Ladder()
         self.witness = Witness(room, seat.number, seat.sign)
         self.muted = False
+        self.here = False
+        """Whether people were told that it is here."""
         self.blocked = False
         """A saved contact's key changed: nothing is shown until it is accepted."""
         self.kept_roads: deque[Road] = deque(maxlen=KEPT_ROADS)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from vc_core.admission import Desk, Proven
 from vc_core.clean import unique_name
 from vc_core.courier import Courier
+from vc_core.entry import Action, Seat
 from vc_core.errors import RemoteProtocolError
 from vc_core.forwarding import Forwarding
 from vc_core.ids import NOBODY, ExchangeId, Member
@@ -20,7 +21,6 @@ from vc_core.link import Link
 from vc_core.messages import MAX_MEMBERS, Denial, Letter, Profile, Turned, Welcome
 from vc_core.registrar import Registrar
 from vc_core.room import Room
-from vc_core.roster import Action, Seat
 from vc_core.wire import Record
 
 
@@ -77,7 +77,8 @@ class Reception:
         entry = self._room.roster.entry
         if entry.locked:
             return Denial.LOCKED
-        if met.identity.sign == self._room.identity.public.sign:
+        own = self._room.identity.public.sign
+        if met.identity.sign == own or met.identity.sign in self._room.banned:
             return Denial.BANNED
         again = any(seat.sign == met.identity.sign for seat in entry.seats)
         if len(entry.seats) - again >= MAX_MEMBERS or entry.next_number >= NOBODY:

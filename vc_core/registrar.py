@@ -1,30 +1,36 @@
 """The registrar: keeps the roster and draws the consequences of each entry.
 
 The host extends the chain and tells everybody, the one it is about included;
-guests take entries in order and ask for what is missing. Either way the same
-follows: people are told, keys of those who are gone die, everybody makes a new
-sender key, and a new room code is made.
+guests take entries in order and ask for what is missing. Where two chains have
+met, who knows the higher term helps the other on. Either way the same follows:
+people are told, keys of those who are gone die, everybody makes a new sender key,
+and a new room code is made.
 
 Rule: an entry is shown before any key goes out because of it.
 """
 
 from __future__ import annotations
 
+from vc_core.commands import UseServer
 from vc_core.comparison import Comparison
 from vc_core.courier import Courier
+from vc_core.entry import Action, Entry, Seat
 from vc_core.errors import Ending
-from vc_core.events import MemberJoined, MemberLeft, RoomLocked, Warned
+from vc_core.events import HostChanged, MemberJoined, MemberLeft, RoomLocked, Warned
 from vc_core.forks import Forks
 from vc_core.ids import Member
 from vc_core.keyring import Keyring
 from vc_core.mailboxes import Mailboxes
 from vc_core.matchmaker import Matchmaker
-from vc_core.messages import NewEntry, Standing
+from vc_core.messages import Estate, Moved, NewEntry, Position, Standing
 from vc_core.peer import Peer
 from vc_core.room import Room
-from vc_core.roster import Action, Entry, Missing, Seat
+from vc_core.roster import Barred, Missing, Taken
+from vc_core.wire import Record
 
 # Specification
+QUIET = (Action.ABSENT, Action.RETURN)
+"""Entries whose loss costs nobody anything: they follow from who is heard."""
 REASONS = {Action.LEAVE: "left", Action.KICK: "kicked", Action.ABSENT: "vanished"}
 REMOVALS = (Action.LEAVE, Action.KICK)
 
@@ -59,78 +65,155 @@ class Registrar:
     # The host's pen
 
     def extend(
-        self, action: Action, subject: Member, now: float, newcomer: Seat | None = None
+        self,
+        action: Action,
+        subject: Member,
+        now: float,
+        newcomer: Seat | None = None,
+        deputies: tuple[int, ...] = (),
     ) -> None:
-        """The host's next entry."""
+        """The host's next entry, or a deputy's TAKEOVER."""
         room = self._room
-        signed = room.roster.extend(room.identity, action, subject, newcomer)
+        before = room.roster.entry
+        signed = room.roster.extend(room.identity, action, subject, newcomer, deputies)
         message = NewEntry(signed.write_fields())
         for peer in room.peers.values():
             out = peer.number == subject and action in REMOVALS
             (self._courier.part if out else self._courier.send)(peer, message)
-        self._apply(room.roster.entry, now)
+        self._apply(before, room.roster.entry, now)
 
     # World in
 
-    def receive(self, message: NewEntry, now: float) -> None:
+    def receive(self, peer: Peer, message: NewEntry, now: float) -> None:
         """A signed entry, whoever brought it."""
+        room = self._room
         try:
-            entry = self._room.roster.receive(message.entry)
-        except Missing:
-            self._ask(now)
+            taken = room.roster.receive(message.entry, loyal=self._loyal(peer, now))
+        except Missing as missing:
+            newer = missing.term > room.roster.entry.term
+            self._ask(peer if newer else room.host, room.roster.asked_from(), now)
             return
-        if entry is not None:
-            self._apply(entry, now)
+        except Barred:
+            self._forks.parted(peer, now)
+            return
+        if room.roster.held and room.host is not None:
+            self._courier.send(room.host, message)  # it yields, if it can be reached at all
+        if taken.behind and peer.answers.take(now):
+            self._courier.send(peer, Standing(room.roster.position))
+        self._took(taken, now)
+
+    def reconsider(self, now: float) -> None:
+        """The host is heard no more: a takeover that waited counts."""
+        room = self._room
+        if room.roster.held and not room.fresh(now):
+            self._took(room.roster.reconsider(loyal=False), now)
+
+    def _loyal(self, peer: Peer, now: float) -> bool:
+        """Whether takeovers wait: the host is heard, and this is not its own word."""
+        room = self._room
+        return not room.hosting and peer is not room.host and room.fresh(now)
 
     def stands(self, peer: Peer, message: Standing, now: float) -> None:
-        """How far a member's chain reaches: the host helps it on, and takes it back."""
-        room = self._room
-        if not self._forks.agrees(peer, message.position, now):
+        """How far a member's chain reaches: who knows more helps, the host takes it back."""
+        room, position = self._room, message.position
+        if not self._forks.agrees(peer, position, now):
             return
-        if not room.hosting:
-            if peer is room.host and message.position.order > room.roster.position.order:
-                self._ask(now)
-            return
-        missing = room.roster.since(message.position)[:CAUGHT_UP]
+        ours = room.roster.position
+        if position.term > ours.term:
+            self._ask(peer, ours, now)
+        elif room.hosting or position.term < ours.term:
+            self._help(peer, position, now)
+        elif peer is room.host and position.order > ours.order:
+            self._ask(peer, ours, now)
+
+    def _help(self, peer: Peer, position: Position, now: float) -> None:
+        missing = self._room.roster.since(position)[:CAUGHT_UP]
         if peer.answers.take(now, 1 + len(missing) / ENTRIES_OF_AN_ANSWER):
             for signed in missing:
                 self._courier.send(peer, NewEntry(signed.write_fields()))
-            self.take_back(peer, now)
+            if self._room.hosting:
+                self.take_back(peer, now)
+                self._tell_duties(peer)
+            elif self._room.host_server:  # it cannot hear that from a host that it does not know
+                self._courier.send(peer, Estate(self._room.host_server, ()))
 
     def take_back(self, peer: Peer, now: float) -> None:
         """The host hears an absent member again."""
         if not peer.seat.present:
             self.extend(Action.RETURN, peer.number, now)
-            self._tell_secret(peer)
+            self._tell_duties(peer)
 
-    def _ask(self, now: float) -> None:
-        """Tell the host how far our chain reaches, so that it sends the rest."""
-        host = self._room.host
-        if host is not None and now - self._asked_at >= ASKING_PAUSE:
+    def _ask(self, peer: Peer | None, position: Position, now: float) -> None:
+        """Tell a member how far our chain reaches, so that it sends the rest."""
+        if peer is not None and now - self._asked_at >= ASKING_PAUSE:
             self._asked_at = now
-            self._courier.send(host, Standing(self._room.roster.position))
+            self._courier.send(peer, Standing(position))
 
     def opening(self, peer: Peer) -> None:
         """What a fresh link carries first."""
         room = self._room
         self._courier.send(peer, Standing(room.roster.position))
         if room.hosting:
-            self._tell_secret(peer)
+            self._tell_duties(peer)
 
-    def _tell_secret(self, peer: Peer) -> None:
-        secret = self._mailboxes.newest()
-        if secret is not None:
-            self._courier.send(peer, secret)
+    # What the host shares
+
+    def _tell_duties(self, peer: Peer) -> None:
+        for message in self._duties():
+            self._courier.send(peer, message)
+
+    def _duties(self) -> list[Record]:
+        room, secret = self._room, self._mailboxes.newest()
+        estate = [Estate(room.server, tuple(room.banned))] if room.server or room.banned else []
+        return [*([secret] if secret is not None else []), *estate]
+
+    def share(self) -> None:
+        """Tell everybody what whoever takes over needs."""
+        for message in self._duties():
+            self._courier.send_all(message)
+
+    def inherit(self, peer: Peer, estate: Estate) -> None:
+        """The host's estate: whom it has banned, and where its server is.
+
+        Others may only say where they have heard that the host's server is.
+        """
+        room = self._room
+        if peer is room.host:
+            room.host_server = estate.server
+            for sign in estate.banned:
+                room.ban(sign)
+        if estate.server and not room.hosting and peer.seat.present:
+            room.ask(UseServer(estate.server))
 
     # Consequences
 
-    def _apply(self, entry: Entry, now: float) -> None:
+    def _took(self, taken: Taken, now: float) -> None:
+        """Entries of the network stand in our chain now."""
+        room = self._room
+        if taken.before.signer == room.number:  # we were the host: whoever followed us may go on
+            for signed in taken.entries:
+                self._courier.send_all(NewEntry(signed.write_fields()))
+        if taken.dropped:
+            self._switch(taken, now)
+            return
+        before = taken.before
+        for signed in taken.entries:
+            if not room.ended:
+                entry = signed.read()
+                self._apply(before, entry, now)
+                before = entry
+
+    def _apply(self, before: Entry, entry: Entry, now: float) -> None:
         room, action, subject = self._room, Action(entry.action), entry.subject
         for peer in room.peers.values():
             peer.seat = entry.seat(peer.number) or peer.seat
-        self._forks.check_claims(now)
+        self._forks.check_claims(entry.position, now)
         if action in (Action.LOCK, Action.UNLOCK):
             room.tell(RoomLocked(entry.locked))
+        elif action is Action.TAKEOVER:
+            self._taken_over(before, now)
+        elif action in (Action.DEPUTIES, Action.HANDOVER):
+            pass
         elif subject == room.number:
             self._about_ourselves(action)
         elif action in (Action.ADD, Action.RETURN):
@@ -139,7 +222,11 @@ class Registrar:
             self.joined(seat, now)
         else:
             self._left(action, subject, now)
-        if not room.ended:
+        self._renew(subject, now)
+
+    def _renew(self, subject: Member | None, now: float) -> None:
+        """What every entry brings: a new sender key, a new room code, links to who is new."""
+        if not self._room.ended:
             self._keyring.rotate(now, subject)
             self._comparison.begin(now)
             self._matchmaker.hurry(now)
@@ -160,23 +247,117 @@ class Registrar:
 
     def show(self, peer: Peer) -> None:
         """Tell people who is here."""
+        peer.here = True
         hosting = peer is self._room.host
         self._room.tell(MemberJoined(peer.number, peer.name, peer.seat.identity, hosting))
         if peer.blocked:
             self._room.tell(Warned("identity-changed", peer.number))
+
+    def _hide(self, peer: Peer, reason: str) -> None:
+        """Tell people who is gone, once."""
+        if peer.here:
+            peer.here = False
+            self._room.tell(MemberLeft(peer.number, peer.name, reason))
 
     def _left(self, action: Action, subject: Member, now: float) -> None:
         room = self._room
         peer = room.peers.get(subject)
         if peer is None:
             return
-        room.tell(MemberLeft(subject, peer.name, REASONS[action]))
+        self._hide(peer, REASONS[action])
         self._keyring.gone(subject, now)
+        if action is Action.KICK:
+            room.ban(peer.seat.sign)
         if action is not Action.ABSENT:
-            room.ways.drop(peer)
-            del room.peers[subject]
-            self._comparison.gone(subject)
+            self._forget(peer)
             if room.hosting:
                 self._courier.send_all(self._mailboxes.renew())
         elif not room.hosting:  # the host keeps the link: it may be heard again at any time
             room.ways.drop(peer)
+
+    def _forget(self, peer: Peer) -> None:
+        self._room.ways.drop(peer)
+        del self._room.peers[peer.number]
+        self._comparison.gone(peer.number)
+
+    # Another host
+
+    def _taken_over(self, before: Entry, now: float) -> None:
+        self._mailboxes.begin_term()
+        left = before.successor is not None
+        if before.signer != self._room.number:
+            self._left(Action.LEAVE if left else Action.ABSENT, before.signer, now)
+        self._new_host(now)
+
+    def _new_host(self, now: float) -> None:
+        room = self._room
+        room.host_since, room.host_left = now, False
+        room.server = room.host_server = ""
+        if room.hosting:
+            if room.secret_number == 0:
+                self._mailboxes.renew()
+            self.share()
+        else:  # some may have no link to the new host
+            self._courier.send_all(Standing(room.roster.position))
+        seat = room.roster.seat(room.roster.host)
+        assert seat is not None
+        room.tell(HostChanged(seat.number, seat.name))
+
+    def _switch(self, taken: Taken, now: float) -> None:
+        """Our chain was left for another one: what differs between their newest entries."""
+        room, entry = self._room, self._room.roster.entry
+        yielded = taken.before.signer == room.number
+        for peer in list(room.peers.values()):
+            seat = entry.seat(peer.number)
+            if seat is None or seat.sign != peer.seat.sign:
+                if yielded:
+                    self._courier.send(peer, Moved())
+                self._hide(peer, "moved")
+                self._keyring.gone(peer.number, now)
+                self._keyring.forget(peer.number)
+                self._forget(peer)
+            else:
+                self._turn(peer, seat, now)
+        for seat in entry.seats:
+            if seat.number != room.number and seat.number not in room.peers:
+                self._meet(seat, now)
+        for signed in taken.entries:
+            self._forks.check_claims(signed.read().position, now)
+        if taken.before.locked is not entry.locked:
+            room.tell(RoomLocked(entry.locked))
+        if any(Action(one.action) not in QUIET for one in taken.dropped):
+            room.tell(Warned("entries-dropped"))
+        if not self._stands_in(taken):
+            return
+        self._mailboxes.begin_term()
+        self._new_host(now)
+        self._renew(None, now)
+
+    def _turn(self, peer: Peer, seat: Seat, now: float) -> None:
+        """Whether a member is here may differ between two chains."""
+        was, peer.seat = peer.seat.present, seat
+        if was and not seat.present:
+            self._left(Action.ABSENT, peer.number, now)
+        elif seat.present and not was:
+            self.joined(seat, now)
+
+    def _meet(self, seat: Seat, now: float) -> None:
+        self._keyring.forget(seat.number)
+        if seat.present:
+            self.joined(seat, now)
+        else:
+            self._room.add_peer(seat, now)
+
+    def _stands_in(self, taken: Taken) -> bool:
+        """Whether we have a seat in the chain that we follow now; else the room is over."""
+        room = self._room
+        own = room.roster.seat(room.number)
+        if own is not None and own.sign == room.identity.public.sign:
+            return True
+        for signed in taken.entries:
+            entry = signed.read()
+            if entry.subject == room.number and entry.action in (Action.KICK, Action.LEAVE):
+                self._about_ourselves(Action(entry.action))
+                return False
+        room.end(Ending.ROOM_MOVED)
+        return False

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vc_core.commands import Command
+from vc_core.entry import Seat
 from vc_core.errors import Ending, LocalProtocolError
 from vc_core.events import Ended, Event
 from vc_core.ids import NOBODY, LinkId, Member, Rng
@@ -17,8 +18,9 @@ from vc_core.join import Kem
 from vc_core.keys import Identity, PublicIdentity
 from vc_core.link import Link
 from vc_core.meet import initiates
+from vc_core.messages import MAX_BANNED
 from vc_core.peer import Peer
-from vc_core.roster import Roster, Seat
+from vc_core.roster import Roster
 from vc_core.ways import MESH_LIMIT, Ways
 
 # Specification
@@ -49,6 +51,18 @@ class Room:
     events: deque[Event] = field(default_factory=deque)
     fresh_at: float = float("-inf")
     """When the newest nonce was sent that the host has answered."""
+    host_since: float = float("-inf")
+    """When the present host became it, as we learned it."""
+    held_until: float = float("-inf")
+    """Media goes on until then although the host is silent: a deputy may take over."""
+    host_left: bool = False
+    """The host has said good-bye, and nobody has taken over yet."""
+    server: str = ""
+    """URL of the signaling server that we keep for the room; empty: we use one of others."""
+    host_server: str = ""
+    """URL of the signaling server that the host keeps, as it told us."""
+    banned: list[bytes] = field(default_factory=list)
+    """Ed25519 keys of those who were kicked, as far as we know, oldest first."""
     epoch: float = 0.0
     """Unix time at ``now`` = 0; for the expiry of grants alone."""
     ended: bool = False
@@ -92,7 +106,16 @@ class Room:
 
     def fresh(self, now: float) -> bool:
         """Whether the host is known to be alive, or is ourselves."""
-        return now - self.fresh_at < NONCE_LIFE or self.hosting
+        return self.hosting or (not self.host_left and now - self.fresh_at < NONCE_LIFE)
+
+    def flows(self, now: float) -> bool:
+        """Whether media is sealed and played: while fresh, and while a deputy may take over."""
+        return self.fresh(now) or now < self.held_until
+
+    def ban(self, sign: bytes) -> None:
+        """Somebody was kicked: whoever hosts takes that key in no more."""
+        if sign not in self.banned:
+            self.banned = [*self.banned, sign][-MAX_BANNED:]
 
     def present(self) -> Iterator[Peer]:
         """Everybody else who is here."""

@@ -1,64 +1,57 @@
 """The roster: who is in the room, as a hash chain signed by the host.
 
-    entry n:  room | term, n | previous hash | action, subject | signer |
-              seats (number, keys, name, present) | deputies | locked
-    Signed:   entry bytes | Ed25519 signature of the signer
-
-Rule 1: an entry counts only if it is exactly what its action makes of the entry
-        before it; a signer can add and remove, and cannot rewrite anybody.
-Rule 2: two entries at one (term, n) are a fork: the room stops and says so.
+Rule 1: an entry counts only where it follows from one of ours (``vc_core.entry``).
+Rule 2: two entries of one signer at one (term, n) are a fork: the room stops and
+        says so. Deputies who take over apart have terms of their own.
 Rule 3: a place that somebody merely names proves nothing; only a signed entry does.
-Rule 4: only the signer of the entry before may sign the next one (a takeover by
-        a deputy is a later chapter of the protocol).
+Rule 4: of two ways that part at an entry of ours, the one that reaches the higher
+        (term, n) is followed, and what stood on the other is dropped. So whoever
+        hears of both ends on the same one, in whatever order they come.
+Rule 5: a takeover waits while its reader hears the host, and a signer that our own
+        chain has removed is never followed.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from enum import Enum, IntEnum
-from typing import ClassVar
+from dataclasses import dataclass
+from enum import Enum
 
-from vc_core.clean import clean_name
+from vc_core.chain import Chain, Step
+from vc_core.entry import (
+    Action,
+    Entry,
+    Seat,
+    Signed,
+    check_follows,
+    check_welcome,
+    follow,
+    founding,
+    sign_entry,
+)
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
-from vc_core.ids import FOUNDER, NOBODY, Member
-from vc_core.keys import Identity, PublicIdentity, digest, verify
-from vc_core.messages import MAX_ENTRY, MAX_MEMBERS, MAX_NAME, Position
-from vc_core.wire import Bytes, Fixed, Flag, Layout, Many, Nested, Reader, Record, Text, UInt
-
-# Specification
-MAX_DEPUTIES = 2
-LABEL_ENTRY = "vchat-1 roster"
-LABEL_ROOM = "vchat-1 room"
-LABEL_HASH = "vchat-1 roster hash"
-
-# Implementation
-KEPT_ENTRIES = 512  # newest entries kept to catch members up and to see forks
-
-
-class Action(IntEnum):
-    """What an entry changes."""
-
-    FOUND = 1
-    ADD = 2
-    LEAVE = 3
-    KICK = 4
-    ABSENT = 5
-    RETURN = 6
-    LOCK = 7
-    UNLOCK = 8
+from vc_core.ids import Member
+from vc_core.keys import Identity
+from vc_core.messages import Position
 
 
 class Place(Enum):
     """What we know of a named place of the chain."""
 
     OURS = "the entry stands in our chain"
-    UNKNOWN = "before our time, or not yet here"
+    UNKNOWN = "before our time, not yet here, or of a chain that is not ours"
     DIFFERS = "our chain has another entry there"
 
 
 class Missing(RemoteProtocolError):
     """A signed entry whose predecessors have not come yet."""
+
+    def __init__(self, term: int) -> None:
+        super().__init__("an entry whose predecessors have not come yet")
+        self.term = term
+
+
+class Barred(RemoteProtocolError):
+    """A takeover by somebody whom our own chain has removed."""
 
 
 class Forked(RemoteProtocolError):
@@ -72,228 +65,46 @@ class Forked(RemoteProtocolError):
 
 
 @dataclass(frozen=True)
-class Seat(Record):
-    """One member."""
+class Taken:
+    """What an entry from the network did to our chain."""
 
-    number: Member
-    sign: bytes
-    dh: bytes
-    cross: bytes
-    name: str
-    present: bool
-
-    LAYOUT: ClassVar[Layout] = (
-        ("number", UInt(2)),
-        ("sign", Fixed(32)),
-        ("dh", Fixed(32)),
-        ("cross", Fixed(64)),
-        ("name", Text(MAX_NAME)),
-        ("present", Flag()),
-    )
-
-    @property
-    def identity(self) -> PublicIdentity:
-        """The keys of the member."""
-        return PublicIdentity(self.sign, self.dh, self.cross)
-
-    @classmethod
-    def of(cls, number: Member, identity: PublicIdentity, name: str) -> Seat:
-        """A seat for somebody who is here now."""
-        return cls(number, identity.sign, identity.dh, identity.cross, name, True)
-
-
-@dataclass(frozen=True)
-class Entry(Record):
-    """The whole room at one place of the chain."""
-
-    room: bytes
-    term: int
-    n: int
-    previous: bytes
-    action: int
-    subject: Member
-    signer: Member
-    next_number: int
-    """The next newcomer's number; numbers are never given twice."""
-    seats: tuple[Seat, ...]
-    deputies: tuple[int, ...]
-    locked: bool
-
-    LAYOUT: ClassVar[Layout] = (
-        ("room", Fixed(32)),
-        ("term", UInt(4)),
-        ("n", UInt(4)),
-        ("previous", Fixed(32)),
-        ("action", UInt(1)),
-        ("subject", UInt(2)),
-        ("signer", UInt(2)),
-        ("next_number", UInt(2)),
-        ("seats", Many(Nested(Seat), MAX_MEMBERS)),
-        ("deputies", Many(UInt(2), MAX_DEPUTIES)),
-        ("locked", Flag()),
-    )
-
-    @property
-    def hash(self) -> bytes:
-        """The name of this entry in the next one, in AADs and heartbeats."""
-        return digest(LABEL_HASH, self.write_fields())
-
-    @property
-    def position(self) -> Position:
-        """Where it stands."""
-        return Position(self.term, self.n, self.hash)
-
-    def seat(self, number: Member) -> Seat | None:
-        """The seat of a member, or None."""
-        return next((seat for seat in self.seats if seat.number == number), None)
-
-    def present(self) -> tuple[Seat, ...]:
-        """Everybody who is here."""
-        return tuple(seat for seat in self.seats if seat.present)
-
-
-@dataclass(frozen=True)
-class Signed(Record):
-    """An entry as it travels."""
-
-    entry: bytes
-    signature: bytes
-
-    LAYOUT: ClassVar[Layout] = (("entry", Bytes(MAX_ENTRY)), ("signature", Fixed(64)))
-
-    @classmethod
-    def parse(cls, data: bytes) -> Signed:
-        """Exactly one signed entry."""
-        reader = Reader(data)
-        signed = cls.read_fields(reader)
-        reader.finish()
-        return signed
-
-    def open(self, signer: bytes) -> Entry:
-        """The entry, if ``signer`` (an Ed25519 key) signed it."""
-        if not verify(signer, self.signature, LABEL_ENTRY, self.entry):
-            raise RemoteProtocolError("a roster entry with a wrong signature")
-        return self.read()
-
-    def read(self) -> Entry:
-        """The entry, unverified."""
-        reader = Reader(self.entry)
-        entry = Entry.read_fields(reader)
-        reader.finish()
-        return entry
-
-
-def room_name(founder: bytes, nonce: bytes) -> bytes:
-    """room = digest("vchat-1 room", founder's Ed25519 key, 32 random bytes)."""
-    return digest(LABEL_ROOM, founder, nonce)
-
-
-def deputies_of(signer: Member, seats: tuple[Seat, ...]) -> tuple[int, ...]:
-    """By default the longest-present members besides the host."""
-    others = [seat.number for seat in seats if seat.present and seat.number != signer]
-    return tuple(sorted(others)[:MAX_DEPUTIES])
-
-
-def follow(entry: Entry, action: Action, subject: Member, newcomer: Seat | None = None) -> Entry:
-    """What ``action`` on ``subject`` makes of ``entry``: the only legal next entry."""
-    seats, next_number, locked = entry.seats, entry.next_number, entry.locked
-    seat = entry.seat(subject)
-    if action is Action.ADD:
-        _require(newcomer is not None and newcomer.present and not locked)
-        assert newcomer is not None
-        _require(newcomer.number == next_number == subject != NOBODY)
-        seats, next_number = (*seats, newcomer), next_number + 1
-        _require(len(seats) <= MAX_MEMBERS)
-        _require_distinct(seats)
-    elif action in (Action.LEAVE, Action.KICK):
-        _require(seat is not None and subject != entry.signer)
-        seats = tuple(s for s in seats if s.number != subject)
-    elif action in (Action.ABSENT, Action.RETURN):
-        _require(seat is not None and subject != entry.signer)
-        back = action is Action.RETURN
-        _require(seat is not None and seat.present is not back)
-        seats = tuple(replace(s, present=back) if s.number == subject else s for s in seats)
-    elif action in (Action.LOCK, Action.UNLOCK):
-        locked = action is Action.LOCK
-        _require(locked is not entry.locked and subject == entry.signer)
-    else:
-        raise RemoteProtocolError("an entry that cannot follow")
-    return Entry(
-        room=entry.room,
-        term=entry.term,
-        n=entry.n + 1,
-        previous=entry.hash,
-        action=action,
-        subject=subject,
-        signer=entry.signer,
-        next_number=next_number,
-        seats=seats,
-        deputies=deputies_of(entry.signer, seats),
-        locked=locked,
-    )
-
-
-def _require_distinct(seats: tuple[Seat, ...]) -> None:
-    _require(all(seat.name == clean_name(seat.name) for seat in seats))
-    for each in (
-        {seat.number for seat in seats},
-        {seat.sign for seat in seats},
-        {seat.name for seat in seats},
-    ):
-        _require(len(each) == len(seats))
-
-
-def _require(holds: bool) -> None:
-    if not holds:
-        raise RemoteProtocolError("an entry that does not follow from the one before it")
+    before: Entry
+    """Our newest until now."""
+    entries: tuple[Signed, ...] = ()
+    """What is new in our chain, in order."""
+    dropped: tuple[Entry, ...] = ()
+    """What stood there instead."""
+    behind: bool = False
+    """It is of an older term: whoever brought it does not know our host."""
 
 
 class Roster:
     """One member's view of the chain."""
 
     def __init__(self, signed: Signed, entry: Entry) -> None:
-        self._kept: OrderedDict[tuple[int, int], tuple[bytes, Signed]] = OrderedDict()
-        self._take(signed, entry)
+        self._chain = Chain(Step.of(signed, entry))
+        self.held = False
+        """Whether a takeover waits until we hear the host no more."""
+        self._depth = 0
+        self._settle()
 
     @classmethod
     def found(cls, identity: Identity, name: str, nonce: bytes) -> Roster:
         """A new room with its founder alone in it."""
-        seats = (Seat.of(FOUNDER, identity.public, name),)
-        entry = Entry(
-            room=room_name(identity.public.sign, nonce),
-            term=1,
-            n=1,
-            previous=bytes(32),
-            action=Action.FOUND,
-            subject=FOUNDER,
-            signer=FOUNDER,
-            next_number=1,
-            seats=seats,
-            deputies=(),
-            locked=False,
-        )
-        return cls(_sign(identity, entry), entry)
+        entry = founding(identity, name, nonce)
+        return cls(sign_entry(identity, entry), entry)
 
     @classmethod
     def welcome(cls, signed: Signed, host: bytes) -> Roster:
         """A newcomer's start: one entry, signed by the host whose key it has proven."""
         entry = signed.open(host)
-        signer = entry.seat(entry.signer)
-        if signer is None or signer.sign != host or not signer.present:
-            raise RemoteProtocolError("the host does not stand in its own roster")
-        _require_distinct(entry.seats)
-        _require(all(seat.number < entry.next_number for seat in entry.seats))
-        _require(all(seat.identity.valid() for seat in entry.seats))
+        check_welcome(entry, host)
         return cls(signed, entry)
 
-    def _take(self, signed: Signed, entry: Entry) -> None:
-        self.entry = entry
-        self.signed = signed
-        self.position = entry.position
-        self.hash = self.position.hash
-        self._kept[self.position.order] = (self.hash, signed)
-        while len(self._kept) > KEPT_ENTRIES:
-            self._kept.popitem(last=False)
+    def _settle(self) -> None:
+        newest = self._chain.newest
+        self.entry, self.signed, self.hash = newest.entry, newest.signed, newest.hash
+        self.position = Position(self.entry.term, self.entry.n, self.hash)
 
     @property
     def host(self) -> Member:
@@ -308,72 +119,158 @@ class Roster:
         """Everybody who is here, oneself included."""
         return self.entry.present()
 
+    # The pen
+
     def extend(
-        self, identity: Identity, action: Action, subject: Member, newcomer: Seat | None = None
+        self,
+        identity: Identity,
+        action: Action,
+        subject: Member,
+        newcomer: Seat | None = None,
+        deputies: tuple[int, ...] = (),
     ) -> Signed:
-        """The host's next entry, taken and signed."""
-        signer = self.seat(self.host)
+        """The host's next entry (or a deputy's TAKEOVER), taken and signed."""
+        signer = self.seat(subject if action is Action.TAKEOVER else self.host)
         if signer is None or signer.sign != identity.public.sign:
             raise LocalProtocolError("only the host extends the roster")
-        entry = follow(self.entry, action, subject, newcomer)
-        signed = _sign(identity, entry)
-        self._take(signed, entry)
+        entry = follow(self.entry, action, subject, newcomer, deputies)
+        signed = sign_entry(identity, entry)
+        self._chain.append(Step.of(signed, entry))
+        self._settle()
         return signed
 
-    def receive(self, data: bytes) -> Entry | None:
-        """Take an entry from the network; None if it is known or from before our time.
+    # World in
 
-        Raises ``Forked`` for a second entry at a known place, ``Missing`` when
-        others must come first, and ``RemoteProtocolError`` for anything that does
-        not follow.
+    def receive(self, data: bytes, *, loyal: bool = False) -> Taken:
+        """Take an entry from the network; what it changed, perhaps nothing.
+
+        ``loyal``: we hear our host, so that takeovers wait. Raises ``Forked`` for a
+        second entry at a known place, ``Missing`` when others must come first,
+        ``Barred``, and ``RemoteProtocolError`` for anything that does not follow.
         """
         signed = Signed.parse(data)
-        entry = signed.read()
-        signer = self.seat(self.host)
-        assert signer is not None
-        if entry.room != self.entry.room or entry.signer != self.host:
-            raise RemoteProtocolError("an entry of another room or signer")
-        signed.open(signer.sign)
-        place = self.place(entry.position)
-        if place is Place.DIFFERS:
-            raise Forked(self.evidence(entry.position).write_fields(), data)
-        if place is Place.OURS or entry.position.order <= self.position.order:
-            return None
-        if entry.term == self.entry.term and entry.n > self.entry.n + 1:
-            raise Missing("an entry whose predecessors have not come yet")
-        self._check(entry)
-        self._take(signed, entry)
-        return entry
+        step = Step.of(signed, signed.read())
+        if step.entry.room != self.entry.room:
+            raise RemoteProtocolError("an entry of another room")
+        self._compare(step)
+        if self._chain.named(step.hash) is not None:
+            return Taken(self.entry)
+        if self._chain.newest.order[0] == step.entry.term > 0 and step.order <= self.position.order:
+            return Taken(self.entry)  # from before our time
+        before = self._chain.named(step.entry.previous)
+        if before is not None:
+            self._check(before.entry, step)
+        self._chain.stray(step)
+        if step.entry.term < self.entry.term:
+            return Taken(self.entry, behind=True)
+        taken = self.reconsider(loyal=loyal)
+        ahead = step.order > self.position.order
+        if ahead and self._chain.way(step) is None:
+            raise Missing(step.entry.term)
+        return taken
 
-    def _check(self, entry: Entry) -> None:
-        """Whether ``entry`` is what its action makes of ours."""
-        try:
-            action = Action(entry.action)
-        except ValueError as error:
-            raise RemoteProtocolError("an unknown action in the roster") from error
-        newcomer = entry.seat(entry.subject) if action is Action.ADD else None
-        _require(entry == follow(self.entry, action, entry.subject, newcomer))
-        if newcomer is not None and not newcomer.identity.valid():
-            raise RemoteProtocolError("a seat whose keys do not belong together")
+    def reconsider(self, *, loyal: bool) -> Taken:
+        """Follow the highest way that strays have opened."""
+        before = self.entry
+        self.held = False
+        for step in self._chain.ahead():
+            found = self._chain.way(step)
+            if found is None:
+                continue
+            base, way = found
+            self._check_way(base, way)
+            if loyal:
+                way = self._until_takeover(base, way)
+            if way and way[-1].order > self.position.order:
+                return Taken(before, tuple(s.signed for s in way), self._follow(base, way))
+        return Taken(before)
+
+    def _follow(self, base: Step, way: list[Step]) -> tuple[Entry, ...]:
+        dropped = self._chain.rewind(base)
+        for step in way:
+            self._chain.append(step)
+        self._depth = 0
+        self._settle()
+        return dropped
+
+    def _until_takeover(self, base: Step, way: list[Step]) -> list[Step]:
+        """What counts although we hear our host: its own entries, and whom it handed to."""
+        before = base.entry
+        for index, step in enumerate(way):
+            takes = step.entry.action == Action.TAKEOVER
+            if takes and before.successor != step.entry.subject:
+                self.held = True
+                return way[:index]
+            before = step.entry
+        return way
+
+    def _check_way(self, base: Step, way: list[Step]) -> None:
+        barred = self._removed_since(base)
+        before = base
+        for step in way:
+            try:
+                self._check(before.entry, step)
+                if step.entry.signer_key in barred:
+                    raise Barred("a takeover by somebody whom our chain has removed")
+                self._compare(step)
+            except RemoteProtocolError:
+                self._chain.discard(step)
+                raise
+            before = step
+
+    def _removed_since(self, base: Step) -> set[bytes]:
+        since = [base, *self._chain.after(base.order)]
+        known = {seat.sign for step in since for seat in step.entry.seats}
+        return known - {seat.sign for seat in self.entry.seats}
+
+    @staticmethod
+    def _check(before: Entry, step: Step) -> None:
+        """Whether an entry is signed by who may sign after ``before``, and follows from it."""
+        takes = step.entry.action == Action.TAKEOVER
+        signer = before.seat(step.entry.subject if takes else before.signer)
+        if signer is None:
+            raise RemoteProtocolError("an entry of a signer without a seat")
+        step.signed.open(signer.sign)
+        check_follows(before, step.entry)
+
+    def _compare(self, step: Step) -> None:
+        """``Forked`` if the signer of ours at this place has signed another one."""
+        ours = self._chain.at(Position(*step.order, step.hash))
+        if ours is not None and ours.hash != step.hash:
+            step.signed.open(ours.entry.signer_key)
+            raise Forked(ours.signed.write_fields(), step.signed.write_fields())
+
+    # Places
 
     def place(self, position: Position) -> Place:
         """What we know of a place that somebody names."""
-        kept = self._kept.get(position.order)
+        kept = self._chain.at(position)
         if kept is None:
             return Place.UNKNOWN
-        return Place.OURS if kept[0] == position.hash else Place.DIFFERS
+        return Place.OURS if kept.hash == position.hash else Place.DIFFERS
 
     def evidence(self, position: Position) -> Signed:
         """Our signed entry for the place of ``position``, which must not be unknown."""
-        return self._kept[position.order][1]
+        kept = self._chain.at(position)
+        if kept is None:
+            raise LocalProtocolError("no entry of ours stands there")
+        return kept.signed
 
     def since(self, position: Position) -> list[Signed]:
-        """The entries after ``position``; empty if that is the newest or not ours."""
-        if self.place(position) is not Place.OURS:
+        """The entries beyond ``position``; of a place that is not ours, those of later terms.
+
+        Signers do not contradict themselves, so what stands before both is shared.
+        """
+        place = self.place(position)
+        if place is Place.DIFFERS or (place is Place.UNKNOWN and position.term == self.entry.term):
             return []
-        return [signed for order, (_, signed) in self._kept.items() if order > position.order]
+        return [step.signed for step in self._chain.after(position.order)]
 
-
-def _sign(identity: Identity, entry: Entry) -> Signed:
-    data = entry.write_fields()
-    return Signed(data, identity.sign(LABEL_ENTRY, data))
+    def asked_from(self) -> Position:
+        """Whence to ask for a way that does not join ours: a takeover further back each time."""
+        before = [step.entry.previous for step in reversed(self._chain.takeovers())]
+        bases = [base for hash_ in before if (base := self._chain.named(hash_)) is not None]
+        steps = [self._chain.newest, *bases]
+        step = steps[self._depth % len(steps)]
+        self._depth += 1
+        return Position(*step.order, step.hash)

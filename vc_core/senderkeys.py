@@ -176,8 +176,14 @@ class OthersKeys:
             self._drop(known[min(known)])
         return self._retry(now)
 
-    def forget(self, member: Member) -> None:
-        """A member is gone: its keys die at once."""
+    def forget(self, member: Member, *, number_too: bool = False) -> None:
+        """A member is gone: its keys die at once.
+
+        ``number_too``: another chain may give its number to somebody else, whose
+        generations begin anew.
+        """
+        if number_too:
+            self._highest.pop(member, None)
         for opening in list(self._by_member.get(member, {}).values()):
             self._drop(opening)
         self._by_member.pop(member, None)

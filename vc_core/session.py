@@ -1,12 +1,13 @@
 """A session: one member in one room, from the first knock to the last word.
 
-World in:   receive_*, road_*, stream_*, signaling_*, handle_timer
-User in:    say, mute, kick, lock, invite, accept, leave
+World in:   receive_*, road_*, stream_*, signaling_*, server_*, handle_timer
+User in:    say, mute, kick, lock, deputies, invite, accept, leave
 Out:        next_command (for the driver), next_event (for people), next_timer
 Media:      speak and hear, the short way beside all of it
 
-    outside   Reception (host) or Arrival (guest): the way in
+    outside   Arrival: a guest's way in
     inside    Inside: all parts; Switchboard: messages; Roads: carriers and QUIC
+    Office    the way in for others, at whoever hosts
 
 Rule: bytes of one member end that member's link or are dropped; no byte from the
       network raises out of here.
@@ -14,13 +15,12 @@ Rule: bytes of one member end that member's link or are dropped; no byte from th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from vc_core.admission import Desk
 from vc_core.arrival import Arrival, Welcomed
 from vc_core.clean import clean_name
-from vc_core.commands import Command, SendSignal
+from vc_core.commands import Command
 from vc_core.courier import Courier
 from vc_core.entrance import Entrance
 from vc_core.errors import Ending, LocalProtocolError, RemoteProtocolError
@@ -33,17 +33,15 @@ from vc_core.keys import Identity
 from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
 from vc_core.messages import Bye, Letter, Road
+from vc_core.office import MakeDesk, Office
 from vc_core.peer import Peer
-from vc_core.reception import Reception
 from vc_core.roads import Roads
 from vc_core.room import Judge, Room
-from vc_core.roster import Action, Roster
+from vc_core.roster import Roster
 from vc_core.senderkeys import Opened
 from vc_core.signals import Dropped, Grants
 from vc_core.switchboard import Switchboard
 from vc_core.wire import Record
-
-MakeDesk = Callable[[Identity, Kem, Rng], Desk]
 
 
 def _nobody_changed(_name: str, _identity: object) -> bool:
@@ -53,13 +51,13 @@ def _nobody_changed(_name: str, _identity: object) -> bool:
 class Session:
     """One member. Made by ``host`` or ``join``."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, desk: MakeDesk | None = None) -> None:
         self.room = room
-        self.desk: Desk | None = None
         self.entrance: Entrance | None = None
         self._mailboxes = Mailboxes(room)
         self._courier = Courier(room, self._mailboxes)
-        self._reception: Reception | None = None
+        self._make_desk = desk
+        self._office: Office | None = None
         self._arrival: Arrival | None = None
         self._inside: Inside | None = None
 
@@ -81,19 +79,9 @@ class Session:
         room.number, room.nonce, room.founder = FOUNDER, rng(32), identity.public.sign
         room.secrets = [rng(32)]
         room.roster = Roster.found(identity, room.name, room.nonce)
-        session = cls(room)
-        session.desk = desk(identity, kem, rng)
-        inside = session._begin(now)
-        session._reception = Reception(
-            room,
-            session._courier,
-            session.desk,
-            inside.registrar,
-            inside.keyring,
-            inside.forwarding,
-        )
-        session.desk.invite(now)
-        session._settle()
+        session = cls(room, desk)
+        session._begin(now)
+        session._settle(now)
         return session
 
     @classmethod
@@ -112,15 +100,26 @@ class Session:
         session.entrance = Entrance(invitation, identity, kem, rng, now)
         session._arrival = Arrival(session.room, session._courier, session.entrance)
         session.entrance.knock()
-        session._settle()
+        session._settle(now)
         return session
+
+    def prepare(self, desk: MakeDesk) -> None:
+        """What a desk is made of, for the day on which a guest takes over."""
+        self._make_desk = desk
 
     def _begin(self, now: float) -> Inside:
         self._inside = Inside(self.room, self._courier, self._mailboxes, now)
         self._switchboard = Switchboard(self._inside)
         self._roads = Roads(self._inside, self._switchboard)
+        founder = self.room.hosting
+        self._office = Office(self._inside, self._make_desk, founder=founder)
         self._inside.begin(now)
         return self._inside
+
+    @property
+    def desk(self) -> Desk | None:
+        """The host's desk; None while somebody else hosts."""
+        return self._office.desk if self._office is not None else None
 
     # ---- Out -------------------------------------------------------------------
 
@@ -147,7 +146,7 @@ class Session:
         due = float("inf")
         if self._inside is not None:
             due = min(self._inside.next_timer(), self.room.ways.next_timer())
-        for door in (self.desk, self.entrance):
+        for door in (self._office, self.entrance):
             time = door.next_timer() if door is not None else None
             if time is not None and time < due:
                 due = time
@@ -192,7 +191,7 @@ class Session:
             return
         with suppress(RemoteProtocolError):  # the server's or a stranger's bytes: nobody to blame
             self._receive_signal(signal, now)
-        self._settle()
+        self._settle(now)
 
     def _receive_signal(self, signal: Record, now: float) -> None:
         if isinstance(signal, Dropped):
@@ -203,8 +202,8 @@ class Session:
         elif isinstance(signal, Grants):
             if self._inside is not None:
                 self._inside.forwarding.granted(signal, now)
-        elif self._reception is not None:
-            letter = self._reception.receive(signal, now)
+        elif self._office is not None and self._office.reception is not None:
+            letter = self._office.reception.receive(signal, now)
             if letter is not None:
                 self._exchange_letter(letter, now)
         elif self._arrival is not None:
@@ -228,6 +227,8 @@ class Session:
         self._mailboxes.lost()
         for peer in self.room.peers.values():
             peer.exchange = None
+        if self._office is not None:
+            self._office.server_lost(now)
         if not self.room.inside:
             self.room.end(Ending.NO_SIGNALING)
 
@@ -235,9 +236,21 @@ class Session:
         """The server is there again: take the old places."""
         if self.room.inside and not self.room.ended:
             self._mailboxes.back()
-        if self.desk is not None and not self.room.ended:
-            self.desk.reattach(now)
-        self._settle()
+            if self._office is not None:
+                self._office.server_back(now)
+        self._settle(now)
+
+    def server_opened(self, url: str, now: float) -> None:
+        """A server of our own runs and is the one in use; others reach it at ``url``."""
+        if self._office is not None and not self.room.ended:
+            self._mailboxes.back()
+            self._office.server_opened(url, now)
+        self._settle(now)
+
+    def server_missing(self, now: float) -> None:
+        """There is no server of our own."""
+        if self._office is not None and not self.room.ended:
+            self._office.server_missing()
 
     # ---- World in: roads ---------------------------------------------------------
 
@@ -275,7 +288,7 @@ class Session:
         if found is not None:
             self._leave_exchange(found[0], now)
             self._roads.stream_opened(*found, now)
-            self._settle()
+            self._settle(now)
 
     def _leave_exchange(self, peer: Peer, now: float) -> None:
         """Nothing more goes through the exchange; what is under way still comes."""
@@ -294,6 +307,7 @@ class Session:
         found = self._find(member, link)
         if found is not None:
             self._roads.receive_stream(*found, data, now)
+            self._keep_office(now)
 
     def receive_probe(
         self, member: Member, link: LinkId, way: Way, datagram: bytes, now: float
@@ -343,18 +357,12 @@ class Session:
 
     def kick(self, member: Member, now: float) -> None:
         """Remove a member, ban its identity, end the open code (host only)."""
-        desk, peer = self._hosts_desk(), self._peer(member)
-        desk.ban(peer.seat.sign)
-        self._here().registrar.extend(Action.KICK, member, now)
-        self._here().forwarding.renew(member, now)
-        self._settle()
+        self._hosts_office().kick(self._peer(member), now)
+        self._settle(now)
 
     def lock(self, on: bool, now: float) -> None:
         """Take nobody in any more, or again (host only)."""
-        self._hosts_desk()
-        if self.room.roster.entry.locked is not on:
-            action = Action.LOCK if on else Action.UNLOCK
-            self._here().registrar.extend(action, self.room.number, now)
+        self._hosts_office().lock(on, now)
 
     def allow(self, rungs: frozenset[Rung], now: float) -> None:
         """Which rungs may be used, from now on."""
@@ -364,8 +372,13 @@ class Session:
 
     def invite(self, now: float) -> None:
         """A new code (host only)."""
-        self._hosts_desk().invite(now)
-        self._settle()
+        self._hosts_office().invite(now)
+        self._settle(now)
+
+    def deputies(self, members: tuple[Member, ...], now: float) -> None:
+        """Name who takes over, in this order, at most two; nobody: the room ends with us."""
+        self._hosts_office()
+        self._here().succession.name(members, now)
 
     def accept(self, member: Member, now: float) -> None:
         """The person trusts a changed key."""
@@ -377,14 +390,16 @@ class Session:
             inside.matchmaker.hurry(now)
 
     def leave(self, now: float) -> None:
-        """Say good-bye and end."""
+        """Say good-bye and end; a host names who goes on."""
         room = self.room
+        if self._inside is not None and not room.ended:
+            self._inside.succession.hand_over(now)
         for peer in room.peers.values():
             last = room.hosting or peer is room.host  # nobody else removes us for it
             (self._courier.part if last else self._courier.send)(peer, Bye())
-        if self.desk is not None:
-            self.desk.shut()
-        self._settle()
+        if self._office is not None:
+            self._office.shut()
+        self._settle(now)
         self.room.end(Ending.LEFT)
 
     def _here(self) -> Inside:
@@ -392,10 +407,10 @@ class Session:
             raise LocalProtocolError("this is possible inside a room only")
         return self._inside
 
-    def _hosts_desk(self) -> Desk:
-        if self.desk is None or self.room.ended:
+    def _hosts_office(self) -> Office:
+        if self._office is None or not self.room.hosting or self.room.ended:
             raise LocalProtocolError("only the host can do this")
-        return self.desk
+        return self._office
 
     def _peer(self, member: Member) -> Peer:
         peer = self.room.peers.get(member)
@@ -409,28 +424,27 @@ class Session:
         """Everything that is due."""
         if self.room.ended:
             return
-        if self.desk is not None:
-            self.desk.handle_timer(now)
+        if self._office is not None:
+            self._office.handle_timer(now)
         if self.entrance is not None:
             self.entrance.handle_timer(now)
         if self._inside is not None:
             self.room.ways.handle_timer(now)
             self._inside.handle_timer(now)
-        self._settle()
+        self._settle(now)
 
-    def _settle(self) -> None:
+    def _keep_office(self, now: float) -> None:
+        """Whoever hosts has an office, and nobody else."""
+        if self._office is not None:
+            self._office.look(now)
+            self._office.settle()
+            if self.room.hosting:
+                self._arrival = self.entrance = None
+
+    def _settle(self, now: float) -> None:
         """Hand over what desk and entrance have to say, and forget ended exchanges."""
         if self._arrival is not None:
             self._arrival.hand_over()
             self._arrival.check()
             self._arrival.sweep()
-        if self._reception is not None and self.desk is not None:
-            self._reception.sweep()
-            while self.desk.signals:
-                self._to_server(self.desk.signals.popleft())
-            while self.desk.events:
-                self.room.tell(self.desk.events.popleft())
-
-    def _to_server(self, signal: Record) -> None:
-        if self._mailboxes.connected:
-            self.room.ask(SendSignal(signal))
+        self._keep_office(now)

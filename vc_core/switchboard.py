@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from vc_core.entry import Action
 from vc_core.errors import Ending, RemoteProtocolError
-from vc_core.events import MemberLeft
 from vc_core.ids import Member
 from vc_core.inside import Inside
 from vc_core.mailboxes import read_meet
@@ -23,11 +23,15 @@ from vc_core.messages import (
     Chat,
     ChatTaken,
     Commit,
+    Estate,
     Forwarders,
     Greet,
+    Heard,
     Heartbeat,
     KeyTaken,
     Letter,
+    Missed,
+    Moved,
     Mute,
     NewEntry,
     NewSecret,
@@ -39,11 +43,14 @@ from vc_core.messages import (
     Standing,
 )
 from vc_core.peer import Peer
-from vc_core.roster import Action, Forked
+from vc_core.roster import Forked
 from vc_core.wire import Record
 
 # Specification
-OF_THE_ROOM = (NewEntry, Standing, Pulse, Heartbeat, Carry, NewSecret, Road, Bye, Forwarders)
+OF_THE_ROOM = (
+    *(NewEntry, Standing, Pulse, Heartbeat, Carry, NewSecret, Road, Bye, Forwarders),
+    *(Missed, Heard, Moved, Estate),
+)
 """What counts even from a member whose key has changed: roster, life, carrying."""
 
 Handler = Callable[[Peer, Any, float], None]
@@ -59,7 +66,7 @@ class Switchboard:
             Road: lambda peer, road, _: self._room.ways.hint(peer, road),
             SenderKey: self._key,
             KeyTaken: inside.keyring.taken,
-            NewEntry: lambda _, entry, now: inside.registrar.receive(entry, now),
+            NewEntry: self._entry,
             Standing: inside.registrar.stands,
             Pulse: inside.heartbeats.take_pulse,
             Heartbeat: inside.heartbeats.take_heartbeat,
@@ -72,6 +79,10 @@ class Switchboard:
             Attest: inside.keyring.attested,
             Mute: lambda peer, mute, _: inside.texts.take_mute(peer, mute),
             Bye: self._bye,
+            Missed: inside.succession.missed,
+            Heard: inside.succession.heard,
+            Moved: self._moved,
+            Estate: lambda peer, estate, _: inside.registrar.inherit(peer, estate),
             Forwarders: inside.forwarding.receive,
         }
 
@@ -118,6 +129,9 @@ class Switchboard:
             self._inside.linked(peer, now)
         self.take(peer, message, now)
 
+    def _entry(self, peer: Peer, entry: NewEntry, now: float) -> None:
+        self._inside.registrar.receive(peer, entry, now)
+
     def _key(self, peer: Peer, key: SenderKey, now: float) -> None:
         if self._inside.forks.agrees(peer, key.position, now):
             self._inside.keyring.learn(peer, key, now)
@@ -137,5 +151,8 @@ class Switchboard:
         if self._room.hosting:
             self._inside.registrar.extend(Action.LEAVE, peer.number, now)
         elif peer is self._room.host:
-            self._room.tell(MemberLeft(peer.number, peer.name, "left"))
-            self._room.end(Ending.HOST_LEFT)
+            self._inside.succession.host_left(peer, now)
+
+    def _moved(self, peer: Peer, _: Moved, _now: float) -> None:
+        if peer is self._room.host:
+            self._room.end(Ending.ROOM_MOVED)

@@ -94,11 +94,10 @@ def test_a_locked_room_takes_nobody_in_until_it_is_unlocked(stage: Stage) -> Non
     late.meets(host, guest)
 
 
-def test_when_the_host_leaves_the_guests_end_with_a_reason(stage: Stage) -> None:
-    host, ada, ben = _trio(stage)
+def test_when_the_host_leaves_its_only_guest_that_ends_with_a_reason(stage: Stage) -> None:
+    host, guest = stage.pair()
     assert host.leave() == 0
-    for guest in (ada, ben):
-        assert guest.ended() == ("host-left", 0, 0)
+    assert guest.ended() == ("host-left", 0, 0)
 
 
 def test_a_killed_guest_is_told_to_the_others_after_ten_seconds(stage: Stage) -> None:

@@ -6,13 +6,14 @@ import random
 from contextlib import suppress
 
 from tests.fuzz import seeds
+from vc_core.entry import Action, Seat, Signed
 from vc_core.errors import RemoteProtocolError
 from vc_core.invite import make_link, make_spoken, parse_invitation, server_url, write_invitation
 from vc_core.keys import Identity, mac16
 from vc_core.messages import JOIN, MEET, PEER, Bundle, Introduction, Parcel, Profile
 from vc_core.packet import Kid, MediaOpener, MediaSealer, media_key, parse_header
 from vc_core.path import Path
-from vc_core.roster import Action, Roster, Seat, Signed
+from vc_core.roster import Roster
 from vc_core.signals import TO_CLIENT, TO_SERVER
 from vc_core.streams import StreamOpener, StreamSealer
 from vc_core.stun_binding import StunResponder, read_answer, read_request, write_answer

@@ -17,6 +17,7 @@ from nacl import bindings
 
 from client.net.kem import MlKem
 from vc_core.attest import Signer
+from vc_core.entry import Action, Seat
 from vc_core.ids import Rung, Way
 from vc_core.invite import make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, JoinerExchange, Met, Password
@@ -28,7 +29,7 @@ from vc_core.noise import Handshake
 from vc_core.packet import Kid, MediaSealer, media_key
 from vc_core.pake import elligator2
 from vc_core.roomcode import RoomCode
-from vc_core.roster import Action, Roster
+from vc_core.roster import Roster
 from vc_core.seal import seal_box
 from vc_core.wordlist import WORDS
 
@@ -231,7 +232,7 @@ def test_a_roster_is_what_page_08_says() -> None:
     keys = host.public.sign + host.public.dh + host.public.cross
     seat = b"\0\0" + keys + b"\0\x03ada" + b"\x01"
     first = room + struct.pack(">II", 1, 1) + bytes(32) + struct.pack(">BHHH", 1, 0, 0, 1)
-    first += b"\x01" + seat + b"\0" + b"\0"
+    first += b"\x01" + seat + b"\0" + b"\0" + b"\0"
     assert roster.signed.entry == first
     assert holds(host.public.sign, roster.signed.signature, "vchat-1 roster", first)
     assert roster.hash == h("vchat-1 roster hash", first)
@@ -240,6 +241,21 @@ def test_a_roster_is_what_page_08_says() -> None:
     assert second[40:72] == h("vchat-1 roster hash", first)
     assert second[72:79] == struct.pack(">BHHH", 7, 0, 0, 1)
     assert second[79:] == first[79:-1] + b"\x01"
+
+    guest = Identity.generate(chance)
+    newcomer = Seat.of(roster.entry.next_number, guest.public, "ben")  # type: ignore[arg-type]
+    roster.extend(host, Action.UNLOCK, roster.host)
+    third = roster.extend(host, Action.ADD, newcomer.number, newcomer)
+    takeover = roster.extend(guest, Action.TAKEOVER, newcomer.number)
+    term = (1 // 65536 + 1) * 65536 + 65535 - newcomer.number
+    assert takeover.entry[32:40] == struct.pack(">II", term, 5)
+    assert takeover.entry[40:72] == h("vchat-1 roster hash", third.entry)
+    assert takeover.entry[72:79] == struct.pack(">BHHH", 11, 1, 1, 2)
+    gone = seat[:-1] + b"\0"
+    others = guest.public.sign + guest.public.dh + guest.public.cross
+    here = b"\0\x01" + others + b"\0\x03ben" + b"\x01"
+    assert takeover.entry[79:] == b"\x02" + gone + here + b"\0" + b"\0" + b"\0"
+    assert holds(guest.public.sign, takeover.signature, "vchat-1 roster", takeover.entry)
 
 
 def test_a_packet_and_its_attestation_are_what_page_09_says() -> None:

@@ -200,6 +200,13 @@ class Network:
         for end in (*one.ends.values(), *other.ends.values()):
             self._clock.later(self._delay(), partial(self._flow, end))
 
+    def wake(self, person: Person) -> None:
+        """Somebody hears and speaks again; what waited in streams arrives."""
+        for end in list(person.ends.values()):
+            for side in (end, self._partner(end, end.way)):
+                if side is not None:
+                    self._clock.later(self._delay(), partial(self._flow, side))
+
     def kill_forwarder(self, number: int, people: list[Person]) -> None:
         """A forwarder dies; whoever was attached notices after a while."""
         self.dead_forwarders.add(number)
@@ -241,6 +248,8 @@ class Network:
             return False
         partner = self._partner(end, way)
         if partner is None or partner.closed or partner.owner.dead or end.owner.dead:
+            return False
+        if partner.owner.asleep or end.owner.asleep:
             return False
         one, other = end.owner, partner.owner
         if way.rung is Rung.DIRECT:
@@ -340,6 +349,8 @@ class Network:
 
     def _tell(self, end: End, method: str, *what: object) -> None:
         person = end.owner
-        if not person.dead and not end.closed:
+        if person.asleep:
+            person.backlog.append(lambda: self._tell(end, method, *what))
+        elif not person.dead and not end.closed:
             getattr(person.session, method)(end.member, end.link, *what, self._clock.now)
             self._pump(person)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from vc_core.events import Ended, Event
 from vc_core.ids import LinkId, Member, Way
 from vc_core.keys import Identity
+from vc_core.servers import Servers
 from vc_core.session import Session
 
 
@@ -52,12 +54,21 @@ class Person:
     session: Session
     identity: Identity
     connection: int
+    """Its first connection to a server: an address of its own."""
+    servers: Servers = field(default_factory=lambda: Servers(""))
+    """The signaling servers that it knows."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """Its connections to them."""
     events: list[Event] = field(default_factory=list)
     ends: dict[LinkId, End] = field(default_factory=dict)
     slots: set[int] = field(default_factory=set)
     """Forwarders that it is attached to."""
     dead: bool = False
     timer: float | None = None
+    asleep: bool = False
+    """Its process is stopped: no timer of it runs."""
+    backlog: list[Callable[[], None]] = field(default_factory=list)
+    """What its machine keeps for it meanwhile, in order."""
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Events of one kind."""

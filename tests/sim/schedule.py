@@ -1,7 +1,8 @@
 """Random schedules: a room lives through whatever a seed says, and keeps its promises.
 
-    storm   joins, leaves, kicks, kills, cuts, bad weather, server restarts, a
-            hostile server, texts and voice, all at random times
+    storm   joins, leaves, kicks, kills, cuts, partitions, sleeping processes, bad
+            weather, server restarts, a hostile server, texts and voice, all at
+            random times, to hosts as to guests
     calm    everything is mended, nobody does anything more
 
 Promises, watched all the time:
@@ -11,7 +12,9 @@ Promises, watched all the time:
   3  texts come in order and never twice; between two who stay, none is lost
   4  nothing grows without bound, nothing raises, every schedule ends
 and after the calm:
-  5  all who are left agree on roster and room code, or their room has ended
+  5  all who are left agree on roster and room code, or their room has ended; only
+     where a half has removed the other's host, or let somebody in whom the other
+     does not know, are there two rooms, and people are told
 """
 
 from __future__ import annotations
@@ -24,20 +27,20 @@ from functools import partial
 from tests.sim.bottle import Bottle
 from tests.sim.hostile import HostileServer
 from tests.sim.people import Person
-from tests.sim.words import room_code, texts, warnings
+from tests.sim.words import ending, room_code, texts, warnings
+from vc_core.entry import Entry
 from vc_core.events import CodeReady
 from vc_core.ids import Member
 from vc_core.join import Kem
 from vc_core.messages import Position
-from vc_core.roster import Entry, Signed
 from vc_core.senderkeys import Opened
 
 NAMES = ("ann", "bob", "cyd", "dan", "eve", "flo", "gus")
 STORM = 45.0  # s
-CALM = 45.0
-LAST_WORDS = 75.0  # s for rooms without a host to end
+CALM = 12.0  # s of quiet after all agree
+LAST_WORDS = 90.0  # s for rooms without a host to end, and for halves to meet
 MAX_STEPS = 400_000
-ACCUSATIONS = {"voice-forged", "peer-misbehaved", "roster-differs"}
+ACCUSATIONS = {"voice-forged", "peer-misbehaved"}
 
 
 @dataclass
@@ -69,13 +72,14 @@ class Schedule:
         self.names = iter(f"{name}{turn or ''}" for turn in range(9) for name in NAMES)
         self.count = 0
         self.bottle.network.on_voice = self._heard
+        self.bottle.on_pump = self._collect
 
     # ---- The story ---------------------------------------------------------------
 
     def run(self) -> None:
         """Everything; raises ``AssertionError`` when a promise is broken."""
         bottle, chance = self.bottle, self.chance
-        self.host = bottle.host()
+        bottle.host(embedded=chance.random() < 0.3)
         bottle.run(1)
         bottle.weather.loss = chance.choice((0.0, 0.0, 0.02, 0.1, 0.3))
         bottle.weather.doubled = chance.choice((0.0, 0.05, 0.3))
@@ -106,6 +110,9 @@ class Schedule:
             self._invite: 1,
             self._server: 2,
             self._blackout: 1,
+            self._partition: 1,
+            self._sleep: 1,
+            self._name_deputies: 1,
         }
         action = self.chance.choices(list(actions), list(actions.values()))[0]
         action()
@@ -121,18 +128,29 @@ class Schedule:
         for cut in sorted(map(sorted, bottle.network.cuts)):
             bottle.mend(*cut)
         self.log.append(f"{bottle.now:.1f} calm")
-        bottle.run(CALM if self._all_belong() else LAST_WORDS)
+        bottle.run(LAST_WORDS, self._settled)
+        bottle.run(CALM)
         self._check_texts()
         self._check_warnings()
         self._check_agreement()
         self._check_bounds()
 
-    def _all_belong(self) -> bool:
-        """Whether nobody goes on who has to find out that the room is over for it."""
-        if not self.host.living:
-            return False
-        seats = {seat.number for seat in self.host.session.room.roster.entry.seats}
-        return all(person.number in seats for person in self._living())
+    def _settled(self) -> bool:
+        """Whether all agree already, and all who should be here are."""
+        living = self._living()
+        rooms = self._rooms()
+        if len(rooms) != 1 or any(p.asleep for p in living):
+            return not rooms
+        present = {seat.number for seat in living[0].session.room.roster.present()}
+        linked = all(peer.streaming for p in living for peer in p.session.room.present())
+        return linked and present == {p.number for p in living}
+
+    def _rooms(self) -> list[list[Person]]:
+        """Members by the chain that they follow."""
+        rooms: dict[bytes, list[Person]] = defaultdict(list)
+        for person in self._living():
+            rooms[person.session.room.roster.hash].append(person)
+        return list(rooms.values())
 
     # ---- What happens ------------------------------------------------------------
 
@@ -143,16 +161,22 @@ class Schedule:
         return [p for p in self.bottle.people.values() if p.living]
 
     def _guests(self) -> list[Person]:
-        return [p for p in self._living() if p is not self.host]
+        return [p for p in self._living() if not p.session.room.hosting]
+
+    def _host(self) -> Person | None:
+        """Somebody who hosts now; of two halves, one of both."""
+        hosts = [p for p in self._living() if p.session.room.hosting and not p.asleep]
+        return self.chance.choice(hosts) if hosts else None
 
     def _join(self) -> None:
-        if len(self.bottle.people) < 9 and self.bottle.server_up and self.host.of(CodeReady):
+        host = self._host()
+        if len(self.bottle.people) < 9 and host is not None and host.of(CodeReady):
             name = next(self.names)
-            self._note(f"{name} joins")
-            self.bottle.join(name, self.bottle.code(self.host))
+            self._note(f"{name} joins by {host.name}")
+            self.bottle.join(name, self.bottle.code(host))
 
     def _say(self) -> None:
-        living = self._living()
+        living = [p for p in self._living() if not p.asleep]
         if not living:
             return
         sender = self.chance.choice(living)
@@ -211,17 +235,54 @@ class Schedule:
                 self.bottle.cut(victim.name, other)
                 self.bottle.clock.later(length, partial(self.bottle.mend, victim.name, other))
 
+    def _partition(self) -> None:
+        """Two halves that do not hear each other, most often not by the server either."""
+        names = [p.name for p in self._living()]
+        if len(names) < 2:
+            return
+        self.chance.shuffle(names)
+        cut = self.chance.randint(1, len(names) - 1)
+        self._note(f"{names[:cut]} and {names[cut:]} are parted")
+        if self.bottle.server_up and self.chance.random() < 0.7:
+            self.bottle.stop_server()
+        length = self.chance.uniform(5, 40)
+        for one in names[:cut]:
+            for other in names[cut:]:
+                self.bottle.cut(one, other)
+                self.bottle.clock.later(length, partial(self.bottle.mend, one, other))
+
+    def _sleep(self) -> None:
+        """A process is stopped for a while."""
+        awake = [p for p in self._living() if not p.asleep]
+        if awake:
+            person = self.chance.choice(awake)
+            length = self.chance.uniform(2, 30)
+            self._note(f"{person.name} sleeps for {length:.0f} s")
+            self.bottle.sleep(person, length)
+
+    def _name_deputies(self) -> None:
+        host = self._host()
+        if host is not None:
+            here = [peer.number for peer in host.session.room.present()]
+            self.chance.shuffle(here)
+            chosen = tuple(here[: self.chance.randint(0, 2)])
+            self._note(f"{host.name} names {chosen}")
+            host.session.deputies(chosen, self.bottle.now)
+            self.bottle.pump(host)
+
     def _leave(self) -> None:
-        leavers = self._living() if self.chance.random() < 0.15 else self._guests()
+        leavers = self._living() if self.chance.random() < 0.4 else self._guests()
+        leavers = [person for person in leavers if not person.asleep]
         if leavers:
             person = self.chance.choice(leavers)
             self._note(f"{person.name} leaves")
             self.gone.add(person.name)
             person.session.leave(self.bottle.now)
             self.bottle.pump(person)
+            self.bottle.clock.later(0.5, lambda: self.bottle.kill(person))
 
     def _kill(self) -> None:
-        victims = self._living() if self.chance.random() < 0.15 else self._guests()
+        victims = self._living() if self.chance.random() < 0.4 else self._guests()
         if victims:
             person = self.chance.choice(victims)
             self._note(f"{person.name} is killed")
@@ -229,28 +290,31 @@ class Schedule:
             self.bottle.kill(person)
 
     def _kick(self) -> None:
-        if self.host.living and self.host.session.room.peers:
-            number = self.chance.choice(list(self.host.session.room.peers))
-            identity = self.host.session.room.peers[number].seat.identity
+        host = self._host()
+        if host is not None and host.session.room.peers:
+            number = self.chance.choice(list(host.session.room.peers))
+            identity = host.session.room.peers[number].seat.identity
             for person in self.bottle.people.values():
                 if person.identity.public == identity:
-                    self._note(f"{person.name} is kicked")
+                    self._note(f"{person.name} is kicked by {host.name}")
                     self.gone.add(person.name)
-            self.host.session.kick(number, self.bottle.now)
-            self.host.session.invite(self.bottle.now)
-            self.bottle.pump(self.host)
+            host.session.kick(number, self.bottle.now)
+            host.session.invite(self.bottle.now)
+            self.bottle.pump(host)
 
     def _lock(self) -> None:
-        if self.host.living:
+        host = self._host()
+        if host is not None:
             on = self.chance.random() < 0.4
-            self._note(f"lock {on}")
-            self.host.session.lock(on, self.bottle.now)
-            self.bottle.pump(self.host)
+            self._note(f"{host.name} locks: {on}")
+            host.session.lock(on, self.bottle.now)
+            self.bottle.pump(host)
 
     def _invite(self) -> None:
-        if self.host.living:
-            self.host.session.invite(self.bottle.now)
-            self.bottle.pump(self.host)
+        host = self._host()
+        if host is not None:
+            host.session.invite(self.bottle.now)
+            self.bottle.pump(host)
 
     def _server(self) -> None:
         self._note("server stops" if self.bottle.server_up else "server starts")
@@ -264,7 +328,7 @@ class Schedule:
     def _speak(self) -> None:
         """Everybody says a frame now and then."""
         now = self.bottle.now
-        for person in self._living():
+        for person in [p for p in self._living() if not p.asleep]:
             session = person.session
             datagram = session.speak(0, 0, person.name.encode(), now)
             if datagram is not None:
@@ -287,9 +351,6 @@ class Schedule:
         assert self.bottle.clock.done < MAX_STEPS, "the schedule does not end"
         for person in self.bottle.people.values():
             if person.session.room.inside:
-                self._collect(person)
-        for person in self.bottle.people.values():
-            if person.session.room.inside:
                 self._check_keys(person)
             if person.living:
                 self._check_rotation(person)
@@ -297,13 +358,17 @@ class Schedule:
         self.bottle.clock.later(0.5, self._watch)
 
     def _collect(self, person: Person) -> None:
-        """All entries that anybody has taken; nobody unknown in any of them."""
+        """Every entry that anybody takes; nobody unknown in any of them."""
+        if not person.session.room.inside:
+            return
         roster = person.session.room.roster
+        if roster.hash in self.entries:
+            return
         identities = {p.identity.public for p in self.bottle.people.values()}
-        for hash_, signed in _kept(roster):
-            if hash_ not in self.entries:
-                entry = self.entries[hash_] = signed.read()
-                assert all(seat.identity in identities for seat in entry.seats)
+        for step in roster._chain.after((0, 0)):
+            if step.hash not in self.entries:
+                self.entries[step.hash] = step.entry
+                assert all(seat.identity in identities for seat in step.entry.seats)
 
     def _check_keys(self, person: Person) -> None:
         inside = person.session._inside
@@ -325,6 +390,9 @@ class Schedule:
         current = inside.keyring.own.current
         newest = person.session.room.roster.position
         now = self.bottle.now
+        if person.asleep:
+            self.unkept.pop(person.name, None)
+            return
         if current is not None and current.announcement.position == newest:
             self.unkept.pop(person.name, None)
             return
@@ -342,11 +410,13 @@ class Schedule:
 
     def _check_texts(self) -> None:
         staying = {p.name for p in self._living()} - self.gone
+        room = {p.name: p.session.room.roster.hash for p in self._living()}
         for said in self.said:
             if said.sender.name not in staying:
                 continue
             for person in said.to:
-                if person.name in staying and self._both_stayed(said.sender, person):
+                together = room.get(person.name) == room[said.sender.name]
+                if person.name in staying and together and self._both_stayed(said.sender, person):
                     assert texts(person).count(said.text) == 1, (
                         f"{person.name} misses {said.text} of {said.sender.name}"
                     )
@@ -356,21 +426,41 @@ class Schedule:
 
     def _check_warnings(self) -> None:
         """Nobody is accused: all members are honest, and a server cannot make them look bad."""
+        parted = len(self._rooms()) > 1 or self.gone
         for person in self.bottle.people.values():
             accused = ACCUSATIONS.intersection(warnings(person))
             assert not accused, f"{person.name} is warned: {accused}"
+            assert ending(person) != "room-forked", f"{person.name} sees a fork"
+            assert parted or "roster-differs" not in warnings(person)
 
     def _check_agreement(self) -> None:
-        living = self._living()
-        if not self.host.living:
-            assert not living, f"{[p.name for p in living]} go on without a host"
-            return
-        places = {p.session.room.roster.hash for p in living}
-        assert len(places) == 1, {p.name: p.session.room.roster.position.n for p in living}
-        present = {seat.number for seat in self.host.session.room.roster.present()}
-        assert present == {p.number for p in living}
-        codes = {room_code(p) for p in living} if len(living) > 1 else {None}
-        assert len(codes) == 1 and (len(living) == 1) == (codes == {None}), codes
+        rooms = self._rooms()
+        for room in rooms:
+            roster = room[0].session.room.roster
+            host = [p for p in room if p.session.room.hosting]
+            assert len(host) == 1, f"{[p.name for p in room]} have no host among them"
+            present = {seat.number for seat in roster.present()}
+            assert present == {p.number for p in room}, f"{[p.name for p in room]}: {present}"
+            codes = {room_code(p) for p in room} if len(room) > 1 else {None}
+            assert len(codes) == 1 and (len(room) == 1) == (codes == {None}), codes
+        for one in rooms:
+            for other in rooms:
+                if one is not other:
+                    self._check_parted(one, other)
+
+    def _check_parted(self, one: list[Person], other: list[Person]) -> None:
+        """Two rooms out of one: nobody of one has a seat in the other, or people were told."""
+        strangers = not self._seated(one, other) or not self._seated(other, one)
+        told = any("roster-differs" in warnings(p) for p in (*one, *other))
+        assert strangers or told, (
+            f"{[p.name for p in one]} and {[p.name for p in other]} do not come together"
+        )
+
+    @staticmethod
+    def _seated(people: list[Person], room: list[Person]) -> bool:
+        """Whether somebody has a seat in a room."""
+        seats = {(s.number, s.sign) for s in room[0].session.room.roster.entry.seats}
+        return any((p.number, p.identity.public.sign) in seats for p in people)
 
     def _check_bounds(self) -> None:
         for person in self._living():
@@ -388,7 +478,3 @@ class Schedule:
                 assert len(session.desk._knocking) <= 32
             links = {peer.link.id for peer in session.room.peers.values() if peer.link}
             assert set(person.ends) <= links, "roads are left open"
-
-
-def _kept(roster: object) -> list[tuple[bytes, Signed]]:
-    return list(roster._kept.values())  # type: ignore[attr-defined]

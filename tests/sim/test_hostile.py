@@ -11,6 +11,7 @@ from tests.sim.hostile import HostileServer
 from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, texts, warnings
 from vc_core.commands import HintRoad, SendSignal
+from vc_core.entry import Action, Seat, Signed, follow
 from vc_core.events import Chatted
 from vc_core.keys import PublicIdentity, hkdf
 from vc_core.mailboxes import mailbox_of
@@ -30,7 +31,6 @@ from vc_core.messages import (
     Standing,
 )
 from vc_core.peer import GREETED, MAX_HINTS, Peer
-from vc_core.roster import Action, Seat, Signed, follow
 from vc_core.seal import seal_box
 from vc_core.signals import Drop, Dropped, Posted
 from vc_core.wire import Record

@@ -159,8 +159,10 @@ def test_a_frame_counts_once_and_only_from_its_senders_own_road(bottle: Bottle) 
     assert (wrong, first is not None, second) == (None, True, None)
 
 
-def test_a_guest_without_heartbeats_falls_silent_after_ten_seconds(bottle: Bottle) -> None:
+def test_without_deputies_a_guest_falls_silent_after_ten_seconds(bottle: Bottle) -> None:
     host, ann, bob = bottle.party("host", "ann", "bob")
+    host.session.deputies((), bottle.now)
+    bottle.pump(host)
     ears = Ears(bottle)
     bottle.run(3)
     bottle.stop_server()
@@ -178,7 +180,7 @@ def test_heartbeats_of_a_roster_that_we_do_not_have_prove_nothing(bottle: Bottle
     host, ann, bob = bottle.party("host", "ann", "bob")
     inside = ann.session._inside
     assert inside is not None
-    inside.registrar.receive = lambda message, now: None  # type: ignore[method-assign]
+    inside.registrar.receive = lambda peer, message, now: None  # type: ignore[method-assign]
     host.session.kick(bob.number, bottle.now)
     bottle.pump(host)
     bottle.run(8)

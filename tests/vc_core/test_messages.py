@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vc_core.entry import Action, Entry, Seat, Signed
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import LinkId, Member
 from vc_core.keys import PublicIdentity
@@ -26,7 +27,6 @@ from vc_core.messages import (
     NewEntry,
     Parcel,
 )
-from vc_core.roster import Action, Entry, Seat, Signed
 from vc_core.signals import MAX_BODY, TO_CLIENT, TO_SERVER
 from vc_core.wire import Bytes, Codec, Family, Fixed, Flag, Many, Nested, Record, Text, UInt
 
@@ -124,7 +124,7 @@ def full_entry() -> NewEntry:
     who = PublicIdentity(bytes(32), bytes(32), bytes(64))
     seats = tuple(Seat.of(Member(n), who, "n" * 64) for n in range(MAX_MEMBERS))
     entry = Entry(
-        bytes(32), 1, 1, bytes(32), Action.ADD, Member(1), Member(0), 99, seats, (1, 2), True
+        bytes(32), 1, 1, bytes(32), Action.ADD, Member(1), Member(0), 99, seats, (1, 2), True, True
     )
     return NewEntry(Signed(entry.write_fields(), bytes(64)).write_fields())
 

@@ -1,0 +1,98 @@
+"""What hosting needs of this machine: a signaling server of our own, desks for guests.
+
+A founder without a configured server opens one at once; whoever takes over opens
+one when none answers any more.
+"""
+
+from __future__ import annotations
+
+from client.embedded import Embedded, embed
+from client.hosted import HostedForwarder
+from client.net.post import Post
+from client.settings import Settings
+from relay.forwarder import Forwarder
+from vc_core.admission import Desk
+from vc_core.ids import Rng
+from vc_core.join import Kem
+from vc_core.keys import Identity
+
+
+class OwnServer:
+    """The signaling server that this call keeps, if it does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.running: Embedded | None = None
+        self.founded = False
+        """Whether the call began with it."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it can be reached from this machine only."""
+        return self.running is not None and self.running.loopback
+
+    async def open(self, *, hosted: HostedForwarder | None) -> Embedded:
+        """Begin with it; ``hosted`` shares its port.
+
+        ``CannotListenError`` or ``ValueError`` when that fails.
+        """
+        self.founded = True
+        settings, forwarder = self._settings, hosted.forwarder if hosted is not None else None
+        running = await self._start(settings.listen, forwarder)
+        if hosted is not None:
+            hosted.at_port_of_server(running.server.port)
+        return running
+
+    async def _start(self, listen: str | None, forwarder: Forwarder | None) -> Embedded:
+        settings = self._settings
+        if self.running is None:
+            self.running = await embed(
+                listen, settings.advertise, settings.relays, settings.relay_secret, forwarder
+            )
+        return self.running
+
+    async def stand_in(self, *, local: bool) -> Embedded:
+        """Start it for a room whose server is gone; ``local``: all are on this machine.
+
+        ``ValueError`` when our address may not be shown to others.
+        """
+        if not {"direct", "hosted"}.intersection(self._settings.only):
+            raise ValueError("a server of our own would show our address")
+        listen = self._settings.listen or ("127.0.0.1:0" if local else None)
+        return await self._start(listen, None)
+
+    async def close(self) -> None:
+        """Stop it."""
+        if self.running is not None:
+            await self.running.server.close()
+
+
+class Desks:
+    """Makes desks at the server in use."""
+
+    def __init__(
+        self, settings: Settings, own: OwnServer, post: Post, configured: str | None
+    ) -> None:
+        """``configured``: the server that all guests are set up for; codes need not name it."""
+        self._settings = settings
+        self._own = own
+        self._post = post
+        self._configured = configured
+
+    def make(self, identity: Identity, kem: Kem, rng: Rng) -> Desk:
+        """One desk; its codes name the server unless everybody knows it."""
+        settings, url, own = self._settings, self._post.url, self._own.running
+        if own is not None and url == own.url:
+            shown, full = own.address, f"ws://{own.address}"
+        else:
+            shown, full = ("" if url == self._configured else url.removeprefix("ws://")), url
+        return Desk(
+            identity,
+            kem,
+            rng,
+            shown,
+            full,
+            settings.relays,
+            guests=settings.guests,
+            life=settings.life,
+        )
