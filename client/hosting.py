@@ -20,6 +20,7 @@ from signaling.server import CannotListenError
 from vc_core.admission import Desk
 from vc_core.events import Event
 from vc_core.ids import Rng
+from vc_core.invite import Invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
 
@@ -130,3 +131,9 @@ class Desks:
             guests=settings.guests,
             life=settings.life,
         )
+
+
+def server_of(invitation: Invitation | None) -> str | None:
+    """The server that a code names."""
+    servers = invitation.servers if invitation is not None else ()
+    return server_url(servers[0]) if servers else None

@@ -35,11 +35,16 @@ class Offers:
     def __init__(self, settings: Settings, allowed: frozenset[Rung]) -> None:
         self._settings = settings
         self._allowed = allowed
-        self.hosted = HostedForwarder() if Rung.HOSTED in allowed else None
+        self.hosted: HostedForwarder | None = None
         self.mapper: Mapper | None = None
         self.welcome: Hello | None = None
         """The signaling server's first word: it may know relays."""
         self._order: tuple[tuple[str, ...], ...] = ()
+
+    def begin(self) -> None:
+        """The event loop runs: a forwarder of our own can."""
+        if Rung.HOSTED in self._allowed:
+            self.hosted = HostedForwarder()
 
     @property
     def forwarder(self) -> Forwarder | None:

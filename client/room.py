@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from client.events import Announced, RoomEvent, SignalingChanged, Talked
-from client.hosting import Desks, OwnServer
+from client.hosting import Desks, OwnServer, server_of
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
 from client.net.lan import look_for
@@ -42,8 +42,10 @@ from vc_core.invite import Invitation, parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.room import Judge
+from vc_core.senderkeys import Opened
 from vc_core.servers import Change
 from vc_core.session import Session
+from vc_core.wire import Record
 
 # Implementation
 TEXT_PATIENCE = 1.5  # s that leaving waits for texts under way
@@ -94,16 +96,17 @@ class Room:
         ``audio.codec.OpusMissing``.
         """
         settings = self.settings
+        self._offers.begin()
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
         url = await self._server(invitation)
         self.signal_url = url
         self._post = Post(
             url,
-            on_signal=lambda signal: self._driver.signal(signal),
+            on_signal=self._signalled,
             on_change=self._signaling,
             rng=self._rng,
         )
-        configured = url if settings.signal is not None and url != _named(invitation) else None
+        configured = url if settings.signal is not None and url != server_of(invitation) else None
         self._desks = Desks(settings, self._own_server, self._post, configured)
         hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(_preload))
@@ -122,7 +125,7 @@ class Room:
                 mapper=self._offers.mapper,
             ),
             on_event=self._happened,
-            on_voice=lambda opened: self.sound.receive(opened),
+            on_voice=self._heard,
             on_server=self._server_wanted,
         )
         from client.media import Sound
@@ -149,7 +152,7 @@ class Room:
         if settings.hosting and settings.signal is not None:
             await self._offers.listen_somewhere()
         private = self._allowed == {Rung.RELAYED}  # a server behind the @ may be a member's own
-        if not private and (named := _named(invitation)) is not None:
+        if not private and (named := server_of(invitation)) is not None:
             return named
         if settings.signal is not None:
             return server_url(settings.signal)
@@ -246,6 +249,12 @@ class Room:
         if isinstance(event, RoomOpened | MemberJoined):
             self._names[event.member] = event.name
         self._tell(event)
+
+    def _signalled(self, signal: Record) -> None:
+        self._driver.signal(signal)
+
+    def _heard(self, opened: Opened) -> None:
+        self.sound.receive(opened)
 
     def _signaling(self, change: Change) -> None:
         driver = getattr(self, "_driver", None)
@@ -387,12 +396,6 @@ class Room:
             self._watch.close()
         await self._offers.close()
         await self._own_server.close()
-
-
-def _named(invitation: Invitation | None) -> str | None:
-    """The server that a code names."""
-    servers = invitation.servers if invitation is not None else ()
-    return server_url(servers[0]) if servers else None
 
 
 def _preload() -> None:
