@@ -56,9 +56,10 @@ class Offers:
         if self.hosted is not None and self.hosted.udp_port is None:
             await self.hosted.at_own_port()
 
-    def ask_routers(self) -> None:
-        """Routers may be asked for ports from now on."""
-        if not self._settings.no_port_mapping and Rung.DIRECT in self._allowed:
+    def ask_routers(self, *, loopback: bool) -> None:
+        """Routers may be asked for ports from now on, unless all are on this machine."""
+        unwanted = loopback or self._settings.no_port_mapping
+        if not unwanted and Rung.DIRECT in self._allowed:
             self.mapper = Mapper()
 
     # Relays

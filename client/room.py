@@ -100,12 +100,7 @@ class Room:
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
         url = await self._server(invitation)
         self.signal_url = url
-        self._post = Post(
-            url,
-            on_signal=self._signalled,
-            on_change=self._signaling,
-            rng=self._rng,
-        )
+        self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
         configured = url if settings.signal is not None and url != server_of(invitation) else None
         self._desks = Desks(settings, self._own_server, self._post, configured)
         hello = asyncio.create_task(self._post.connect())
@@ -113,8 +108,7 @@ class Room:
         from client.driver import Driver, Reach
 
         self._offers.welcome = await hello
-        if not self._loopback:
-            self._offers.ask_routers()
+        self._offers.ask_routers(loopback=self._loopback)
         self._driver = Driver(
             self._post,
             Reach(
