@@ -125,7 +125,9 @@ class Path:
         self._media_at = float("-inf")
         self._counter = 0
         self._sent: dict[int, float] = {}
-        self._next_probe = self._due = now
+        self._next_probe = now
+        self.due = now
+        """When ``handle_timer`` wants to run; too early where media came since."""
         self._asked_at = float("-inf")
         self._answered_at = float("-inf")
         self._answer_by = float("inf")
@@ -187,20 +189,16 @@ class Path:
         outward = self._reached + beats * max(self._beat(self.last_life), self._theirs) + lag
         return min(inward, outward)
 
-    def next_timer(self) -> float:
-        """When ``handle_timer`` wants to run; too early where media came since."""
-        return self._due
-
     def _plan(self) -> None:
-        """Work ``next_timer`` out again; it is asked for far more often than it changes."""
-        self._due = self._next_probe
+        """Work ``due`` out again; it is asked for far more often than it changes."""
+        self.due = self._next_probe
         if self.state is State.ALIVE:
             asking = max(self._doubtful_at(), self._asked_at + ASK_PAUSE)
-            self._due = min(self._due, self._silent_at(), asking)
+            self.due = min(self.due, self._silent_at(), asking)
 
     def handle_timer(self, now: float) -> list[bytes]:
         """Datagrams that are due; may turn the path silent."""
-        if now < self._due:
+        if now < self.due:
             return []
         datagrams = self._handle(now)
         self._plan()

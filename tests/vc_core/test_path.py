@@ -202,7 +202,7 @@ def test_a_crowd_beats_slowly_whatever_happens() -> None:
     path = Path(A, B, 0.0, crowded=True)
     path.use(True, 0.0)
     path.handle_timer(0.0)
-    assert path.next_timer() == CROWD_BEAT
+    assert path.due == CROWD_BEAT
 
 
 def test_a_probe_counts_once_and_never_after_a_newer_one() -> None:
@@ -236,7 +236,7 @@ def test_all_paths_share_one_beat() -> None:
     for begin in (0.03, 0.11, 0.2):
         path = Path(A, B, begin)
         path.handle_timer(begin)
-        times.add(path.next_timer())
+        times.add(path.due)
     assert times == {USED_BEAT}
 
 
