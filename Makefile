@@ -7,6 +7,7 @@
 #   make format  let ruff write the files
 #   make docs    write docs/machines again from the tables
 #   make bench   the figures that we promise, measured
+#   make long    stories of minutes: ten wrong codes in a row, kicks while a road is made
 #   make clean   remove .venv and caches
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format docs bench venv clean
+.PHONY: help run demo test lint format docs bench long venv clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +53,10 @@ docs: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+long: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.calls.burn
+	@$(BIN)/python -m tests.calls.kicks
 
 venv: $(VENV)/dev.stamp
 

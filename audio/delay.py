@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 # Implementation
 BINS = 500  # bins of 1 ms
 BIN = 0.001  # seconds
@@ -26,6 +24,7 @@ BEGINNING = 25  # packets; what is found to have come late among them says nothi
 EAGER = 3  # the first n packets together weigh (20 / (20 + n / 3)) ** 3: 1 % after 4 s
 MARGIN = 0.002  # seconds added to what was learned
 LEAST = 0.007  # seconds; no target is less: timers of a busy machine
+HEAVY = 1e9  # total weight from which all are made lighter
 WINDOW = 5.0  # seconds; the base is the minimum of 5 to 10 s
 SMOOTHING = 16.0  # RFC 3550, 6.4.1
 
@@ -58,6 +57,66 @@ class Least:
         self._now = min(self._now, value)
 
 
+class Lateness:
+    """How late packets come: a histogram that forgets, and its upper quantile.
+
+    Nothing old is made lighter, each packet is heavier than the one before; and
+    the quantile walks from where it was. So a packet costs a few steps, not BINS.
+    """
+
+    def __init__(self) -> None:
+        self._bins = [0.0] * BINS
+        self._bins[FIRST_LATENESS] = self._total = 1.0
+        self._memory = float(FIRST_WEIGHT)
+        self._above = 0.0
+        """Weight of the bins above ``reached``."""
+        self.reached = FIRST_LATENESS
+        """The lowest bin up to which the share IN_TIME of all weight lies."""
+
+    def learn(self, late: int) -> None:
+        """Take a packet that came ``late`` milliseconds after the fastest."""
+        self._memory += 1 / EAGER
+        forget = min(FORGET, 1.0 - 1.0 / self._memory)
+        weight = self._total * (1.0 / forget - 1.0)
+        self._total += weight
+        self._bins[late] += weight
+        if late > self.reached:
+            self._above += weight
+        if self._total > HEAVY:
+            self._weigh()
+        self._walk()
+
+    def move(self, shift: int) -> None:
+        """All came ``shift`` bins less late than it seemed; what falls out stays at the end."""
+        shift = max(-BINS, min(BINS, shift))
+        if shift > 0:
+            self._bins = self._bins[shift:] + [0.0] * shift
+            self._bins[0] += self._total - sum(self._bins)
+        else:
+            self._bins = ([0.0] * -shift + self._bins)[:BINS]
+            self._bins[-1] += self._total - sum(self._bins)
+        self._weigh()
+        self._walk()
+
+    def _weigh(self) -> None:
+        """The same shares with a total of 1, without the rounding of all steps before."""
+        total = sum(self._bins)
+        self._bins = [weight / total for weight in self._bins]
+        self._total = 1.0
+        self._above = sum(self._bins[self.reached + 1 :])
+
+    def _walk(self) -> None:
+        allowed = (1.0 - IN_TIME) * self._total
+        bins, at, above = self._bins, self.reached, self._above
+        while above > allowed and at < BINS - 1:
+            at += 1
+            above -= bins[at]
+        while at > 0 and above + bins[at] <= allowed:
+            above += bins[at]
+            at -= 1
+        self.reached, self._above = at, above
+
+
 class Delay:
     """The delays of one talker's packets."""
 
@@ -82,20 +141,13 @@ class Delay:
         self._learn_jitter(transit)
         self._least.add(transit, now)
         self._follow_base()
-        lateness = min(BINS - 1, max(0, int((transit - self.base) / BIN)))
         self._learned += 1
-        self._memory += 1 / EAGER
-        forget = min(FORGET, 1.0 - 1.0 / self._memory)
-        self._share *= forget
-        self._share[lateness] += 1.0 - forget
-        reached = int(np.searchsorted(np.cumsum(self._share), IN_TIME))
-        self.target = max(LEAST, min(reached, BINS - 1) * BIN + MARGIN)
+        self._lateness.learn(min(BINS - 1, max(0, int((transit - self.base) / BIN))))
+        self.target = max(LEAST, self._lateness.reached * BIN + MARGIN)
 
     def forget_lateness(self) -> None:
         """Begin to learn anew; the base stays."""
-        self._share = np.zeros(BINS)
-        self._share[FIRST_LATENESS] = 1.0
-        self._memory = float(FIRST_WEIGHT)
+        self._lateness = Lateness()
         self.target = FIRST_LATENESS * BIN + MARGIN
 
     def _learn_jitter(self, transit: float) -> None:
@@ -114,12 +166,4 @@ class Delay:
         if shift < 0 and self._learned < BEGINNING:
             self.forget_lateness()  # the program was busy when the first ones came
             return
-        shift = max(-BINS, min(BINS, shift))
-        moved = np.zeros(BINS)
-        if shift > 0:
-            moved[: BINS - shift] = self._share[shift:]
-            moved[0] += self._share[:shift].sum()
-        else:
-            moved[-shift:] = self._share[: BINS + shift]
-            moved[-1] += self._share[BINS + shift :].sum()
-        self._share = moved
+        self._lateness.move(shift)

@@ -23,8 +23,8 @@ Rule 6: whatever arrives, memory is bounded and nothing is raised.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from audio.delay import Delay, Least
 from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE
@@ -74,8 +74,7 @@ class State(Enum):
     PLAYING = "a talk spurt is being played"
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One frame's worth of what to do."""
 
     kind: Kind
@@ -91,8 +90,7 @@ class Slot:
     """Seconds that the payload has been in the buffer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Packet:
+class _Packet(NamedTuple):
     payload: bytes
     last: bool
     arrived: float

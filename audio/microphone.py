@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from audio import devices
 from audio.devices import Backend, Device, Stream
-from audio.pacer import Pacer
+from audio.pacer import Pacer, next_frame
 from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, Framer, silence, to_mono
 from audio.resample import Resampler
 from audio.ring import Ring
@@ -61,8 +61,8 @@ class TimedMicrophone(Microphone):
         super().__init__(name)
         self._source = source
         self._on_frame = on_frame
-        self._begun = time.monotonic()
-        self.started = time.time()
+        self._begun = next_frame(time.monotonic())
+        self.started = time.time() + self._begun - time.monotonic()
         self._pacer = Pacer(self._capture, self._lose, self._begun + FRAME_SECONDS)
 
     def _capture(self, beat: int) -> None:

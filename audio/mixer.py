@@ -39,7 +39,7 @@ class Limiter:
 
     def limit(self, samples: Samples) -> Samples:
         """Samples (2 ms or more), never beyond full scale; the same array if it can stay."""
-        peak = float(np.abs(samples).max())
+        peak = max(samples.item(samples.argmax()), -samples.item(samples.argmin()))
         if peak <= KNEE and self.gain == 1.0:
             return samples
         wanted = min(1.0, KNEE / peak) if peak > 0.0 else 1.0

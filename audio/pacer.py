@@ -22,6 +22,11 @@ NAP = 0.25  # seconds
 EARLY = 0.0005  # seconds: loops count in milliseconds and may call that much too early
 
 
+def next_frame(now: float) -> float:
+    """The next of all frames of the clock ``now``: who begins there shares wake-ups."""
+    return (now // FRAME_SECONDS + 1) * FRAME_SECONDS
+
+
 class Pacer:
     """Calls ``beat(k)`` for each beat and ``skipped(count)`` for those left out."""
 

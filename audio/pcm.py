@@ -17,14 +17,11 @@ FRAME_SECONDS = 0.02  # FRAME / RATE
 
 # Implementation
 BLOCK = 480  # samples that a speaker asks for at once: 10 ms
-BLOCK_SECONDS = BLOCK / RATE
 
 Samples = NDArray[np.float32]
 """Any number of mono samples, float32, 48 kHz unless said otherwise."""
 Frame = NDArray[np.float32]
 """Shape (960,)."""
-Block = NDArray[np.float32]
-"""Shape (480,)."""
 
 _FULL_SCALE = 32_767.0
 

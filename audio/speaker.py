@@ -3,9 +3,10 @@
 SPEC: ``default``, ``none``, ``file:PATH`` (48 kHz mono 16 bit, in real time,
 silence included), a device's number or part of its name.
 
-``pull()`` is called in the event loop's thread each time one more block of 10 ms
-is needed, and returns it. A device's ring is kept as little ahead of the device as
-its thread allows; each time it runs dry it is kept 5 ms longer.
+``pull(count)`` is called in the event loop's thread when ``count`` more samples are
+needed, and returns them: blocks of 10 ms, since what is played waits for its turn,
+and whole frames where nobody listens. A device's ring is kept as little ahead of the
+device as its thread allows; each time it runs dry it is kept 5 ms longer.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 
 from audio import devices
 from audio.devices import Backend, Device, Stream
-from audio.pacer import Pacer
-from audio.pcm import BLOCK, BLOCK_SECONDS, RATE, Block, Samples, silence
+from audio.pacer import Pacer, next_frame
+from audio.pcm import BLOCK, FRAME, RATE, Samples, silence
 from audio.record import GrowingWav
 from audio.resample import Resampler
 from audio.ring import Ring
@@ -33,7 +34,7 @@ __all__ = ["AudioUnavailable", "Pull", "Speaker", "open_speaker"]
 
 log = logging.getLogger(__name__)
 
-Pull = Callable[[], Block]
+Pull = Callable[[int], Samples]
 Silent = Callable[[], bool]
 """Whether nothing but silence would be pulled until ``wake`` is called."""
 
@@ -76,19 +77,20 @@ class TimedSpeaker(Speaker):
         super().__init__(name, advice)
         self._pull = pull
         self._file = file
-        self.started = time.time()
-        self._pacer = Pacer(
-            self._play, self._lose, time.monotonic(), period=BLOCK_SECONDS, may_nap=silent
-        )
+        self._block = FRAME if file is None else BLOCK
+        begin = next_frame(time.monotonic())
+        self.started = time.time() + begin - time.monotonic()
+        period = self._block / RATE
+        self._pacer = Pacer(self._play, self._lose, begin, period=period, may_nap=silent)
 
     def wake(self) -> None:
         self._pacer.wake()
 
     def _play(self, _beat: int) -> None:
-        self._keep(self._pull())
+        self._keep(self._pull(self._block))
 
     def _lose(self, count: int) -> None:
-        self._keep(silence(BLOCK * count))
+        self._keep(silence(self._block * count))
 
     def _keep(self, block: Samples) -> None:
         if self._file is None:
@@ -153,7 +155,7 @@ class DeviceSpeaker(Speaker):
             self._spare = min(MOST_SPARE, self._spare + SPARE)
         ahead = min(self._ring.capacity // 2, self._block + int(self._spare * self._stream.rate))
         while len(self._ring) < ahead:
-            self._ring.write(self._resampler.push(self._pull()))
+            self._ring.write(self._resampler.push(self._pull(BLOCK)))
 
     def close(self) -> None:
         if not self._closed and self._stream is not None:

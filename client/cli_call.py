@@ -85,6 +85,9 @@ def _shared(command: Command) -> Command:
 @click.option("--life", metavar="MINUTES", help="How long the code can be used (10).")
 @click.option("--listen", metavar="HOST:PORT", help="Where the signaling server inside listens.")
 @click.option("--advertise", metavar="HOST", help="Name or address that the code carries.")
+@click.option(
+    "--relay-secret-file", metavar="FILE", help="What the embedded server shares with relays."
+)
 @click.pass_obj
 def host(typed: list[str], /, *, once: bool, **given: Any) -> int:
     """Open a room, show its code and link, and join it as host.
@@ -96,7 +99,9 @@ def host(typed: list[str], /, *, once: bool, **given: Any) -> int:
         if given["guests"] not in (None, "1"):
             raise click.UsageError("--once and --guests exclude each other")
         given["guests"] = "1"
-    return _call(typed, _prepare(given), given, hosting=True)
+    config = _prepare(given)
+    _check_server(None, config)
+    return _call(typed, config, given, hosting=True)
 
 
 @click.command()
@@ -193,8 +198,16 @@ def _understood(code: str) -> Invitation:
         raise Refused(ending.word, *words.of_invitation(error), ending) from error
 
 
-def _check_server(invitation: Invitation, config: Config) -> None:
-    if not (invitation.servers or config["signal"] or config["lan"]):
+def _check_server(invitation: Invitation | None, config: Config) -> None:
+    """A server that we may use is known; None for the host, who brings one along."""
+    private = config["only"] == ("relayed",) and not config["signal"]
+    if private and (invitation is None or invitation.servers):
+        raise Refused("reveals-address", *words.REVEALS, Ending.USAGE)
+    if invitation is None:
+        return
+    if not (
+        invitation.servers or config["signal"] or (config["lan"] and "direct" in config["only"])
+    ):
         ending = Ending.NO_SIGNALING
         raise Refused(ending.word, *words.NO_SERVER, ending)
 

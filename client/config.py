@@ -129,6 +129,7 @@ def make_settings(config: Config, **call: Any) -> Settings:
         config=config.folder,
         signal=config["signal"],
         relays=config["relay"],
+        relay_secret=_read_secret(config["relay_secret_file"]),
         stun=config["stun"],
         no_stun=config["no_stun"],
         lan=config["lan"],
@@ -145,6 +146,22 @@ def make_settings(config: Config, **call: Any) -> Settings:
         advertise=config["advertise"],
         **call,
     )
+
+
+def _read_secret(path: Path | None) -> bytes | None:
+    """What the embedded signaling server shares with relays."""
+    from vc_core.grant import parse_secret
+
+    if path is None:
+        return None
+    hint = "vchat relay --new-secret prints one"
+    try:
+        return parse_secret(path.read_text("ascii"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"cannot read {path}: {reason}", hint) from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a secret of 64 hexadecimal digits", hint) from error
 
 
 def as_toml(key: str, value: Any) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from client.ears import BerthEar, RoadEar
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.forwarders import Forwarders
@@ -44,7 +45,6 @@ from vc_core.commands import (
 from vc_core.envelope import VOICE_HANDLE
 from vc_core.events import Event
 from vc_core.ids import LinkId, Member, Rung, Way
-from vc_core.messages import Road as RoadMessage
 from vc_core.senderkeys import Opened
 from vc_core.session import Session
 from vc_core.wire import Record
@@ -89,7 +89,7 @@ class Driver:
         self._on_server = on_server
         self._roads: dict[LinkId, Road] = {}
         self._own_lines: dict[LinkId, OwnLine] = {}
-        self.forwarders = Forwarders(_Berths(self), loopback=reach.loopback, own=reach.own)
+        self.forwarders = Forwarders(BerthEar(self), loopback=reach.loopback, own=reach.own)
         self._inputs: deque[Callable[[], None]] = deque()
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
@@ -248,7 +248,7 @@ class Driver:
             )
 
         self._roads[command.link] = Road(
-            _Ear(self, command.member, command.link),
+            RoadEar(self, command.member, command.link),
             leading=command.leading,
             make_pair=pair,
             through=lambda number, datagram: self.forwarders.pass_to(
@@ -349,78 +349,3 @@ _ORDERS: dict[type, Callable[[Road, Any], None]] = {
     SendDatagram: lambda road, order: road.send_by(order.way, order.datagram),
     WakeRoad: lambda road, _: road.wake(),
 }
-
-
-@dataclass(frozen=True)
-class _Ear:
-    """Brings what one road says to the session, in the name of its link."""
-
-    driver: Driver
-    member: Member
-    link: LinkId
-
-    def _tell(self, what: Callable[[Session, float], None]) -> None:
-        session = self.driver.session
-        if session is not None:
-            self.driver.feed(lambda: what(session, time.monotonic()))
-
-    def described(self, road: RoadMessage) -> None:
-        """Our side of an attempt can be tried."""
-        self._tell(lambda s, _: s.road_described(self.member, self.link, road))
-
-    def opened(self, way: Way) -> None:
-        """A direct pair was found."""
-        self._tell(lambda s, now: s.way_opened(self.member, self.link, way, now))
-
-    def failed(self, way: Way, word: str) -> None:
-        """An attempt gave up, or its pair is dead."""
-        self._tell(lambda s, now: s.way_failed(self.member, self.link, way, word, now))
-
-    def envelope(self, datagram: bytes) -> None:
-        """An envelope came by a direct pair."""
-        self.driver.envelope(self.member, self.link, datagram)
-
-    def probe(self, way: Way, datagram: bytes) -> None:
-        """A probe came."""
-        self._tell(lambda s, now: s.receive_probe(self.member, self.link, way, datagram, now))
-
-    def media(self, way: Way, datagram: bytes) -> None:
-        """Sealed media came."""
-        self.driver.hear(self.member, self.link, way, datagram)
-
-    def stream_opened(self) -> None:
-        """Stream 0 stands."""
-        self._tell(lambda s, now: s.stream_opened(self.member, self.link, now))
-
-    def stream_data(self, data: bytes) -> None:
-        """Bytes of stream 0."""
-        self._tell(lambda s, now: s.receive_stream(self.member, self.link, data, now))
-
-    def stream_closed(self) -> None:
-        """QUIC is over."""
-        self._tell(lambda s, now: s.stream_closed(self.member, self.link, now))
-
-
-@dataclass(frozen=True)
-class _Berths:
-    """Brings what forwarders say to the session, and what they carry to the roads."""
-
-    driver: Driver
-
-    def attached(self, number: int, transport: str) -> None:
-        """The slot is ours."""
-        session = self.driver.session
-        if session is not None:
-            self.driver.feed(
-                lambda: session.forwarder_attached(number, transport, time.monotonic())
-            )
-
-    def lost(self, number: int, word: str) -> None:
-        """It does not answer."""
-        session = self.driver.session
-        if session is not None:
-            self.driver.feed(lambda: session.forwarder_lost(number, word, time.monotonic()))
-
-    def inner(self, number: int, slot: int, datagram: bytes) -> None:
-        """A member's datagram came."""
-        self.driver.inner(number, slot, datagram)

@@ -7,8 +7,10 @@ with a direct pair to the host reach it by that pair as well.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from client.net.interfaces import interfaces
 from client.net.relay_address import Target
@@ -16,6 +18,9 @@ from relay.forwarder import Forwarder
 from relay.limits import Limits
 from relay.sockets import CannotListenError, open_sockets, port_of
 from vc_core.grant import SECRET_SIZE
+
+if TYPE_CHECKING:
+    from client.net.portmap.mapper import Mapper
 
 # Implementation
 MAX_ADDRESSES = 8  # that guests are told of
@@ -29,6 +34,8 @@ class HostedForwarder:
         self.forwarder = Forwarder(self.secret, Limits())
         self._ports: list[tuple[str, int]] = []
         """(scheme, port)"""
+        self._mapped: list[Target] = []
+        """Where our router lets others in."""
 
     def at_port_of_server(self, port: int) -> None:
         """The embedded signaling server hands over its UDP sockets and ``/relay``."""
@@ -52,7 +59,28 @@ class HostedForwarder:
         """Where guests may find it: ``more`` (mapped, advertised) first."""
         hosts = interfaces(loopback=loopback).addresses
         found = [Target(scheme, host, port) for scheme, port in self._ports for host in hosts]
-        return tuple(dict.fromkeys(str(one) for one in (*more, *found)))[:MAX_ADDRESSES]
+        every = (*more, *self._mapped, *found)
+        return tuple(dict.fromkeys(map(str, every)))[:MAX_ADDRESSES]
+
+    async def map_ports(self, mapper: Mapper) -> bool:
+        """Ask the router to let guests in; whether it does."""
+        wanted = [
+            (scheme, host, port)
+            for host in interfaces(loopback=False).addresses
+            for scheme, port in self._ports
+        ]
+        answers = await asyncio.gather(
+            *(
+                mapper.map("udp" if scheme == "udp" else "tcp", host, port)
+                for scheme, host, port in wanted
+            )
+        )
+        self._mapped = [
+            Target(scheme, mapping.external_host, mapping.external_port)
+            for (scheme, _, _), mapping in zip(wanted, answers, strict=True)
+            if mapping is not None
+        ]
+        return bool(self._mapped)
 
     def close(self) -> None:
         """Stop."""

@@ -6,15 +6,25 @@ one when none answers any more.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from client.embedded import Embedded, embed
 from client.hosted import HostedForwarder
+from client.net.lan import Announcer
+from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from client.settings import Settings
 from relay.forwarder import Forwarder
+from signaling.server import CannotListenError
 from vc_core.admission import Desk
+from vc_core.events import Event
 from vc_core.ids import Rng
+from vc_core.invite import Invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
+
+log = logging.getLogger(__name__)
 
 
 class OwnServer:
@@ -25,14 +35,19 @@ class OwnServer:
         self.running: Embedded | None = None
         self.founded = False
         """Whether the call began with it."""
+        self._announcer: Announcer | None = None
 
     @property
     def loopback(self) -> bool:
         """Whether it can be reached from this machine only."""
         return self.running is not None and self.running.loopback
 
-    async def open(self, *, hosted: HostedForwarder | None) -> Embedded:
-        """Begin with it; ``hosted`` shares its port.
+    async def open(
+        self, *, hosted: HostedForwarder | None, announced: Callable[[str], None], rng: Rng
+    ) -> Embedded:
+        """Begin with it; ``hosted`` shares its port, and the network is told of it.
+
+        ``announced`` gets the part of the code that works in this network.
 
         ``CannotListenError`` or ``ValueError`` when that fails.
         """
@@ -41,7 +56,15 @@ class OwnServer:
         running = await self._start(settings.listen, forwarder)
         if hosted is not None:
             hosted.at_port_of_server(running.server.port)
+        if settings.lan and "direct" in settings.only and not running.loopback:
+            server = running.server
+            self._announcer = Announcer(server.host, server.port, announced, rng=rng)
         return running
+
+    def follow(self, event: Event) -> None:
+        """What happens in the room decides what the network is told."""
+        if self._announcer is not None:
+            self._announcer.follow(event)
 
     async def _start(self, listen: str | None, forwarder: Forwarder | None) -> Embedded:
         settings = self._settings
@@ -61,8 +84,20 @@ class OwnServer:
         listen = self._settings.listen or ("127.0.0.1:0" if local else None)
         return await self._start(listen, None)
 
+    async def replace(self, post: Post) -> str | None:
+        """Start it in place of the one that is gone, and use it; its address, or None."""
+        try:
+            embedded = await self.stand_in(local=post.local)
+            await post.adopt(embedded.url)
+        except (CannotListenError, SignalingUnreachable, ValueError) as error:
+            log.info("no signaling server of our own: %s", error)
+            return None
+        return embedded.address
+
     async def close(self) -> None:
         """Stop it."""
+        if self._announcer is not None:
+            await self._announcer.close()
         if self.running is not None:
             await self.running.server.close()
 
@@ -96,3 +131,9 @@ class Desks:
             guests=settings.guests,
             life=settings.life,
         )
+
+
+def server_of(invitation: Invitation | None) -> str | None:
+    """The server that a code names."""
+    servers = invitation.servers if invitation is not None else ()
+    return server_url(servers[0]) if servers else None

@@ -1,24 +1,58 @@
-"""The event loop: uvloop where it exists, and asyncio's own elsewhere."""
+"""The event loop: uvloop where it exists, and asyncio's own elsewhere.
+
+uvloop counts timers in milliseconds and rounds, so that one may come too early
+by half of that; whoever then asks for the rest is called at once, again and
+again until the time has come. Ours comes with the first millisecond that is not
+too early, which also lets timers of the same millisecond share a wake-up.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Words = TypeVarTuple("Words")
 
 # Implementation
 SWITCH_INTERVAL = 0.0005  # s; audio callbacks wait at most this long for busy threads
+ROUNDING = 0.001  # ms that a float of many seconds may be off
+
+
+def whole_ms(delay: float, now: float) -> int:
+    """Milliseconds from the one that ``now`` is in to the first not before ``now + delay``."""
+    return math.ceil((now + delay) * 1000 - ROUNDING) - math.floor(now * 1000)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A fresh loop; ``ImportError`` without uvloop."""
+    import uvloop
+
+    class Loop(uvloop.Loop):
+        def call_later(
+            self,
+            delay: float,
+            callback: Callable[[Unpack[Words]], object],
+            *args: *Words,
+            context: Context | None = None,
+        ) -> asyncio.TimerHandle:
+            whole = whole_ms(delay, time.monotonic())
+            return super().call_later(whole / 1000, callback, *args, context=context)
+
+    return Loop()
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run ``main`` to its end in a fresh loop."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        import uvloop
+        import uvloop  # noqa: F401
     except ImportError:
         return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)

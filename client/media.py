@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audio.chain import Listening, VoicePacket, VoiceSender, VoiceStats
 from audio.microphone import Microphone, open_microphone
-from audio.pcm import Block, Frame
+from audio.pcm import Frame, Samples
 from audio.record import Recorder
 from audio.speaker import Speaker, open_speaker
 from vc_core.senderkeys import Opened
@@ -68,8 +68,8 @@ class Sound:
         self.speaker = await open_speaker(speaker, self._pull, silent=self._silent)
         self.microphone = await open_microphone(mic, self._captured)
 
-    def _pull(self) -> Block:
-        return self.listening.pull(time.monotonic())
+    def _pull(self, count: int) -> Samples:
+        return self.listening.pull(time.monotonic(), count)
 
     def _silent(self) -> bool:
         return self.listening.silent

@@ -21,9 +21,6 @@ LONGEST_LIFE = 86400  # seconds of a code
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]@]*):([0-9]{1,5})")
 _HOST = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]+|\[[0-9a-fA-F:.]+\]|[^\s:/\[\]@]+")
-_RELAY = re.compile(
-    r"(?:(?:udp|wss?)://)?(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]@,#]+):[0-9]{1,5}(?:#\S+)?"
-)
 
 
 def _text(value: Any) -> str:
@@ -88,9 +85,12 @@ def _server(value: Any) -> str:
 
 
 def _relay(value: Any) -> str:
-    parts = value.split(",") if isinstance(value, str) else []
-    if not parts or not all(_RELAY.fullmatch(part) for part in parts):
-        raise ValueError("HOST:PORT, udp://HOST:PORT, wss://HOST:PORT or ws://HOST:PORT")
+    from client.net.relay_address import parse_relay
+
+    try:
+        parse_relay(_text(value))
+    except ValueError as error:
+        raise ValueError("HOST:PORT, udp://HOST:PORT, wss://HOST:PORT or ws://HOST:PORT") from error
     return str(value)
 
 
@@ -153,6 +153,7 @@ OPTIONS = {
         Option("name", _text),
         Option("signal", _server),
         Option("relay", _list(_relay), ()),
+        Option("relay_secret_file", _folder),
         Option("stun", _list(_address), ()),
         Option("no_stun", _yes_or_no, False),
         Option("lan", _yes_or_no, True),

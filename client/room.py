@@ -11,26 +11,21 @@ example is ``docs/examples/echo_bot.py``; the JSON interface is ``client.engine`
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
-from client.embedded import split_address
-from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
-from client.hosted import HostedForwarder
-from client.hosting import Desks, OwnServer
+from client.events import Announced, RoomEvent, SignalingChanged, Talked
+from client.hosting import Desks, OwnServer, server_of
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
-from client.net.lan import Announcer, look_for
-from client.net.mailbox import SignalingUnreachable
-from client.net.portmap.mapper import Mapper
+from client.net.lan import look_for
 from client.net.post import Post
-from client.net.relay_address import Target, parse_address, parse_relay
 from client.net.turn_uri import parse_turn
+from client.offers import Offers
 from client.settings import Settings
-from signaling.server import CannotListenError
+from client.sounding import follow_loss, open_devices
 from vc_core.commands import OpenServer, UseServer
 from vc_core.errors import LocalProtocolError
 from vc_core.events import (
@@ -50,16 +45,10 @@ from vc_core.room import Judge
 from vc_core.senderkeys import Opened
 from vc_core.servers import Change
 from vc_core.session import Session
-from vc_core.signals import Hello
 from vc_core.wire import Record
 
 # Implementation
-STUN_PORT = 3478
-AUDIO_PATIENCE = 3.0  # s that the report about devices waits for their first sample
 TEXT_PATIENCE = 1.5  # s that leaving waits for texts under way
-LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
-
-log = logging.getLogger(__name__)
 
 
 class Room:
@@ -82,12 +71,9 @@ class Room:
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
         self._own_server = OwnServer(settings)
-        self._hosted: HostedForwarder | None = None
-        self._mapper: Mapper | None = None
-        self._watch: Watch | None = None
-        self._welcome: Hello | None = None
         self._allowed = frozenset(Rung[rung.upper()] for rung in settings.only)
-        self._announcer: Announcer | None = None
+        self._offers = Offers(settings, self._allowed)
+        self._watch: Watch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding = False
@@ -110,27 +96,27 @@ class Room:
         ``audio.codec.OpusMissing``.
         """
         settings = self.settings
+        self._offers.begin()
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
         url = await self._server(invitation)
         self.signal_url = url
         self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
-        configured = url if settings.signal is not None and url != _named(invitation) else None
+        configured = url if settings.signal is not None and url != server_of(invitation) else None
         self._desks = Desks(settings, self._own_server, self._post, configured)
         hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(_preload))
         from client.driver import Driver, Reach
 
-        welcome = self._welcome = await hello
-        if not (settings.no_port_mapping or self._loopback) and Rung.DIRECT in self._allowed:
-            self._mapper = Mapper()
+        self._offers.welcome = await hello
+        self._offers.ask_routers(loopback=self._loopback)
         self._driver = Driver(
             self._post,
             Reach(
-                stun=self._stun_servers(),
+                stun=self._offers.stun_servers(self._post.stun_server),
                 turn=[parse_turn(uri) for uri in settings.turn],
                 loopback=self._loopback,
-                own=self._hosted.forwarder if self._hosted is not None else None,
-                mapper=self._mapper,
+                own=self._offers.forwarder,
+                mapper=self._offers.mapper,
             ),
             on_event=self._happened,
             on_voice=self._heard,
@@ -148,7 +134,8 @@ class Room:
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))
-            self._offer_forwarders(welcome)
+            self._offer()
+            self._spawn(self._improve_offers())
         else:
             self._driver.start(lambda now: self._guest(invitation, kem, now))
         self._driver.allow(self._allowed)
@@ -156,11 +143,10 @@ class Room:
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
-        if Rung.HOSTED in self._allowed:
-            self._hosted = HostedForwarder()
-            if settings.hosting and settings.signal is not None:
-                await self._hosted.at_own_port()
-        if (named := _named(invitation)) is not None:
+        if settings.hosting and settings.signal is not None:
+            await self._offers.listen_somewhere()
+        private = self._allowed == {Rung.RELAYED}  # a server behind the @ may be a member's own
+        if not private and (named := server_of(invitation)) is not None:
             return named
         if settings.signal is not None:
             return server_url(settings.signal)
@@ -169,14 +155,11 @@ class Room:
                 raise LocalProtocolError("the code names no server")
             self.found_in_lan = True
             return await look_for(invitation.nameplate)
-        embedded = await self._own_server.open(hosted=self._hosted)
-        if settings.lan and "direct" in settings.only and not embedded.loopback:
-            self._announcer = Announcer(
-                embedded.server.host,
-                embedded.server.port,
-                lambda code: self._tell(Announced(code)),
-                rng=self._rng,
-            )
+        embedded = await self._own_server.open(
+            hosted=self._offers.hosted,
+            announced=lambda code: self._tell(Announced(code)),
+            rng=self._rng,
+        )
         return embedded.url
 
     @property
@@ -184,40 +167,27 @@ class Room:
         """Whether both ends may be on this machine, so that loopback addresses count."""
         return self._own_server.loopback if self._own_server.founded else self._post.local
 
-    # ---- Forwarders ----------------------------------------------------------------
-
-    def _offer_forwarders(self, welcome: Hello) -> None:
-        """Tell the session what we serve ourselves, and the relays that we know."""
-        hosted, session, now = self._hosted, self.session, time.monotonic()
-        if hosted is not None:
-            addresses = hosted.addresses(self._advertised(), loopback=self._loopback)
-            session.serve_forwarder(addresses, hosted.secret, now)
-        if Rung.RELAYED in self._allowed:
-            known = dict.fromkeys((*self.settings.relays, *welcome.relays))
-            relays = tuple(addresses for text in known if (addresses := _relay_or_nothing(text)))
-            signs = welcome.grants and self._post.url == self.signal_url
-            session.use_relays(relays, now, signs=signs)
-        self._driver.pump()
+    # ---- What this machine offers -----------------------------------------------------
 
     async def _begin_to_host(self) -> None:
         """We have taken over: what we forward and know is the room's from now on."""
-        if self._hosted is not None and self._hosted.udp_port is None:
-            await self._hosted.at_own_port()
-        if self._welcome is not None and self.session.room.hosting:
-            self._offer_forwarders(self._welcome)
+        await self._offers.listen_somewhere()
+        self._offer()
+
+    def _offer(self) -> None:
+        if self.session.room.hosting:
+            signs = self._post.url == self.signal_url
+            self._offers.publish(self.session, time.monotonic(), self._loopback, signs=signs)
+            self._driver.pump()
+
+    async def _improve_offers(self) -> None:
+        if await self._offers.improve(loopback=self._loopback):
+            self._offer()
 
     def _addresses_changed(self) -> None:
         """Another network, or one more: pairs and slots are looked for anew."""
         self._driver.addresses_changed()
-        if self._hosted is not None and self.session.room.hosting and self._welcome is not None:
-            self._offer_forwarders(self._welcome)
-
-    def _advertised(self) -> list[Target]:
-        """Where the person said that we can be reached."""
-        if self._hosted is None or self._hosted.udp_port is None or not self.settings.advertise:
-            return []
-        host, _ = split_address(self.settings.advertise, 0)
-        return [Target("udp", host, self._hosted.udp_port)]
+        self._offer()
 
     def _host(self, kem: Kem, now: float) -> Session:
         name, make = self.settings.name, self._desks.make
@@ -243,25 +213,11 @@ class Room:
 
     async def _keep_server(self) -> None:
         """A signaling server of our own, since we host now and none answers."""
-        try:
-            embedded = await self._own_server.stand_in(local=self._post.local)
-            await self._post.adopt(embedded.url)
-        except (CannotListenError, SignalingUnreachable, ValueError) as error:
-            log.info("no signaling server of our own: %s", error)
+        address = await self._own_server.replace(self._post)
+        if address is None:
             self._do(self.session.server_missing)
         else:
-            self._do(lambda now: self.session.server_opened(f"ws://{embedded.address}", now))
-
-    def _stun_servers(self) -> list[tuple[str, int]]:
-        if self.settings.no_stun:
-            return []
-        servers = [split_address(server, STUN_PORT) for server in self.settings.stun]
-        relays = (*self.settings.relays, *(self._welcome.relays if self._welcome else ()))
-        for text in dict.fromkeys(relays):
-            for target in map(parse_address, _relay_or_nothing(text)[:1]):
-                servers += [(one.host, one.port) for one in target if one.transport == "udp"]
-        own = self._post.stun_server
-        return [own, *servers] if own is not None else servers
+            self._do(lambda now: self.session.server_opened(f"ws://{address}", now))
 
     # ---- Events ------------------------------------------------------------------
 
@@ -287,8 +243,7 @@ class Room:
             self.sound.forget(event.member)
         elif isinstance(event, HostChanged) and event.member == self.member:
             self._spawn(self._begin_to_host())
-        if self._announcer is not None:
-            self._announcer.follow(event)
+        self._own_server.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
             self._names[event.member] = event.name
         self._tell(event)
@@ -314,61 +269,14 @@ class Room:
         """Open the devices, once: right after the room is there for us."""
         if not self._sounding:
             self._sounding = True
-            self._spawn(self._open_sound())
-            self._spawn(self._follow_loss())
+            self._spawn(open_devices(self.sound, self.settings, self._tell))
+            self._spawn(follow_loss(self.sound, self._loss))
 
-    async def _open_sound(self) -> None:
-        from audio.unavailable import AudioUnavailable
-
-        sound, settings = self.sound, self.settings
-        for mic, speaker in (
-            (settings.mic, settings.speaker),
-            (settings.mic, "none"),
-            ("none", settings.speaker),
-            ("none", "none"),
-        ):
-            try:
-                await sound.open(mic, speaker)
-                break
-            except AudioUnavailable as error:
-                sound.microphone.close()
-                if sound.speaker is not None:
-                    sound.speaker.close()
-                self._tell(AudioFailed(error.code, error.message, error.hint))
-        assert sound.speaker is not None
-        deadline = time.monotonic() + AUDIO_PATIENCE
-        while time.monotonic() < deadline and None in (
-            sound.speaker.started,
-            sound.microphone.started if sound.microphone.name != "none" else 0.0,
-        ):
-            await asyncio.sleep(0.02)
-        missing = [
-            word
-            for word, advice in (
-                ("no-microphone", sound.microphone.advice),
-                ("no-speaker", sound.speaker.advice),
-            )
-            if advice
-        ]
-        if len(missing) > 1:
-            missing = ["no-sound"]
-        self._tell(
-            AudioOpened(
-                sound.microphone.name,
-                sound.speaker.name,
-                sound.microphone.started,
-                sound.speaker.started,
-                tuple(missing),
-            )
-        )
-
-    async def _follow_loss(self) -> None:
-        """Tell the encoder what the paths lose."""
-        while True:
-            await asyncio.sleep(LOSS_INTERVAL)
-            links = [peer.link for peer in self.session.room.peers.values() if peer.link]
-            paths = [link.paths.get(link.used) for link in links if link.used is not None]
-            self.sound.set_loss(max((path.loss_out for path in paths if path), default=0.0))
+    def _loss(self) -> float:
+        """The highest share of packets that a path loses on the way out."""
+        links = [peer.link for peer in self.session.room.peers.values() if peer.link]
+        paths = [link.paths.get(link.used) for link in links if link.used is not None]
+        return max((path.loss_out for path in paths if path), default=0.0)
 
     def traffic(self, member: Member) -> tuple[int, int]:
         """Bytes (in, out) of the road to a member."""
@@ -396,37 +304,32 @@ class Room:
 
     def mute(self, on: bool) -> bool:
         """Microphone off or on; whether that changed anything."""
-        changed = self.sound.mute(on)
-        self.session.mute(self.sound.muted)
-        self._driver.pump()
-        return changed
+        return self._show_microphone(self.sound.mute(on))
 
     def push_to_talk(self, on: bool) -> bool:
         """The talk key is down or up; whether that changed anything."""
-        changed = self.sound.push_to_talk(on)
+        return self._show_microphone(self.sound.push_to_talk(on))
+
+    def _show_microphone(self, changed: bool) -> bool:
         self.session.mute(self.sound.muted)
         self._driver.pump()
         return changed
 
     def kick(self, member: Member) -> None:
         """Remove a member (host only; ``LocalProtocolError`` otherwise)."""
-        self.session.kick(member, time.monotonic())
-        self._driver.pump()
+        self._act(lambda session, now: session.kick(member, now))
 
     def lock(self, on: bool) -> None:
         """Take nobody in, or again (host only)."""
-        self.session.lock(on, time.monotonic())
-        self._driver.pump()
+        self._act(lambda session, now: session.lock(on, now))
 
     def deputies(self, members: tuple[Member, ...]) -> None:
         """Name who takes over when we are gone, in this order, at most two (host only)."""
-        self.session.deputies(members, time.monotonic())
-        self._driver.pump()
+        self._act(lambda session, now: session.deputies(members, now))
 
     def invite(self) -> None:
         """Ask for a new code (host only)."""
-        self.session.invite(time.monotonic())
-        self._driver.pump()
+        self._act(lambda session, now: session.invite(now))
 
     def only(self, rungs: Iterable[str]) -> None:
         """Which rungs may be used from now on: direct, hosted, relayed."""
@@ -435,7 +338,11 @@ class Room:
 
     def accept(self, member: Member) -> None:
         """Trust a changed key."""
-        self.session.accept(member, time.monotonic())
+        self._act(lambda session, now: session.accept(member, now))
+
+    def _act(self, verb: Callable[[Session, float], None]) -> None:
+        """What a person may do; raises what the session says of it."""
+        verb(self.session, time.monotonic())
         self._driver.pump()
 
     def leave(self) -> None:
@@ -485,28 +392,8 @@ class Room:
             await self._post.close()
         if self._watch is not None:
             self._watch.close()
-        if self._mapper is not None:
-            await self._mapper.close()
-        if self._hosted is not None:
-            self._hosted.close()
-        if self._announcer is not None:
-            await self._announcer.close()
+        await self._offers.close()
         await self._own_server.close()
-
-
-def _relay_or_nothing(text: str) -> tuple[str, ...]:
-    """The addresses of a relay; none if a server tells us nonsense."""
-    try:
-        return parse_relay(text)
-    except ValueError:
-        log.warning("the address of a relay cannot be read")
-        return ()
-
-
-def _named(invitation: Invitation | None) -> str | None:
-    """The server that a code names."""
-    servers = invitation.servers if invitation is not None else ()
-    return server_url(servers[0]) if servers else None
 
 
 def _preload() -> None:

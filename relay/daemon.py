@@ -79,8 +79,9 @@ class Daemon:
         if plan.user is not None:
             become(plan.user)
         with _signals(self._ask, self._reload, relay):
+            said = relay.counts()
             self._announce(relay, metrics)
-            await self._serve(relay)
+            await self._serve(relay, said)
         if metrics is not None:
             metrics.close()
         await relay.close()
@@ -160,8 +161,7 @@ class Daemon:
 
     # Life and end
 
-    async def _serve(self, relay: Relay) -> None:
-        said = relay.counts()
+    async def _serve(self, relay: Relay, said: dict[str, int]) -> None:
         while not self._asked:
             await self._wait(REPORT_EVERY)
             if (counts := relay.counts()) != said:

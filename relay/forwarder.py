@@ -8,6 +8,10 @@
 
 It runs in whatever event loop it is started in: in ``vchat relay``, and in a host's
 client for its guests.
+
+Rule: where UDP sockets have threads (``threads``), whoever touches ``slots`` holds
+``lock``, except for ``Slots.forward``; sending needs none. Lines and timers belong
+to the event loop.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,9 +27,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from relay.cookies import Carrier, Where
 from relay.limits import Limits
-from relay.slots import Output, Slots
-from relay.sockets import packed
-from relay.udp import UdpPort
+from relay.slots import Slots
+from relay.sockets import enlarge, packed
+from relay.udp import UdpPort, UdpThread
 from vc_core.stun_binding import StunResponder
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ class Line(Protocol):
     where: Where
 
     def send(self, data: bytes, now: float) -> None:
-        """Bring a datagram to the client, or drop it."""
+        """Bring a datagram to the client, or drop it; never blocks."""
         ...
 
 
@@ -58,7 +63,7 @@ class Link:
 
     def close(self) -> None:
         """The way is gone."""
-        self._forwarder.slots.disconnected(self)
+        self._forwarder.disconnected(self)
 
 
 class Forwarder:
@@ -66,22 +71,31 @@ class Forwarder:
 
     def __init__(self, secret: bytes | None, limits: Limits) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self.limits = limits
-        now = self._loop.time()
+        now = time.monotonic()
         self.slots = Slots(secret, limits, locate, os.urandom, now, time.time())
+        self.lock = threading.Lock()
         self.lost: Counter[str] = Counter()
-        """What could not be sent, by carrier."""
+        """What could not be sent over lines."""
         self._responder = StunResponder(now)
         self._ports: dict[int, UdpPort] = {}
         self._alarm: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     # Carriers
 
-    def serve_udp(self, sockets: list[socket.socket]) -> None:
-        """Serve bound sockets, at most one for each family; they are closed with us."""
+    def serve_udp(self, sockets: list[socket.socket], *, threads: bool = False) -> None:
+        """Serve bound sockets, one for each family; they are closed with us."""
         for one in sockets:
-            port = UdpPort(one, self._receive_from_port, self.answer_stun)
+            port = (UdpThread if threads else UdpPort)(one, self)
+            if port.address_length in self._ports:
+                one.close()
+                continue
+            enlarge(one)
             self._ports[port.address_length] = port
+        for port in self._ports.values():
+            port.start()
 
     async def converse(self, connection: ServerConnection) -> None:
         """Serve one WebSocket connection until it ends."""
@@ -93,56 +107,79 @@ class Forwarder:
         """Serve whoever is behind ``name`` over any other way; ``send`` must not block."""
         return Link(self, name, send)
 
+    def disconnected(self, line: Line) -> None:
+        """A line is gone."""
+        with self.lock:
+            self.slots.disconnected(line)
+
     def close(self) -> None:
         """Stop; connections are their listener's affair."""
+        self._is_closed = True
         if self._alarm is not None:
             self._alarm.cancel()
         for port in self._ports.values():
             port.close()
 
+    # The operator
+
     def counts(self) -> dict[str, int]:
         """Of the slots, and what was lost on the way out."""
         lost = self.lost["lines"] + sum(port.lost for port in self._ports.values())
-        return {**self.slots.counts(), "lost": lost}
+        with self.lock:
+            return {**self.slots.counts(), "lost": lost}
 
     def change_secret(self, secret: bytes | None) -> None:
         """Take grants of a new secret, and for ten minutes those of the old."""
-        self.slots.change_secret(secret, self._loop.time())
+        with self.lock:
+            self.slots.change_secret(secret, time.monotonic())
+
+    def drain(self) -> None:
+        """Take nobody new."""
+        with self.lock:
+            self.slots.drain()
 
     # Datagrams
 
-    def receive_datagram(self, data: bytes, source: Line) -> None:
-        """What came over a line."""
-        self.deliver(self.slots.receive_datagram(data, source, self._loop.time()))
+    def receive_datagram(self, data: bytes, source: Any) -> None:
+        """What came from a line, or from an address of a UDP port."""
+        with self.lock:
+            outputs = self.slots.receive_datagram(data, source, time.monotonic())
+        for target, answer in outputs:
+            self.send(answer, target)
+        if self._alarm is None and self.slots.next_timer() is not None:
+            self.call(self._set_alarm)
 
-    def deliver(self, outputs: list[Output]) -> None:
-        """Send what the slots said."""
-        now = self._loop.time()
-        for target, data in outputs:
-            if type(target) is tuple:
-                port = self._ports.get(len(target))
-                if port is not None:
-                    port.send(data, target, now)
-            else:
-                target.send(data, now)
-        if self._alarm is None:
-            self._set_alarm()
+    def send(self, data: bytes, target: Any) -> None:
+        """Bring a datagram to an address of a UDP port, or to a line."""
+        if type(target) is tuple:
+            port = self._ports.get(len(target))
+            if port is not None:
+                port.send(data, target)
+        else:
+            self.call(target.send, data, time.monotonic())
 
-    def answer_stun(self, data: bytes, source: tuple[Any, ...], now: float) -> bytes | None:
+    def answer_stun(self, data: bytes, source: tuple[Any, ...]) -> bytes | None:
         """The answer to a STUN question."""
-        return self._responder.receive_datagram(data, (packed(source[0]), source[1]), now)
+        address, now = (packed(source[0]), source[1]), time.monotonic()
+        with self.lock:
+            return self._responder.receive_datagram(data, address, now)
 
-    def _receive_from_port(self, data: bytes, source: tuple[Any, ...], now: float) -> None:
-        outputs = self.slots.receive_datagram(data, source, now)
-        if outputs:
-            self.deliver(outputs)
+    def call(self, what: Callable[..., None], *arguments: Any) -> None:
+        """In the event loop: now if this is its thread, else soon."""
+        if threading.get_ident() == self._thread:
+            what(*arguments)
+        elif not self._is_closed:
+            self._loop.call_soon_threadsafe(what, *arguments)
 
     def _set_alarm(self) -> None:
         when = self.slots.next_timer()
-        self._alarm = None if when is None else self._loop.call_at(when, self._ring)
+        if self._alarm is None and when is not None and not self._is_closed:
+            self._alarm = self._loop.call_later(when - time.monotonic(), self._ring)
 
     def _ring(self) -> None:
-        self.slots.handle_timer(self._loop.time(), time.time())
+        self._alarm = None
+        with self.lock:
+            self.slots.handle_timer(time.monotonic(), time.time())
         self._set_alarm()
 
 

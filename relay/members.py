@@ -22,16 +22,16 @@ Source = Any
 class Room:
     """The members of one room."""
 
-    __slots__ = ("busy_until", "name", "share_until", "slots", "targets")
+    __slots__ = ("busy", "name", "share", "slots", "targets")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.slots: dict[int, Member] = {}
         self.targets: dict[int, tuple[Source, ...]] = {}
         """Who receives a stream (``want_key``); forgotten whenever anything changes."""
-        self.busy_until = 0.0
-        """When the work done for it is paid at its own rate."""
-        self.share_until = 0.0
+        self.busy = 0.0
+        """Until when the work done for it keeps it busy at its own rate."""
+        self.share = 0.0
         """And at an equal share of everything."""
 
     def receivers(self, sender: Member, handle: int) -> tuple[Source, ...]:
@@ -54,7 +54,8 @@ class Member:
     """One client that has proven its slot."""
 
     __slots__ = (
-        "busy_until",
+        "alone",
+        "busy",
         "cookie",
         "customer",
         "ends",
@@ -72,6 +73,8 @@ class Member:
         self.room = room
         self.slot = slot
         self.source = source
+        self.alone: tuple[Source, ...] = (source,)
+        """The target of what is for it alone."""
         self.customer = customer
         self.head = bytes((PASS, slot >> 8, slot & 0xFF))
         """The first bytes of everything that it sends to others."""
@@ -79,8 +82,8 @@ class Member:
         """Of its newest claim; a BYE shows it."""
         self.price = 0.0
         """Seconds that one byte takes at its rate."""
-        self.busy_until = 0.0
-        """When what it sent is paid at its rate."""
+        self.busy = 0.0
+        """Until when what it sent keeps it busy at its rate."""
         self.heard = 0.0
         self.ends = 0.0
         """When the slot is over without a new claim."""
@@ -122,7 +125,7 @@ class Members:
         """A slot has a new address, which holds no other."""
         del self.by_source[member.source]
         self._leave(member.customer)
-        member.source, member.customer = source, customer
+        member.source, member.alone, member.customer = source, (source,), customer
         self.by_source[source] = member
         self.of_customer[customer] += 1
         member.room.targets.clear()

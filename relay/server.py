@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections import Counter
@@ -54,6 +55,8 @@ class Settings:
     secret: bytes | None = None
     """What it shares with signaling servers; None: it is open."""
     limits: Limits = field(default_factory=Limits)
+    threads: bool = os.name == "posix"
+    """Whether UDP sockets have threads of their own."""
 
 
 class Relay:
@@ -76,7 +79,7 @@ class Relay:
 
     def drain(self) -> None:
         """Take nobody new, and tell those who are here to look for another."""
-        self.forwarder.slots.drain()
+        self.forwarder.drain()
 
     async def close(self) -> None:
         """Stop; returns within a few seconds."""
@@ -137,7 +140,7 @@ async def serve(settings: Settings) -> Relay:
     try:
         relay = Relay(settings, Forwarder(settings.secret, settings.limits), sockets)
         await relay.listen(sockets.tcp, settings.tls)
-        relay.forwarder.serve_udp(sockets.udp)
+        relay.forwarder.serve_udp(sockets.udp, threads=settings.threads)
     except BaseException:
         sockets.close()
         raise

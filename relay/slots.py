@@ -71,12 +71,13 @@ WORK = 500
 TICK = 1.0
 """Seconds between two looks at who is silent and which rooms are busy."""
 _COOKIE_LENGTH = 3 + COOKIE_SIZE
-_LONGEST_PASS = PASS_OVERHEAD + MAX_INNER
 _SPREAD_OVERHEAD = 2
-_LONGEST_SPREAD = _SPREAD_OVERHEAD + MAX_INNER
 
 Output = tuple[Source, bytes]
 """Where to, and a datagram."""
+Copies = tuple[tuple[Source, ...], bytes]
+"""Where to, and the one datagram for all of them."""
+NOTHING: Copies = ((), b"")
 
 
 class Slots:
@@ -99,7 +100,7 @@ class Slots:
         self._members = Members()
         self._by_source = self._members.by_source
         self._is_draining = False
-        self._busy_until = now
+        self._busy = now
         self._room_price = 1 / limits.room_work
         self._price = 1 / limits.total_work
         self._share_price = self._price
@@ -148,29 +149,58 @@ class Slots:
 
     def receive_datagram(self, data: bytes, source: Source, now: float) -> list[Output]:
         """What a datagram from ``source`` causes; raises nothing."""
+        found = self.forward(data, source, now)
+        if found is not None:
+            targets, copy = found
+            return [(target, copy) for target in targets]
         member = self._by_source.get(source)
         if member is None or not data:
             return self._receive_from_stranger(data, source, now)
-        member.heard = now
-        kind, size = data[0], len(data)
-        if kind == PASS:
-            if not PASS_OVERHEAD < size <= _LONGEST_PASS or data[PASS_OVERHEAD] <= LAST:
-                return []
-            other = member.room.slots.get(data[1] << 8 | data[2])
-            if other is None or not self._pays(member, size, 1, now):
-                return []
-            return [(other.source, member.head + data[PASS_OVERHEAD:])]
-        if kind == SPREAD:
-            if not _SPREAD_OVERHEAD < size <= _LONGEST_SPREAD or data[_SPREAD_OVERHEAD] <= LAST:
-                return []
-            targets = member.room.targets.get(member.slot << 8 | data[1])
-            if targets is None:
-                targets = member.room.receivers(member, data[1])
-            if not self._pays(member, size, len(targets), now):
-                return []
-            copy = member.head + data[_SPREAD_OVERHEAD:]
-            return [(target, copy) for target in targets]
+        if data[0] == SPREAD:  # the first since somebody came, went or wanted something else
+            member.room.receivers(member, data[1])
+            return self.receive_datagram(data, source, now)
         return self._receive_from_member(member, data, source, now)
+
+    def forward(self, data: bytes, source: Source, now: float) -> Copies | None:
+        """(targets, datagram) of a PASS or SPREAD of a member; None: ``receive_datagram``.
+
+        This is what a relay does nearly always. Where packets are rare the caches are
+        cold, and each function called would cost another microsecond: it is one. Threads
+        may call it while another changes something: it looks up single entries, and a
+        count or time that is lost between two of them does no harm.
+        """
+        member = self._by_source.get(source)
+        if member is None or not data:
+            return None
+        member.heard = now
+        kind, size, room = data[0], len(data), member.room
+        targets: tuple[Source, ...] | None
+        if kind == PASS:
+            start = PASS_OVERHEAD
+            other = room.slots.get(data[1] << 8 | data[2]) if size > start else None
+            targets = other.alone if other is not None else ()
+        elif kind == SPREAD:
+            start = _SPREAD_OVERHEAD
+            targets = room.targets.get(member.slot << 8 | data[1]) if size > start else ()
+            if targets is None:
+                return None
+        else:
+            return None
+        if not targets or size > start + MAX_INNER or data[start] <= LAST:
+            return NOTHING
+        soon, busy, room_busy, all_busy = now + BURST, member.busy, room.busy, self._busy
+        if busy > soon or room_busy > soon or (all_busy > soon and room.share > soon):
+            self._happened["client_too_fast" if busy > soon else "room_too_fast"] += 1
+            return NOTHING
+        copies = len(targets)
+        work, share = copies * (size + WORK), room.share
+        member.busy = (busy if busy > now else now) + (size + HEADERS) * member.price
+        room.busy = (room_busy if room_busy > now else now) + work * self._room_price
+        room.share = (share if share > now else now) + work * self._share_price
+        self._busy = (all_busy if all_busy > now else now) + work * self._price
+        self._forwarded += copies
+        self._forwarded_bytes += copies * size
+        return targets, member.head + data[start:]
 
     def disconnected(self, source: Source) -> None:
         """A connection is gone, and with it whatever slot it held."""
@@ -187,7 +217,7 @@ class Slots:
                 self._members.remove(member)
                 self._happened["silent"] += 1
         rooms = self._members.rooms.values()
-        busy = sum(room.busy_until > now - TICK for room in rooms)
+        busy = sum(room.busy > now - TICK for room in rooms)
         self._share_price = self._price * max(1, busy)
         self._next_tick = now + TICK if self._by_source else None
 
@@ -223,24 +253,6 @@ class Slots:
 
     # Members
 
-    def _pays(self, member: Member, size: int, copies: int, now: float) -> bool:
-        """Whether there is time left for ``copies`` of ``size`` bytes, and take it."""
-        soon, room = now + BURST, member.room
-        if member.busy_until > soon:
-            self._happened["client_too_fast"] += 1
-            return False
-        if room.busy_until > soon or (self._busy_until > soon and room.share_until > soon):
-            self._happened["room_too_fast"] += 1
-            return False
-        work = copies * (size + WORK)
-        member.busy_until = max(member.busy_until, now) + (size + HEADERS) * member.price
-        room.busy_until = max(room.busy_until, now) + work * self._room_price
-        room.share_until = max(room.share_until, now) + work * self._share_price
-        self._busy_until = max(self._busy_until, now) + work * self._price
-        self._forwarded += copies
-        self._forwarded_bytes += copies * size
-        return True
-
     def _receive_from_member(
         self, member: Member, data: bytes, source: Source, now: float
     ) -> list[Output]:
@@ -248,8 +260,9 @@ class Slots:
         kind = data[0]
         if kind in (HELLO, CLAIM):
             return self._receive_from_stranger(data, source, now)
-        if not self._pays(member, len(data), 1, now):
+        if member.busy > now + BURST:
             return []
+        member.busy = max(member.busy, now) + (len(data) + WORK) * member.price
         try:
             if kind == PING:
                 pong = Pong(read_ping(data), member.wanted, self._flags() & Flags.DRAINING)

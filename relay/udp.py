@@ -1,17 +1,23 @@
-"""One UDP socket of a forwarder, read until it is empty whenever it wakes us.
+"""One UDP socket of a forwarder; no transport of asyncio stands between us and it.
 
-Waking up costs more than forwarding (the reasons stand in docs/operations.md), so
-that no transport of asyncio stands between us and the socket.
+Waking up costs more than forwarding. So a relay gives each socket a thread that
+waits in ``recvfrom`` itself, which saves the event loop, a poll and an empty read
+for each packet; in a host's client the event loop drains the socket instead.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable
-from typing import Any
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 from relay.queues import Queue
+
+if TYPE_CHECKING:
+    from relay.forwarder import Forwarder
 
 # Implementation
 DRAIN = 64
@@ -20,40 +26,30 @@ LONGEST = 2048
 """Bytes that are read of one; whatever is longer is none of ours."""
 QUEUES = 1024
 """Clients for whom something waits, while the kernel takes nothing."""
+STUN = range(4)
+"""First bytes that are none of a forwarder's."""
+PATIENCE = 1.0
+"""Seconds for a thread to end."""
+_AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
 Address = tuple[Any, ...]
 
 
 class UdpPort:
-    """A bound socket; what comes is handed on, STUN questions are answered."""
+    """A bound socket, read by the event loop."""
 
-    def __init__(
-        self,
-        one: socket.socket,
-        receive: Callable[[bytes, Address, float], None],
-        answer_stun: Callable[[bytes, Address, float], bytes | None],
-    ) -> None:
+    def __init__(self, one: socket.socket, forwarder: Forwarder) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = one
-        self._receive = receive
-        self._answer_stun = answer_stun
+        self._forwarder = forwarder
         self._queues: dict[Address, Queue] = {}
         self.lost = 0
         self.address_length = 2 if one.family == socket.AF_INET else 4
         """How many parts an address of this family has."""
-        self._loop.add_reader(one, self._readable)
 
-    def send(self, data: bytes, target: Address, now: float) -> None:
-        """Send now, or soon, or not at all."""
-        if self._queues:
-            self._wait(data, target, now)
-            return
-        try:
-            self._socket.sendto(data, target)
-        except (BlockingIOError, InterruptedError):
-            self._wait(data, target, now)
-        except OSError:  # no road to that address: its client's affair
-            self.lost += 1
+    def start(self) -> None:
+        """Read from now on."""
+        self._loop.add_reader(self._socket, self._readable)
 
     def close(self) -> None:
         """Stop and close the socket."""
@@ -61,8 +57,23 @@ class UdpPort:
         self._loop.remove_writer(self._socket)
         self._socket.close()
 
+    def send(self, data: bytes, target: Address) -> None:
+        """Send now, or soon, or not at all."""
+        if self._queues:
+            self._call(self._wait, data, target)
+            return
+        try:
+            self._socket.sendto(data, _AT_ONCE, target)
+        except (BlockingIOError, InterruptedError):
+            self._call(self._wait, data, target)
+        except OSError:  # no road to that address: its client's affair
+            self.lost += 1
+
+    def _call(self, what: Any, *arguments: Any) -> None:
+        """In the event loop."""
+        what(*arguments)
+
     def _readable(self) -> None:
-        now = self._loop.time()
         for _ in range(DRAIN):
             try:
                 data, source = self._socket.recvfrom(LONGEST)
@@ -70,12 +81,19 @@ class UdpPort:
                 return
             except OSError:  # ICMP says that somebody is gone
                 continue
-            if data and data[0] > 3:
-                self._receive(data, source, now)
-            elif (answer := self._answer_stun(data, source, now)) is not None:
-                self.send(answer, source, now)
+            self._receive(data, source)
 
-    def _wait(self, data: bytes, target: Address, now: float) -> None:
+    def _receive(self, data: bytes, source: Address) -> None:
+        if data and data[0] in STUN:
+            answer = self._forwarder.answer_stun(data, source)
+            if answer is not None:
+                self.send(answer, source)
+        else:
+            self._forwarder.receive_datagram(data, source)
+
+    # What the kernel does not take
+
+    def _wait(self, data: bytes, target: Address) -> None:
         queue = self._queues.get(target)
         if queue is None:
             if len(self._queues) >= QUEUES:
@@ -84,11 +102,11 @@ class UdpPort:
             if not self._queues:
                 self._loop.add_writer(self._socket, self._writable)
             queue = self._queues[target] = Queue()
-        queue.push(data, now)
+        queue.push(data, time.monotonic())
 
     def _writable(self) -> None:
         """One for each client in turn, until the kernel is full again."""
-        now = self._loop.time()
+        now = time.monotonic()
         while self._queues:
             for target, queue in tuple(self._queues.items()):
                 data = queue.pop(now)
@@ -102,10 +120,54 @@ class UdpPort:
     def _write(self, data: bytes, target: Address) -> bool:
         """False if the kernel is full; that one datagram is lost."""
         try:
-            self._socket.sendto(data, target)
+            self._socket.sendto(data, _AT_ONCE, target)
         except (BlockingIOError, InterruptedError):
             self.lost += 1
             return False
         except OSError:
             self.lost += 1
         return True
+
+
+class UdpThread(UdpPort):
+    """A bound socket, read by a thread of its own; POSIX only."""
+
+    def start(self) -> None:
+        self._socket.setblocking(True)
+        self._is_open = True
+        self._thread = threading.Thread(target=self._read, name="udp", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._is_open = False
+        with contextlib.suppress(OSError):  # wakes the thread, though it says "not connected"
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+
+    def _call(self, what: Any, *arguments: Any) -> None:
+        self._forwarder.call(what, *arguments)
+
+    def _read(self) -> None:
+        recvfrom, sendto = self._socket.recvfrom, self._socket.sendto
+        forward, clock = self._forwarder.slots.forward, time.monotonic
+        length, at_once = self.address_length, _AT_ONCE
+        while self._is_open:
+            try:
+                data, source = recvfrom(LONGEST)
+            except OSError:
+                continue
+            found = forward(data, source, clock())
+            if found is None:
+                self._receive(data, source)
+                continue
+            targets, copy = found
+            for target in targets:
+                if type(target) is tuple and len(target) == length and not self._queues:
+                    try:
+                        sendto(copy, at_once, target)
+                    except OSError:
+                        self.send(copy, target)
+                else:
+                    self._forwarder.send(copy, target)

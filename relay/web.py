@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from websockets.asyncio.server import ServerConnection, broadcast
@@ -57,7 +58,7 @@ class WebLine:
                         return
                     self._forwarder.receive_datagram(message, self)
         finally:
-            self._forwarder.slots.disconnected(self)
+            self._forwarder.disconnected(self)
             if self._writer is not None:
                 self._writer.cancel()
 
@@ -75,13 +76,12 @@ class WebLine:
 
     async def _write(self) -> None:
         """Empty the queue as fast as the client reads."""
-        loop = asyncio.get_running_loop()
         with contextlib.suppress(ConnectionClosed, OSError):
             while True:
                 await self._connection.drain()
                 if self._connection.transport.is_closing():
                     return
-                data = self._queue.pop(loop.time())
+                data = self._queue.pop(time.monotonic())
                 if data is None:
                     break
                 broadcast([self._connection], data)

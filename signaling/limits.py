@@ -46,8 +46,8 @@ class Limits:
     """Counted at the one who knocked."""
     exchanges_per_connection: int = 4
     """Of those, on one connection: a joiner needs one."""
-    exchanges_per_nameplate: int = 10
-    """Open at a time; the host refuses more than ten failures and open ones by itself."""
+    exchanges_per_nameplate: int = 32
+    """Open at a time; more than ten tries, and slow ones, the host refuses by itself."""
     attachments: int = 50_000
     """Connections attached to mailboxes, counted by pair, in all."""
     attachments_per_customer: int = 512

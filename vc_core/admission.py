@@ -3,8 +3,10 @@
 One invitation is open at a time. It has a nameplate at the signaling server, a
 spoken form and a link form, a number of guests it still admits, and at most ten
 tries in all: failures and open exchanges together never exceed that. A wrong
-code is answered after 1 s, then 2, 4 … 30 s, and each is shown to the host.
-What the server says without having been asked changes nothing.
+code is answered after 1 s, then 2, 4 … 30 s, and each is shown to the host. While
+all tries are taken, one that has gone on for 3 s without a proof gives way to the
+next, so that nobody can keep the door shut by proving nothing. What the server
+says without having been asked changes nothing.
 
 Rule: this desk decides who holds the code. Who may come in (ban, lock, number of
       guests) is asked of it afterwards, by ``verdict``.
@@ -42,6 +44,7 @@ from vc_core.wire import Record
 # Specification
 MAX_TRIES = 10
 EXCHANGE_LIFE = 10.0  # s until a joiner must have proven itself
+PROMPT = 3.0  # s after which it gives way to the next, while all tries are taken
 CODE_LIFE = 600.0  # s
 DEFAULT_GUESTS = 8
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # s before a wrong code is answered
@@ -80,6 +83,11 @@ class Knocking:
     ends_at: float
     deny_at: float | None = None
     met: bool = False
+
+    @property
+    def proving(self) -> bool:
+        """Whether it may still turn out to be a wrong code."""
+        return not self.met and self.deny_at is None
 
 
 @dataclass(frozen=True)
@@ -242,15 +250,21 @@ class Desk:
         if code is None or signal.nameplate != code.nameplate or full:
             self._deny(exchange, Denial.USED)
             return
-        proving = sum(
-            knocking.code is code and not knocking.met and knocking.deny_at is None
-            for knocking in self._knocking.values()
-        )
-        if code.failures + proving >= MAX_TRIES:
+        if not self._has_a_try(code, now):
             self._deny(exchange, Denial.TOO_MANY_TRIES)
             return
         handshake = HostExchange(signal.mailbox, self.identity, self.kem, self.rng)
         self._knocking[exchange] = Knocking(exchange, handshake, code, now + EXCHANGE_LIFE)
+
+    def _has_a_try(self, code: Code, now: float) -> bool:
+        """Whether one more may try; the oldest that is slow gives way for it."""
+        proving = [one for one in self._knocking.values() if one.code is code and one.proving]
+        if code.failures + len(proving) < MAX_TRIES:
+            return True
+        if not proving or now < proving[0].ends_at - EXCHANGE_LIFE + PROMPT:
+            return False
+        self._deny(proving[0].exchange, Denial.TOO_SLOW)
+        return True
 
     def _posted(self, signal: Posted, now: float) -> Proven | tuple[ExchangeId, Letter] | None:
         knocking = self._knocking.get(ExchangeId(signal.exchange))

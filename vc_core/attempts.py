@@ -54,6 +54,7 @@ MOVES: Table[State] = {
     State.STANDING: {Began: State.TRYING, Stood: State.STANDING, Failed: State.PAUSED},
     State.PAUSED: {Began: State.TRYING, Failed: State.PAUSED, Stood: State.STANDING},
 }
+WAITS = (State.IDLE, State.PAUSED)
 
 
 class Attempts:
@@ -99,7 +100,7 @@ class Attempts:
         self.state = step(MOVES, self.state, Failed()) if self.number else self.state
         self.due = now
 
-    def wants_one(self, now: float) -> bool:
-        """Whether the next attempt should begin now."""
-        waits = self.state in (State.IDLE, State.PAUSED)
-        return waits and now >= self.due and self.number < MAX_ATTEMPT
+    @property
+    def waits(self) -> bool:
+        """Whether the next attempt begins when it is ``due``."""
+        return self.state in WAITS and self.number < MAX_ATTEMPT

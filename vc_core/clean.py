@@ -35,7 +35,7 @@ def clean_text(text: str) -> str:
 
 def clean_name(name: str) -> str:
     """A name in one line, 1 to 64 bytes of UTF-8, without blanks around it."""
-    plain = " ".join(clean_text(unicodedata.normalize("NFC", name)).split())
+    plain = " ".join(unicodedata.normalize("NFC", clean_text(name)).split())
     visible = any(unicodedata.category(c)[0] in "LNPS" for c in plain)
     return shorten(plain, MAX_NAME) if visible else NAMELESS
 

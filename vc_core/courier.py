@@ -7,7 +7,9 @@
 
 Texts, attestations and mute marks wait for the control stream: they need order,
 and letters may be lost or overtaken. Everything else also goes as letters. What
-is lost with a road is said again when the next stream opens.
+is lost with a road is said again when the next stream opens; after *last words*
+there is none, so they go every way that there is, and are read even when the end
+of their road has come before them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,19 @@ from vc_core.commands import SendSignal, WriteRoad
 from vc_core.ids import ExchangeId, Member
 from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
-from vc_core.messages import JOIN, MEET, Attest, Carry, Chat, ChatTaken, Greet, Mute
+from vc_core.messages import (
+    JOIN,
+    MEET,
+    Attest,
+    Bye,
+    Carry,
+    Chat,
+    ChatTaken,
+    Greet,
+    Letter,
+    Mute,
+    NewEntry,
+)
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.signals import Post
@@ -24,6 +38,8 @@ from vc_core.wire import Record
 
 # Specification
 STREAM_ONLY = (Chat, ChatTaken, Attest, Mute)
+LAST_WORDS = (Bye, NewEntry)
+"""What is still read of a link that is over: it depends on no road."""
 
 
 class Courier:
@@ -49,6 +65,25 @@ class Courier:
         """Send a ``PEER`` message to everybody present."""
         for peer in self._room.present():
             self.send(peer, message)
+
+    def part(self, peer: Peer, message: Record) -> None:
+        """Last words to a member whose links end now, or to one that we leave.
+
+        We may not know which link the other side uses, whether its QUIC stands, or
+        whether ours will bring them before it closes; a doubled letter does no harm.
+        """
+        if peer.link is not None and peer.link.streaming:
+            self.send(peer, message)
+        for link in (peer.link, peer.coming, peer.former):
+            if link is not None:
+                self._post_everywhere(peer, link, link.seal_letter(message))
+
+    def _post_everywhere(self, peer: Peer, link: Link, letter: Letter) -> None:
+        if peer.exchange is not None and self._mailboxes.connected:
+            self._room.ask(SendSignal(Post(peer.exchange, JOIN.write(letter))))
+        secrets = self._room.secrets
+        for secret in dict.fromkeys((link.secret or secrets[0], *secrets)):
+            self._mailboxes.drop(peer.number, MEET.write(letter), secret)
 
     def send_letter(self, peer: Peer, link: Link, message: Record) -> bool:
         """Send a ``PEER`` message as a letter of ``link``."""

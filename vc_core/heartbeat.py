@@ -148,5 +148,5 @@ class Heartbeats:
         if host.streaming or host.blocked or changed:
             self._road_until = float("inf")
         elif now >= self._road_until:
-            self._courier.send(host, Bye())  # by letter: the host need not wait for our silence
+            self._courier.part(host, Bye())  # by letter: the host need not wait for our silence
             self._room.end(Ending.NO_ROAD)

@@ -5,6 +5,8 @@ Rule 1: a key goes only to members who are present in our roster, are not
         that a hidden removal cannot be used to collect keys. While a deputy
         may take over, media goes on under the keys that were told before.
 Rule 2: what comes in counts only from the path of the member whose key it names.
+Rule 3: a new key waits only for members whose path is alive: nobody else hears the
+        old one either, and a newcomer should not wait for whoever has gone.
 """
 
 from __future__ import annotations
@@ -43,7 +45,11 @@ class Keyring:
         """A new generation for the newest entry, told to everybody who may know it."""
         self._hold(now)
         before = self.own.newest.announcement.generation if self.own.current else 0
-        holders = {p.number for p in self._room.present() if p.key_sent == before > 0}
+        holders = {
+            peer.number
+            for peer in self._room.present()
+            if peer.key_sent == before > 0 and self._on_path(peer)
+        }
         self.own.rotate(self._room.roster.position, holders - {newcomer}, now)
         self.announce_all(now)
 
@@ -160,6 +166,8 @@ class Keyring:
             self.rotate(now)
         self._attest(self._signer.handle_timer(now))
         for peer in self._room.present():
+            if not self._on_path(peer):
+                self.own.gone(peer.number, now)
             if self._unjudged(peer, now):
                 peer.witness.clear()
             elif any(self._known(peer, one) for one in peer.witness.overdue(now)):
@@ -172,6 +180,10 @@ class Keyring:
     @staticmethod
     def _unjudged(peer: Peer, now: float) -> bool:
         """Signatures could not come: the control stream is new, or the path was away."""
-        link = peer.link
-        alive = link is not None and link.streaming and link.alive
-        return not alive or now - peer.streaming_since < SETTLING
+        judged = peer.streaming and Keyring._on_path(peer)
+        return not judged or now - peer.streaming_since < SETTLING
+
+    @staticmethod
+    def _on_path(peer: Peer) -> bool:
+        """Whether packets flow between us and a member."""
+        return peer.link is not None and peer.link.alive

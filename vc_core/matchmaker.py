@@ -4,12 +4,17 @@ Rule 1: the smaller key greets. A greeting that nobody answered is given up afte
         5 s (15 s after many) and made anew; the responder's older link stays in
         use until a letter of the new one opens.
 Rule 2: a greeting counts once. Its copies, whoever makes them, are dropped.
+Rule 3: what others make up in a member's name costs a hash, and nothing of the
+        handshakes that the member may begin.
 """
 
 from __future__ import annotations
 
-from vc_core.courier import Courier
+from contextlib import suppress
+
+from vc_core.courier import LAST_WORDS, Courier
 from vc_core.errors import RemoteProtocolError
+from vc_core.ids import Member
 from vc_core.keyring import Keyring
 from vc_core.link import Link
 from vc_core.meet import Greeting, Pair, reply_to
@@ -21,6 +26,7 @@ from vc_core.wire import Record
 
 # Specification
 BEAT = 0.5  # s between two looks at who needs a link
+LAST_LETTER = 20.0  # s after its last packet that letters of a link which is over are read
 
 
 class Matchmaker:
@@ -31,6 +37,7 @@ class Matchmaker:
         self._courier = courier
         self._keyring = keyring
         self._next_look = now
+        self._pairs: dict[Member, Pair] = {}
 
     # Time
 
@@ -43,12 +50,20 @@ class Matchmaker:
         if now >= self._next_look:
             self._next_look = next_beat(now, BEAT)
             for peer in self._room.peers.values():
+                self._forget(peer, now)
                 if self._should_greet(peer, now):
-                    self._greet(peer, now)
+                    with suppress(RemoteProtocolError):  # no handshake with such a key
+                        self._greet(peer, now)
 
     def hurry(self, now: float) -> None:
         """Look as soon as possible."""
         self._next_look = now
+
+    @staticmethod
+    def _forget(peer: Peer, now: float) -> None:
+        """The keys of a link that is over, once nothing can be under way."""
+        if peer.former is not None and now >= peer.former.last_life + LAST_LETTER:
+            peer.former = None
 
     def _should_greet(self, peer: Peer, now: float) -> bool:
         if not peer.greets or peer.blocked or now < peer.next_greeting:
@@ -65,24 +80,31 @@ class Matchmaker:
             peer.greetings += 1
 
     def _pair(self, peer: Peer) -> Pair:
-        return Pair(self._room.identity, peer.seat.identity, self._room.id)
+        pair = self._pairs.get(peer.number)
+        if pair is None:
+            here = self._room.peers
+            self._pairs = {number: one for number, one in self._pairs.items() if number in here}
+            pair = Pair(self._room.identity, peer.seat.identity, self._room.id)
+            self._pairs[peer.number] = pair
+        return pair
 
     # World in
 
     def greeted(self, peer: Peer, greet: Greet, mailbox: bytes | None, now: float) -> None:
-        """Answer a greeting the way it came: by ``mailbox`` of a room secret, or the host."""
-        room = self._room
-        if peer.blocked or peer.greets or greet.tag in peer.seen_tags:
+        """Answer a greeting that the host carried, or that lay in a mailbox.
+
+        ``mailbox`` is the room secret of the latter; the answer is made of it.
+        """
+        room, pair = self._room, self._pair(peer)
+        if peer.blocked or peer.greets or not pair.proves(greet):
             return
+        if greet.tag in peer.seen_tags or not peer.greeted.take(now):
+            return
+        peer.seen_tags.append(greet.tag)
         key = self._keyring.key_for(peer, now)
         bundle = Bundle((PEER.write(key),) if key is not None else ())
         secret = mailbox or room.secrets[0]
-        if not peer.greeted.has(now):
-            return
-        pair = self._pair(peer)
         reply, keys = reply_to(greet, pair, secret, bundle, room.kem, room.rng)
-        peer.greeted.take(now)
-        peer.seen_tags.append(greet.tag)
         link = Link(
             peer.number,
             room.next_link(),
@@ -119,11 +141,16 @@ class Matchmaker:
         return messages
 
     def letter(self, peer: Peer, letter: Letter, now: float) -> Record:
-        """Open a letter; the first one of a coming link puts it in use."""
+        """Open a letter; the first one of a coming link puts it in use.
+
+        Of a link that is over only last words count.
+        """
         link = peer.link_named(letter.tag)
         if link is None:
             raise RemoteProtocolError("a letter of no link")
         message = link.open_letter(letter)
+        if link is peer.former and not isinstance(message, LAST_WORDS):
+            raise RemoteProtocolError("a letter of a link that is over")
         if not peer.traffic.take(now, len(letter.sealed) + MESSAGE_COST):
             raise RemoteProtocolError("more letters than anybody needs")
         peer.alive(now)

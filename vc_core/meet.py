@@ -8,16 +8,30 @@ The smaller Ed25519 key initiates. psk = HKDF(room secret || ML-KEM secret ||
 hash of its key and ciphertext), so that neither stolen long-term keys nor a
 later quantum computer opens what was said. Message 1 says nothing, because it
 could be replayed; the responder keeps an older link until message 3 opens.
+
+A greeting's tag is a MAC that only the two can make, under a key of their static
+keys: whoever else drops greetings into a mailbox costs the responder one hash.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rng
 from vc_core.join import LABEL_KEM, Kem
-from vc_core.keys import Identity, KeyPair, PublicIdentity, digest, hkdf
+from vc_core.keys import (
+    KEY_SIZE,
+    Identity,
+    KeyPair,
+    PublicIdentity,
+    digest,
+    hkdf,
+    mac16,
+    same,
+    x25519,
+)
 from vc_core.messages import PROTOCOL_VERSION, TAG_SIZE, Bundle, Greet, Reply
 from vc_core.noise import Handshake
 from vc_core.wire import Reader, fields
@@ -25,6 +39,7 @@ from vc_core.wire import Reader, fields
 # Specification
 LABEL_PROLOGUE = "vchat-1 meet"
 LABEL_PSK = "vchat-1 meet psk"
+LABEL_GREETING = "vchat-1 greeting"
 
 
 def initiates(own: PublicIdentity, other: PublicIdentity) -> bool:
@@ -44,8 +59,22 @@ class Pair:
     other: PublicIdentity
     room: bytes
 
+    @cached_property
+    def _greeting_key(self) -> bytes:
+        """One X25519 operation for each member; ``RemoteProtocolError`` for an unusable key."""
+        signs = sorted((self.own.public.sign, self.other.sign))
+        return hkdf(x25519(self.own.dh.secret, self.other.dh), LABEL_GREETING, self.room, *signs)
 
-def _handshake(pair: Pair, tag: bytes, rng: Rng, *, initiator: bool) -> Handshake:
+    def greeting_tag(self, ephemeral: bytes, kem_public: bytes) -> bytes:
+        """The tag of a greeting with these two fresh keys."""
+        return mac16(self._greeting_key, ephemeral + kem_public)[:TAG_SIZE]
+
+    def proves(self, greet: Greet) -> bool:
+        """Whether one of the two made a greeting; it may be a copy."""
+        return same(greet.tag, self.greeting_tag(greet.noise[:KEY_SIZE], greet.kem_public))
+
+
+def _handshake(pair: Pair, tag: bytes, ephemeral: KeyPair, *, initiator: bool) -> Handshake:
     own, other = pair.own, pair.other
     first, second = (own.public, other) if initiator else (other, own.public)
     version = PROTOCOL_VERSION.to_bytes(2, "big")
@@ -53,7 +82,7 @@ def _handshake(pair: Pair, tag: bytes, rng: Rng, *, initiator: bool) -> Handshak
         "KKpsk2",
         initiator=initiator,
         prologue=fields(LABEL_PROLOGUE, version, pair.room, first.sign, second.sign, tag),
-        ephemeral=KeyPair.generate(rng),
+        ephemeral=ephemeral,
         static=own.dh,
         remote_static=other.dh,
     )
@@ -71,10 +100,11 @@ class Greeting:
 
     def __init__(self, pair: Pair, kem: Kem, rng: Rng, now: float) -> None:
         self.begun = now
-        self.tag = rng(TAG_SIZE)
         self._kem = kem
         self._kem_public, self._kem_secret = kem.generate()
-        self._noise = _handshake(pair, self.tag, rng, initiator=True)
+        ephemeral = KeyPair.generate(rng)
+        self.tag = pair.greeting_tag(ephemeral.public, self._kem_public)
+        self._noise = _handshake(pair, self.tag, ephemeral, initiator=True)
         self.greet = Greet(self.tag, self._kem_public, self._noise.write_message())
 
     def receive(
@@ -101,7 +131,9 @@ def reply_to(
     greet: Greet, pair: Pair, secret: bytes, bundle: Bundle, kem: Kem, rng: Rng
 ) -> tuple[Reply, tuple[bytes, bytes]]:
     """The responder's whole side: message 2 and keys (send, receive)."""
-    noise = _handshake(pair, greet.tag, rng, initiator=False)
+    if not pair.proves(greet):
+        raise RemoteProtocolError("a greeting of somebody else")
+    noise = _handshake(pair, greet.tag, KeyPair.generate(rng), initiator=False)
     noise.read_message(greet.noise)
     shared, ciphertext = kem.encapsulate(greet.kem_public)
     noise.set_psk(_psk(secret, shared, greet.kem_public, ciphertext))

@@ -125,9 +125,12 @@ class Path:
         self._media_at = float("-inf")
         self._counter = 0
         self._sent: dict[int, float] = {}
-        self._next_probe = self._due = now
+        self._next_probe = now
+        self.due = now
+        """When ``handle_timer`` wants to run; too early where media came since."""
         self._asked_at = float("-inf")
         self._answered_at = float("-inf")
+        self._answer_by = float("inf")
         self._answering = False
         self._newest: Probe | None = None
         self._newest_at = now
@@ -164,20 +167,21 @@ class Path:
             self._plan()
 
     def hurry(self, now: float) -> None:
-        """Find out soon whether this way lives."""
-        self._next_probe = min(self._next_probe, now)
-        self._asked_at = float("-inf")
-        self._plan()
+        """Find out soon whether this way lives, since we may need it."""
+        if self._answer_by == float("inf"):
+            self._answer_by = now + BEATS_MISSED * BUSY_BEAT + (self.rtt or 0.0)
+            self._next_probe = min(self._next_probe, now)
+            self._plan()
 
     # Time
 
     def _doubtful_at(self) -> float:
         """When answers are asked for."""
-        return self._limit(ASKING)
+        return self._limit(ASKING) if self._answer_by == float("inf") else float("-inf")
 
     def _silent_at(self) -> float:
         """When the path counts as silent."""
-        return self._limit(BEATS_MISSED)
+        return min(self._limit(BEATS_MISSED), self._answer_by)
 
     def _limit(self, beats: float) -> float:
         inward = self.last_life + beats * self._theirs
@@ -185,20 +189,16 @@ class Path:
         outward = self._reached + beats * max(self._beat(self.last_life), self._theirs) + lag
         return min(inward, outward)
 
-    def next_timer(self) -> float:
-        """When ``handle_timer`` wants to run; too early where media came since."""
-        return self._due
-
     def _plan(self) -> None:
-        """Work ``next_timer`` out again; it is asked for far more often than it changes."""
-        self._due = self._next_probe
+        """Work ``due`` out again; it is asked for far more often than it changes."""
+        self.due = self._next_probe
         if self.state is State.ALIVE:
             asking = max(self._doubtful_at(), self._asked_at + ASK_PAUSE)
-            self._due = min(self._due, self._silent_at(), asking)
+            self.due = min(self.due, self._silent_at(), asking)
 
     def handle_timer(self, now: float) -> list[bytes]:
         """Datagrams that are due; may turn the path silent."""
-        if now < self._due:
+        if now < self.due:
             return []
         datagrams = self._handle(now)
         self._plan()
@@ -251,6 +251,7 @@ class Path:
             raise RemoteProtocolError("an old probe")
         first = self._newest is None
         self._newest, self._newest_at = probe, now
+        self._answer_by = float("inf")
         self._heard += 1
         if first:
             self._reached = now

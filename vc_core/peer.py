@@ -29,16 +29,18 @@ MESSAGE_COST = 256  # bytes that each message counts besides its own
 ANSWERS = Rate(per_second=4, burst=40)  # what asks for answers: pulses, standings
 CARRIED = Rate(per_second=64 * 1024, burst=512 * 1024)  # bytes that the host carries for it
 GREETED = Rate(per_second=0.5, burst=8)  # handshakes that it may begin
+OPENINGS = Rate(per_second=1, burst=8)  # probes over forwarders that we did not choose
 MAX_HINTS = 16  # descriptions of its side of one road
 KEPT_ROADS = 8  # descriptions kept while it is blocked
-KEPT_TAGS = 16  # greetings remembered, so that a copy is no second one
+KEPT_TAGS = 1024  # greetings remembered, so that a copy is no second one
 
 
 class Peer:
     """Keys, roads and texts that belong to one other member.
 
     ``link`` is in use. ``coming`` was offered by a greeting of the other side
-    and takes its place when its first letter opens.
+    and takes its place when its first letter opens. ``former`` is over, but its
+    last words may still be under way: QUIC's end overtakes letters.
     """
 
     def __init__(self, seat: Seat, room: bytes, now: float, *, greets: bool = False) -> None:
@@ -48,6 +50,7 @@ class Peer:
         self.greets = greets
         self.link: Link | None = None
         self.coming: Link | None = None
+        self.former: Link | None = None
         self.links = 0
         """How many links there were."""
         self.greeting: Greeting | None = None
@@ -82,6 +85,7 @@ class Peer:
         self.answers = Bucket(ANSWERS, now)
         self.carried = Bucket(CARRIED, now)
         self.greeted = Bucket(GREETED, now)
+        self.openings = Bucket(OPENINGS, now)
 
     @property
     def number(self) -> Member:
@@ -102,7 +106,7 @@ class Peer:
 
     def link_named(self, tag: bytes) -> Link | None:
         """The link that a letter belongs to."""
-        for link in (self.link, self.coming):
+        for link in (self.link, self.coming, self.former):
             if link is not None and link.tag == tag:
                 return link
         return None
@@ -110,6 +114,7 @@ class Peer:
     def take_link(self, link: Link) -> LinkId | None:
         """Use ``link`` from now on; the number of the one that it replaces."""
         old = self.link.id if self.link is not None and self.link is not link else None
+        self.former = self.link if old is not None else self.former
         self.link = link
         self.links += 1
         self.coming = self.greeting = None
@@ -121,6 +126,7 @@ class Peer:
     def drop_links(self) -> LinkId | None:
         """Forget all keys of this pair; the number of the link that was in use."""
         old = self.link.id if self.link is not None else None
+        self.former = self.link or self.former
         self.link = self.coming = self.greeting = None
         self.ladder.replaced()
         self.kept_roads.clear()

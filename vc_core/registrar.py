@@ -32,6 +32,7 @@ from vc_core.wire import Record
 QUIET = (Action.ABSENT, Action.RETURN)
 """Entries whose loss costs nobody anything: they follow from who is heard."""
 REASONS = {Action.LEAVE: "left", Action.KICK: "kicked", Action.ABSENT: "vanished"}
+REMOVALS = (Action.LEAVE, Action.KICK)
 
 # Implementation
 CAUGHT_UP = 64  # entries that one standing is answered with
@@ -77,7 +78,8 @@ class Registrar:
         signed = room.roster.extend(room.identity, action, subject, newcomer, deputies)
         message = NewEntry(signed.write_fields())
         for peer in room.peers.values():
-            self._courier.send(peer, message)
+            out = peer.number == subject and action in REMOVALS
+            (self._courier.part if out else self._courier.send)(peer, message)
         self._apply(before, room.roster.entry, now)
 
     # World in
@@ -230,7 +232,7 @@ class Registrar:
             self._matchmaker.hurry(now)
 
     def _about_ourselves(self, action: Action) -> None:
-        if action in (Action.LEAVE, Action.KICK):
+        if action in REMOVALS:
             self._room.end(Ending.KICKED if action is Action.KICK else Ending.LEFT)
             return
         for peer in self._room.peers.values():

@@ -5,7 +5,7 @@ member over the pairwise channel with the entry's position. Every sender counts
 its own generations; there is no common epoch to agree on.
 
     new generation    at each roster entry, every 5 minutes, after 2^20 frames
-    in use            when all who held the one before have it, or after 1 s
+    in use            when all who hear the one before have it, or after 1 s
     old generations   10 s; 2 s after a removal; a removed member's: at once
 
 Rule 1: a packet names exactly one key by its routing id. There is no trial

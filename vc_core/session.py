@@ -396,10 +396,12 @@ class Session:
 
     def leave(self, now: float) -> None:
         """Say good-bye and end; a host names who goes on."""
-        if self._inside is not None and not self.room.ended:
+        room = self.room
+        if self._inside is not None and not room.ended:
             self._inside.succession.hand_over(now)
-        for peer in self.room.peers.values():
-            self._courier.send(peer, Bye())
+        for peer in room.peers.values():
+            last = room.hosting or peer is room.host  # nobody else removes us for it
+            (self._courier.part if last else self._courier.send)(peer, Bye())
         if self._office is not None:
             self._office.shut()
         self._settle(now)

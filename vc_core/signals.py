@@ -38,7 +38,7 @@ class Refusal(IntEnum):
     USED = 3
     """The host released the nameplate: its guests have come."""
     BURNED = 4
-    """The host released the nameplate after too many wrong codes or a kick."""
+    """The host released the nameplate after too many wrong codes."""
     TAKEN = 5
     """The wanted nameplate belongs to another connection."""
     TOO_FAST = 6

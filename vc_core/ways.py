@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vc_core.attempts import State as AttemptState
 from vc_core.commands import (
     CloseRoad,
     Command,
@@ -170,7 +169,7 @@ class Ways:
         """A probe; False unless it verifies."""
         path = link.paths.get(way)
         fresh = path is None and way.rung is not Rung.DIRECT and way.number in self.berths
-        if fresh:
+        if fresh and peer.openings.take(now):
             path = link.open_path(way, now, crowded=link.crowded)
         if path is None:
             return False
@@ -328,16 +327,18 @@ class Ways:
         """When ``handle_timer`` wants to run; infinity for never."""
         due = float("inf")
         for peer in self._peers.values():
-            if peer.link is not None:
-                for path in peer.link.paths.values():
-                    due = min(due, path.next_timer())
-                due = min(due, self._attempt_due(peer.link))
+            link = peer.link
+            if link is None:
+                continue
+            for path in link.paths.values():
+                due = min(due, path.due)
+            if link.attempts.waits:
+                due = min(due, self._attempt_due(link))
         return due
 
     def _attempt_due(self, link: Link) -> float:
-        attempts = link.attempts
-        waits = attempts.state in (AttemptState.IDLE, AttemptState.PAUSED)
-        return attempts.due if waits and link.alive and self._may_try(link) else float("inf")
+        wanted = link.attempts.waits and link.alive and self._may_try(link)
+        return link.attempts.due if wanted else float("inf")
 
     def handle_timer(self, now: float) -> None:
         """Probe every path; begin what is due."""

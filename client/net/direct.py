@@ -20,7 +20,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from client.net.candidates import MAX_CANDIDATES, Description, Network, clean
+from client.net.failure import Failure, why_none
 from client.net.gather import Gathering, Mapper
+from client.net.guess import AFTER, ATTENTION, Tries, guess
 from vc_core.bucket import Bucket, Rate
 from vc_core.errors import LocalProtocolError
 
@@ -36,22 +38,6 @@ LATE: Final = Rate(per_second=2, burst=8)  # candidates of a connected peer, and
 IMPROVE: Final = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks for a way without a relay
 
 StunServer = tuple[str, int]
-
-
-class Failure(Enum):
-    """Why a direct carrier failed; the value is the word for the ladder."""
-
-    NONE = ""
-    NO_CANDIDATES = "no-candidates"
-    """One of both ends has no address that the other could try."""
-    BLOCKED = "udp-blocked"
-    """STUN servers were asked over UDP, and none ever answered."""
-    BOTH_HARD = "both-change-ports"
-    """Both ends are behind NATs that give another port to each destination."""
-    UNANSWERED = "nothing-answered"
-    """There were addresses, and no packet came through."""
-    LOST = "lost"
-    """A pair was found and died."""
 
 
 class State(Enum):
@@ -88,6 +74,7 @@ class DirectCarrier:
     asks routers for mapped ports, ``release`` gives one back; see
     ``client.net.gather``. ``relayed_only``: our own addresses are neither used nor
     told, only those of TURN servers.
+    ``tries``: where ports were guessed in vain; one for all carriers.
     """
 
     def __init__(  # noqa: PLR0913 (each has a name, and most have a default)
@@ -103,6 +90,7 @@ class DirectCarrier:
         mapper: Mapper | None = None,
         release: Callable[[str, int], None] | None = None,
         relayed_only: bool = False,
+        tries: Tries | None = None,
     ) -> None:
         self._controlling = controlling
         self._stun = () if relayed_only else tuple(stun)[:MAX_SERVERS]
@@ -110,6 +98,8 @@ class DirectCarrier:
         self._mapper = None if relayed_only else mapper
         self._release = release
         self._relayed_only = relayed_only
+        self._tries = tries or Tries()
+        self._guessing = False
         self._loopback = loopback
         self._on_description = on_description
         self._on_datagram = on_datagram
@@ -167,7 +157,7 @@ class DirectCarrier:
 
     @property
     def moves(self) -> int:
-        """How often the pair in use has changed because an address did."""
+        """How often the pair in use has changed since it was found."""
         return self._ice.moves if self._ice is not None else 0
 
     # verbs
@@ -288,6 +278,7 @@ class DirectCarrier:
             self._state = State.CHECKING
             ice.remote_username, ice.remote_password = description.ufrag, description.pwd
             self._spawn(self._connect(ice))
+            self._spawn(self._guess(ice))
             if self._gathering is not None:
                 self._gathering.checking.set()
         if description.done and self._patience is None:
@@ -314,9 +305,9 @@ class DirectCarrier:
         self._patience = loop.call_later(PATIENCE, self._end_patience, ice)
 
     def _end_patience(self, ice: MovingConnection) -> None:
-        if self._done:
+        if self._done and not self._guessing:
             ice.end_remote()
-        else:  # an address of ours may still be found
+        else:  # an address of ours or a port of the peer may still be found
             self._arm_patience(ice)
 
     async def _connect(self, ice: MovingConnection) -> None:
@@ -335,6 +326,16 @@ class DirectCarrier:
         if self._release is not None:
             for opened in ice.sockets:
                 self._release(opened.host, opened.port)
+
+    async def _guess(self, ice: MovingConnection) -> None:
+        """Guess ports when ordinary checks find nothing; see ``client.net.guess``."""
+        await asyncio.sleep(AFTER)
+        while self._state is State.CHECKING and self.hard == self._peer_hard:
+            await asyncio.sleep(ATTENTION)
+        if self._state is State.CHECKING and self._gathering is not None:
+            self._guessing = True
+            await guess(ice, self._gathering.seen(), self._tries, hard=self.hard)
+            self._guessing = False
 
     async def _improve(self, ice: MovingConnection) -> None:
         """Look for a way without a relay while there is one in between, ever less often."""
@@ -362,12 +363,11 @@ class DirectCarrier:
             self._on_state("failed")
 
     def _why(self) -> Failure:
-        """Why no pair was found."""
-        if not self._described or not (self._ice and self._ice.remote_candidates):
-            return Failure.NO_CANDIDATES
-        if self._gathering is not None and self._gathering.blocked:
-            return Failure.BLOCKED
-        return Failure.BOTH_HARD if self.hard and self.peer_hard else Failure.UNANSWERED
+        return why_none(
+            addresses=bool(self._described and self._ice and self._ice.remote_candidates),
+            blocked=self._gathering is not None and self._gathering.blocked,
+            both_hard=self.hard and self.peer_hard,
+        )
 
     # ending
 

@@ -52,7 +52,8 @@ class Gathering:
         on_line: Callable[[str], None],
     ) -> None:
         self._ice = ice
-        self._stun = stun
+        # A TURN server over UDP answers STUN as well, and a second view tells hard from easy.
+        self._stun = (*stun, *((one.host, one.port) for one in turn if one.transport == "udp"))
         self._turn = turn
         self._mapper = mapper
         self._on_line = on_line
@@ -100,8 +101,7 @@ class Gathering:
         tasks += [self._spawn(self._allocate(server)) for server in self._turn]
         if self._mapper is not None:
             for opened in self._ice.sockets:
-                if _mappable(opened.host):
-                    tasks.append(self._spawn(self._map(opened, self._mapper)))
+                tasks.append(self._spawn(self._map(opened, self._mapper)))
         if tasks:
             await asyncio.wait(tasks, timeout=LIMIT)
 
@@ -204,9 +204,3 @@ def _same_kind(host: str, other: str) -> bool:
     """Whether one family and both or neither loopback: only then can an answer be of use."""
     one, two = ipaddress.ip_address(host), ipaddress.ip_address(other)
     return one.version == two.version and one.is_loopback == two.is_loopback
-
-
-def _mappable(host: str) -> bool:
-    """Whether a router may stand before this address."""
-    address = ipaddress.ip_address(host)
-    return not address.is_loopback

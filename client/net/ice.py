@@ -70,6 +70,17 @@ class IceConnection(Connection):
         self._connecting = False
         self._consent: asyncio.Task[None] | None = None
 
+    # getters
+
+    @property
+    def connected(self) -> bool:
+        """Whether a pair was found."""
+        return self._connected
+
+    def uses(self, opened: IceSocket) -> bool:
+        """Whether a socket takes part."""
+        return opened in self._protocols
+
     # gathering
 
     async def bind(self, hosts: Sequence[str]) -> list[str]:
@@ -116,6 +127,14 @@ class IceConnection(Connection):
             self._add_remote_candidate(candidate, candidate.host)
         if self._connecting:
             self._check_periodic()
+
+    def opening(self) -> bytes:
+        """A check that may go to any address and from any socket; who takes it checks back."""
+        assert self.remote_password is not None
+        opened = self.sockets[0]
+        request = self.build_request(CandidatePair(opened, opened.local_candidate), nominate=False)
+        request.add_message_integrity(self.remote_password.encode())
+        return bytes(request)
 
     def end_remote(self) -> None:
         """No more candidates will come: from now on ``connect`` may fail."""
@@ -186,6 +205,8 @@ class IceConnection(Connection):
         full = len(self._check_list) >= MAX_PAIRS or len(self._remote_candidates) >= MAX_SOURCES
         if full and all((c._network_host, c.port) != addr for c in self._remote_candidates):
             return
+        if protocol not in self._protocols:  # a guessed port was right
+            self._protocols.append(protocol)
         super().check_incoming(message, addr, protocol)
         cast(IceSocket, protocol).repeat_check(addr)
 

@@ -13,7 +13,10 @@ def mapped_ports(mapper: PortMapper) -> Mapper:
 
     async def external(host: str, port: int) -> AsyncIterator[Address]:
         mapping = await mapper.map("udp", host, port)
-        if mapping is not None:
-            yield mapping.external_host, mapping.external_port
+        if mapping is None:
+            return
+        found = mapping.external_host, mapping.external_port
+        if found != (host, port):  # of IPv6 it is often a mere opening in a firewall
+            yield found
 
     return external

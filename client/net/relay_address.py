@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from client.net.candidates import reachable
 
 # Specification
-DEFAULT_PORT = 3478
 PATH = "/relay"
 
 # Implementation
 FORM = re.compile(
     r"(?:(?P<scheme>udp|wss|ws)://)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):(?P<port>[0-9]{1,5})"
     r"(?:#sha256=(?P<pin>[0-9A-Fa-f]{64}))?"
 )
 
@@ -56,7 +55,7 @@ def parse_address(text: str) -> tuple[Target, ...]:
     match = FORM.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"no address of a relay: {text!r}")
-    port = int(match["port"] or DEFAULT_PORT)
+    port = int(match["port"])
     if not 0 < port < 1 << 16:
         raise ValueError(f"no port number: {port}")
     host = match["host"].strip("[]")

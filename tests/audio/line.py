@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio.chain import VoicePacket, VoiceReceiver, VoiceSender
-from audio.pcm import BLOCK, BLOCK_SECONDS, FRAME_SECONDS, Frame, Samples, silence
+from audio.pcm import BLOCK, FRAME_SECONDS, RATE, Frame, Samples, silence
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Road:
     """The listener's clock is this share faster than the talker's."""
     phase: float = 0.013
     """Of the speaker's beat behind the microphone's."""
+    block: int = BLOCK
+    """Samples that the speaker asks for at each beat."""
 
 
 class Line:
@@ -52,7 +54,7 @@ class Line:
     def carry(self, said: list[Frame], tail: int = 30) -> Samples:
         """All that the listener hears, from the first beat of its speaker on."""
         heard = [
-            silence(BLOCK) if block is None else block
+            silence(self.road.block) if block is None else block
             for block in self.pulls([*said, *[silence()] * tail])
         ]
         return np.concatenate(heard)
@@ -66,11 +68,11 @@ class Line:
                 self._send(packet, now)
             while (beat := self._beat(played)) < now + FRAME_SECONDS:
                 self._deliver(beat)
-                yield self.receiver.pull(beat)
+                yield self.receiver.pull(beat, self.road.block)
                 played += 1
 
     def _beat(self, number: int) -> float:
-        return self.road.phase + number * BLOCK_SECONDS / (1 + self.road.drift)
+        return self.road.phase + number * self.road.block / RATE / (1 + self.road.drift)
 
     def _send(self, packet: VoicePacket, now: float) -> None:
         self.sent += 1

@@ -10,7 +10,7 @@ import pytest
 from pystoi import stoi
 
 from audio.chain import Listening, VoiceReceiver, VoiceSender
-from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, silence
+from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE, Frame, silence
 from tests.audio.line import Line, Road
 from tests.audio.signal import aligned, delay_of, frames, speech
 
@@ -29,9 +29,10 @@ def likeness(heard: np.ndarray) -> float:
     return float(stoi(original, late, RATE))
 
 
+@pytest.mark.parametrize("block", [BLOCK, FRAME])
 @pytest.mark.parametrize("phase", [0.0005, 0.007, 0.013, 0.0195])
-def test_a_perfect_line_makes_nothing_up_and_stretches_nothing(phase: float) -> None:
-    line, heard = carry(Road(delay=0.001, jitter=0.001, phase=phase))
+def test_a_perfect_line_makes_nothing_up_and_stretches_nothing(phase: float, block: int) -> None:
+    line, heard = carry(Road(delay=0.001, jitter=0.001, phase=phase, block=block))
     stats = line.receiver.stats(0.0)
     assert (stats.concealed, stats.repaired, line.receiver.stretched) == (0, 0, 0)
     assert stats.playout_ms < 30
@@ -48,6 +49,8 @@ def test_a_perfect_line_makes_nothing_up_and_stretches_nothing(phase: float) -> 
         (Road(jitter=0.004, drift=5e-4), 0.9),
         (Road(jitter=0.004, drift=-5e-4), 0.9),
         (Road(jitter=0.01, duplicate=0.3), 0.9),
+        (Road(jitter=0.02, block=FRAME), 0.9),
+        (Road(jitter=0.004, drift=-5e-4, block=FRAME), 0.9),
     ],
 )
 def test_speech_stays_intelligible(road: Road, least: float) -> None:

@@ -14,7 +14,7 @@ import pytest
 from audio import devices
 from audio.microphone import AudioUnavailable, SampleClock, open_microphone
 from audio.pacer import MOST_AT_ONCE, Pacer
-from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE, Block, Frame, silence, to_int16
+from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE, Frame, Samples, silence, to_int16
 from audio.record import GrowingWav, Recorder, safe_name
 from audio.record import read_wav as read_growing
 from audio.sources import open_file
@@ -190,18 +190,18 @@ async def test_a_file_speaker_writes_what_it_pulls_and_is_readable_meanwhile(
 ) -> None:
     path, pulled = tmp_path / "out.wav", list[Frame]()
 
-    def pull() -> Frame:
-        pulled.append(np.full(FRAME, len(pulled) / 1000, np.float32))
+    def pull(count: int) -> Samples:
+        pulled.append(np.full(count, len(pulled) / 1000, np.float32))
         return pulled[-1]
 
     speaker = await open_speaker(f"file:{path}", pull)
-    await until(lambda: len(pulled) >= 55)
+    await until(lambda: len(pulled) >= 110)
     assert len(read_wav(path)) >= RATE  # sizes are said once a second
     speaker.close()
     speaker.close()
     written = read_wav(path)
-    assert len(written) >= len(pulled) * FRAME
-    assert written[10 * FRAME] == pytest.approx(0.01, abs=1e-4)
+    assert len(written) >= len(pulled) * BLOCK
+    assert written[10 * BLOCK] == pytest.approx(0.01, abs=1e-4)
 
 
 async def test_a_full_disk_ends_the_file_and_not_the_call(
@@ -213,9 +213,9 @@ async def test_a_full_disk_ends_the_file_and_not_the_call(
     monkeypatch.setattr(GrowingWav, "write", full)
     pulls: list[int] = []
 
-    def pull() -> Frame:
-        pulls.append(1)
-        return silence()
+    def pull(count: int) -> Samples:
+        pulls.append(count)
+        return silence(count)
 
     speaker = await open_speaker(f"file:{tmp_path / 'out.wav'}", pull)
     await until(lambda: len(pulls) >= 3)
@@ -253,9 +253,9 @@ async def test_a_device_microphone_gives_frames_whatever_its_rate(rate: int) -> 
 async def test_a_device_speaker_stays_about_a_frame_ahead(rate: int) -> None:
     pulls: list[int] = []
 
-    def pull() -> Frame:
-        pulls.append(1)
-        return np.full(FRAME, 0.25, np.float32)
+    def pull(count: int) -> Samples:
+        pulls.append(count)
+        return np.full(count, 0.25, np.float32)
 
     backend = FakeBackend(rate)
     speaker = await open_speaker("default", pull, backend)
@@ -268,23 +268,23 @@ async def test_a_device_speaker_stays_about_a_frame_ahead(rate: int) -> None:
     played = np.concatenate(out)
     assert np.isfinite(played).all()
     assert played[rate // 10 :] == pytest.approx(0.25, abs=0.01)
-    assert len(pulls) * FRAME / RATE <= 1.0 + 3 * FRAME_SECONDS
+    assert sum(pulls) / RATE <= 1.0 + 3 * FRAME_SECONDS
     assert speaker.started is not None
 
 
 async def test_a_speaker_that_ran_dry_keeps_more_ahead() -> None:
     pulls: list[int] = []
 
-    def pull() -> Frame:
-        pulls.append(1)
-        return np.full(FRAME, 0.25, np.float32)
+    def pull(count: int) -> Samples:
+        pulls.append(count)
+        return np.full(count, 0.25, np.float32)
 
     backend = FakeBackend()
     speaker = await open_speaker("default", pull, backend)
     assert isinstance(speaker, DeviceSpeaker)
     backend.take(4800)  # far more than there is
     assert speaker.ran_dry == 1
-    await until(lambda: len(pulls) * FRAME >= 4800 + FRAME)
+    await until(lambda: sum(pulls) >= 4800 + FRAME)
     assert backend.take(4800).min() == np.float32(0.25)
     assert speaker.ran_dry == 1
     speaker.close()
@@ -384,12 +384,22 @@ async def test_a_beat_with_nothing_to_do_naps_until_it_is_woken() -> None:
     assert skipped == [31]
 
 
+async def test_microphone_and_speaker_of_files_share_their_beats(tmp_path: Path) -> None:
+    speaker = await open_speaker(f"file:{tmp_path / 'heard.wav'}", silence)
+    microphone = await open_microphone("tone:440", Ears())
+    speaker.close()
+    microphone.close()
+    assert speaker.started is not None and microphone.started is not None
+    apart = (microphone.started - speaker.started) / FRAME_SECONDS
+    assert apart == pytest.approx(round(apart), abs=0.05)
+
+
 async def test_a_silent_file_speaker_keeps_real_time_without_pulling(tmp_path: Path) -> None:
     path, pulls = tmp_path / "heard.wav", list[int]()
 
-    def pull() -> Block:
-        pulls.append(1)
-        return np.full(BLOCK, 0.5, np.float32)
+    def pull(count: int) -> Samples:
+        pulls.append(count)
+        return np.full(count, 0.5, np.float32)
 
     idle = [True]
     begun = time.monotonic()
@@ -404,3 +414,16 @@ async def test_a_silent_file_speaker_keeps_real_time_without_pulling(tmp_path: P
     assert not heard[: RATE // 5].any()
     assert heard[-BLOCK:].all()
     assert len(heard) / RATE == pytest.approx(passed, abs=0.05)
+
+
+async def test_where_nobody_listens_whole_frames_are_pulled() -> None:
+    pulls: list[int] = []
+
+    def pull(count: int) -> Samples:
+        pulls.append(count)
+        return silence(count)
+
+    speaker = await open_speaker("none", pull)
+    await until(lambda: len(pulls) >= 3)
+    speaker.close()
+    assert set(pulls) == {FRAME}

@@ -217,11 +217,13 @@ def test_a_code_without_a_server_needs_one_from_elsewhere() -> None:
     assert json.loads(done.stdout.splitlines()[-1])["reason"] == "no-signaling"
 
 
-@pytest.mark.parametrize("command", ["host", "join"])
-def test_without_the_direct_rung_there_is_no_road_in_this_version(command: str) -> None:
-    done = vchat(command, "--only", "relayed", "--only", "hosted")
-    assert done.returncode == 5
-    assert "relays come with the next version" in sentences(done)[1]
+@pytest.mark.parametrize("command", [("host",), ("join", "4821-apple-robot-candle@192.0.2.7:1")])
+def test_who_keeps_the_address_private_needs_a_server_of_its_own_choice(
+    command: tuple[str, ...],
+) -> None:
+    done = vchat(*command, "--only", "relayed")
+    assert done.returncode == 2
+    assert "--signal" in sentences(done)[1]
 
 
 def test_a_log_file_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:

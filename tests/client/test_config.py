@@ -78,9 +78,10 @@ def test_the_stronger_source_wins(
     assert (chosen.value, chosen.source) == (value, source)
 
 
+PIN = "00ff" * 16
 EVERYTHING = """
 name = "Anna"
-relay = ["r.example:3478,wss://r.example:443#sha256=00ff", "[::1]:3478"]
+relay = ["r.example:3478,wss://r.example:443#sha256=PIN", "[::1]:3478"]
 stun = ["s.example:3478"]
 turn = ["turn:anna:s3cret@t.example:3478?transport=tcp"]
 only = ["direct"]
@@ -94,7 +95,7 @@ listen = "0.0.0.0:0"
 advertise = "fd00::2"
 plain = true
 log_file = "/tmp/log"
-"""
+""".replace("PIN", PIN)
 
 
 def test_every_key_of_the_file_arrives_in_the_settings(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_every_key_of_the_file_arrives_in_the_settings(tmp_path: Path) -> None:
         hosting=True,
         name="Anna",
         config=tmp_path,
-        relays=("r.example:3478,wss://r.example:443#sha256=00ff", "[::1]:3478"),
+        relays=(f"r.example:3478,wss://r.example:443#sha256={PIN}", "[::1]:3478"),
         stun=("s.example:3478",),
         turn=("turn:anna:s3cret@t.example:3478?transport=tcp",),
         only=("direct",),

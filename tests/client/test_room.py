@@ -100,11 +100,11 @@ async def test_a_server_inside_is_announced_where_others_may_come_directly(
     monkeypatch.setattr(rooms, "embed", embed)
     room = Room(settings, Identity.generate(seeded("ann")))
     await room._server(None)
-    assert (room._announcer is not None) is announced
+    assert (room._own_server._announcer is not None) is announced
     await room.close()
 
 
 async def test_a_server_elsewhere_is_not_announced() -> None:
     room = Room(replace(HOST, signal="wss://b.example"), Identity.generate(seeded("ann")))
     assert await room._server(None) == "wss://b.example"
-    assert room._announcer is None
+    assert room._own_server._announcer is None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from client import words
-from client.net.direct import Failure
+from client.net.failure import Failure
 from client.net.lan import Missing
 from client.net.mailbox import Unreachable
 from client.words import Words

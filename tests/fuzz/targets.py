@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fuzz import core, people, router, world
+from tests.fuzz import core, forwarders, people, router, world
 from vc_core.errors import RemoteProtocolError
 
 
@@ -47,6 +47,8 @@ TARGETS = {
         Target("invitation", core.invitation, core.seeds_invitation),
         Target("probe", core.probe, core.seeds_probe),
         Target("stun", core.stun, core.seeds_stun),
+        Target("envelopes", forwarders.envelopes, forwarders.seeds_envelopes),
+        Target("forwarder", forwarders.forwarder, forwarders.seeds_envelopes, ()),
         Target("reception", people.reception, people.seeds_reception, ()),
         Target("arrival", people.arrival, people.seeds_arrival, ()),
         Target("member", people.member, people.seeds_member, ()),

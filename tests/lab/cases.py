@@ -6,18 +6,25 @@ all of them, the normal tests those that are ``SHORT``.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 
 from tests.client.net import turn_server
-from tests.lab.meeting import Scene, Times, until_heard
+from tests.lab.meeting import SIGNAL_PORT, Scene, Times, until_heard
 from tests.lab.net import Nat, Node
+from tests.lab.talking import Talkers
 
 Case = Callable[[Scene], Times]
 
 PROMPT = 3.0  # seconds from ``room`` to the first voice; a stalled STUN alone takes 5
 FOUND = 4.0  # seconds until a guest is in the room of a host that it had to look for
+GUESSED = 20.0  # seconds from ``room`` to the first voice where ports must be guessed
 NO_ROAD = 30.0  # seconds from ``room`` until somebody without a road is told so
+REBINDS = 10
+REBIND_PAUSE = 5.0  # seconds
+HEALED = 1.5  # seconds of the longest pause in what is heard
+GUESSES = 20
 SILENT_STUN = ("--stun", "203.0.113.9:3478")
 
 
@@ -113,6 +120,105 @@ def both_behind_symmetric_nat(scene: Scene) -> Times:
         float("nan"),
         [f"guest ended no-road after {ended:.1f} s", f"host was told: {sorted(reasons)}"],
     )
+
+
+def symmetric_nat_and_port_restricted_nat(scene: Scene) -> Times:
+    """Ports are guessed; see ``client.net.guess``."""
+    scene.serve(scene.world.host())
+    one, two = _home(scene, Nat.SYMMETRIC), _home(scene)
+    host, guest, times = scene.meet(one, two)
+    assert (guest.leave(), host.leave()) == (0, 0)
+    assert times.heard < GUESSED, f"heard only {times.heard:.1f} s after joining"
+    return times
+
+
+def mapping_that_rebinds_every_five_seconds(scene: Scene) -> Times:
+    """A whole call: the guest's NAT forgets its mapping, and nobody is told of silence."""
+    _needs_conntrack()
+    scene.serve(scene.world.host())
+    router = scene.world.router(Nat.PORT_RESTRICTED)
+    host, guest, times = scene.meet(scene.world.host(), scene.world.behind(router))
+    marks = host.mark(), guest.mark()
+    for _ in range(REBINDS):
+        time.sleep(REBIND_PAUSE)
+        scene.world.rebind(router)
+    time.sleep(2.0)
+    for one, other, mark in ((host, guest, marks[0]), (guest, host, marks[1])):
+        assert one.of("path", since=mark, rung="none") == [], one.story()
+        assert one.of("member-left") == []
+        one.say("chat", text="still here")
+        other.wait("chat", text="still here")
+    assert (guest.leave(), host.leave()) == (0, 0)
+    times.notes.append(f"{REBINDS} rebinds, never silent")
+    return times
+
+
+def voice_while_one_mapping_rebinds(scene: Scene) -> Times:
+    """One behind NAT, one in the open: the longest pause in what is heard."""
+    return _rebinding(scene, scene.world.host(), behind_two=True)
+
+
+def voice_while_a_mapping_rebinds_and_both_are_behind_nat(scene: Scene) -> Times:
+    """The other's NAT lets nobody in: the new address must be found by STUN and told."""
+    return _rebinding(scene, _home(scene), behind_two=True)
+
+
+def voice_while_a_mapping_of_the_lead_rebinds(scene: Scene) -> Times:
+    """The same, when the side that nominates has moved."""
+    return _rebinding(scene, _home(scene), behind_two=False)
+
+
+def _rebinding(scene: Scene, other: Node, *, behind_two: bool) -> Times:
+    _needs_conntrack()
+    server = scene.world.host()
+    scene.serve(server)
+    router = scene.world.router(Nat.PORT_RESTRICTED)
+    moving = scene.world.behind(router)
+    one, two = (other, moving) if behind_two else (moving, other)
+    talkers = Talkers(scene, one, two, f"{server.address}:{SIGNAL_PORT}")
+    began = time.monotonic()
+    assert len(talkers.connected(within=5.0)) == 2
+    met = time.monotonic() - began
+    talkers.carry(1.0)
+    talkers.gaps()
+    longest: list[list[float]] = [[], []]
+    for _ in range(REBINDS):
+        scene.world.rebind(router)
+        talkers.carry(REBIND_PAUSE)
+        for end, told in enumerate(talkers.gaps()):
+            assert told["heard"] > 0.5 * REBIND_PAUSE / 0.02, told
+            longest[end].append(told["longest"])
+    assert talkers.alive()
+    talkers.close()
+    notes = []
+    for name, gaps in zip(("lead", "follower"), map(sorted, longest), strict=True):
+        usual, worst = gaps[len(gaps) // 2], gaps[-1]
+        notes.append(f"longest pause of {name}: median {usual:.2f} s, worst {worst:.2f} s")
+        assert worst < HEALED, notes
+    return Times(met, 0.0, [f"{REBINDS} rebinds", *notes])
+
+
+def _needs_conntrack() -> None:
+    assert shutil.which("conntrack"), "conntrack missing"
+
+
+def guessed_ports_twenty_times(scene: Scene) -> Times:
+    """How often and how fast symmetric and port-restricted NAT find each other."""
+    server = scene.world.host()
+    scene.serve(server)
+    times = []
+    for number in range(GUESSES):
+        nats = (Nat.SYMMETRIC, Nat.PORT_RESTRICTED)
+        one, two = (_home(scene, nat) for nat in (nats if number % 2 else reversed(nats)))
+        began = time.monotonic()
+        talkers = Talkers(scene, one, two, f"{server.address}:{SIGNAL_PORT}")
+        if len(talkers.connected(within=GUESSED)) == 2:
+            times.append(time.monotonic() - began)
+        talkers.close()
+    share = f"{len(times)} of {GUESSES} within {GUESSED:.0f} s"
+    assert len(times) >= 0.8 * GUESSES, share
+    middle, worst = sorted(times)[len(times) // 2], max(times)
+    return Times(middle, 0.0, [share, f"median {middle:.1f} s, worst {worst:.1f} s"])
 
 
 def both_behind_symmetric_nat_with_a_turn_server(scene: Scene) -> Times:
@@ -223,5 +329,11 @@ LONG: list[Case] = [
     host_behind_symmetric_nat_and_guest_in_the_open,
     both_behind_symmetric_nat,
     both_behind_symmetric_nat_with_a_turn_server,
+    symmetric_nat_and_port_restricted_nat,
+    guessed_ports_twenty_times,
+    voice_while_one_mapping_rebinds,
+    voice_while_a_mapping_rebinds_and_both_are_behind_nat,
+    voice_while_a_mapping_of_the_lead_rebinds,
+    mapping_that_rebinds_every_five_seconds,
     long_cut_and_return,
 ]

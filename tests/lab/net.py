@@ -20,6 +20,7 @@ from enum import Enum
 PUBLIC_4 = "192.0.2."  # TEST-NET-1, the public addresses here
 PUBLIC_6 = "2001:db8::"
 NOWHERE = "203.0.113.0/24"  # TEST-NET-3: whoever sends there hears nothing
+REBOUND = 42000  # the first port of mappings that were made anew
 TAG = "vchatlab"
 _worlds = itertools.count()
 
@@ -86,6 +87,7 @@ class World:
         self._spaces: list[str] = []
         self._ports = itertools.count()
         self._hosts = itertools.count(10)
+        self._rebound = itertools.count()
         self._lans: dict[str, tuple[str, itertools.count[int]]] = {}
         self._backbone = ""
 
@@ -183,6 +185,24 @@ class World:
     def mend(self, router: Node) -> None:
         """Everything goes through again."""
         run(*router.prefix, "nft", "delete", "table", "inet", "cut")
+
+    def rebind(self, router: Node) -> None:
+        """Forget all UDP mappings; whoever speaks next gets another port.
+
+        One port, so that it is the same for each destination: that is a NAT which lost its
+        table, not one that changes ports. So one UDP socket behind it and no more.
+        """
+        number = next(self._rebound)
+        rule = f'oifname "wan0" meta l4proto udp masquerade to :{REBOUND + number}'
+        commands = f"""
+            flush chain ip home away
+            add rule ip home away {rule}
+            add rule ip home away oifname "wan0" masquerade
+        """
+        run(*router.prefix, "nft", "-f", "-", text=commands)
+        # Its exit code is 1 when there was nothing to forget.
+        forget = [*router.prefix, "conntrack", "-D", "-p", "udp"]
+        subprocess.run(forget, capture_output=True, check=False)
 
     @property
     def backbone(self) -> Node:

@@ -173,6 +173,10 @@ def test_a_meeting_is_what_page_05_says() -> None:
     reply, keys = reply_to(greet, Pair(large, small.public, room), secret, bundle, kem, Chance(7))
 
     people = small.public.sign, large.public.sign
+    static = bindings.crypto_scalarmult(large.dh.secret, small.public.dh)
+    key = hkdf(static, "vchat-1 greeting", room, *people)
+    promise = greet.noise[:32] + greet.kem_public
+    assert greet.tag == hashlib.blake2s(promise, key=key, digest_size=16).digest()[:8]
     own = chance.find(lambda s: bindings.crypto_scalarmult_base(s) == greet.noise[:32])
     noise = Handshake(
         "KKpsk2",

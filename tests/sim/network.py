@@ -4,7 +4,8 @@ A link's road has ways: direct pairs, which exist once both ends of an attempt h
 the other's description, and forwarders that both are attached to. Datagrams are
 lost, doubled and overtaken; the reliable stream waits while the way in use is cut
 and goes on when it is mended or another is used, or is closed after a minute of
-darkness, as QUIC would. An end that closes tells the other if it can.
+darkness, as QUIC would. An end that closes tells the other if it can, also one that
+has no stream yet: at once, or when its last words have come.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ from vc_core.senderkeys import Opened
 ICE_PATIENCE = 8.0  # s that a pair is looked for
 ICE_STEP = 0.4
 IDLE = 60.0  # s of darkness that QUIC bears
-LINGER = 0.3  # s in which a closing road gets its last words out
+LINGER = 2.0  # s in which a closing road gets its last words out
+LINGER_STEP = 0.02
+SENT_AGAIN = (0.05, 0.3)  # s after which a lost piece of a stream is sent again
 SLOT_LIFE = 2.0  # s until somebody notices that a forwarder is gone
 
 
@@ -50,6 +53,8 @@ class Weather:
 
     delay: tuple[float, float] = (0.005, 0.02)
     loss: float = 0.0
+    stream_loss: float = 0.0
+    """Pieces of streams that QUIC has to send again, each time."""
     doubled: float = 0.0
     server_delay: tuple[float, float] = (0.005, 0.03)
 
@@ -140,8 +145,10 @@ class Network:
         end = person.ends.get(link)
         if end is None or not end.streaming or end.closed:
             return
-        earliest = end.queue[-1][0] if end.queue else 0.0
-        arrival = max(self._clock.now + self._delay(), earliest)
+        arrival = self._clock.now + self._delay()
+        while self._chance.random() < self.weather.stream_loss:
+            arrival += self._chance.uniform(*SENT_AGAIN)
+        arrival = max(arrival, end.queue[-1][0] if end.queue else 0.0)
         end.queue.append((arrival, data))
         self._clock.at(arrival, lambda: self._flow(end))
 
@@ -166,7 +173,7 @@ class Network:
     def _close_road(self, person: Person, command: CloseRoad) -> None:
         end = person.ends.get(command.link)
         if end is not None:
-            self._clock.later(LINGER, lambda: self._close(end))
+            self._let_go(end, self._clock.now + LINGER)
 
     def _open_forwarder(self, person: Person, command: OpenForwarder) -> None:
         number = command.number
@@ -274,6 +281,7 @@ class Network:
             self._clock.later(ICE_STEP, lambda: self._try_stream(end))
             return
         follower = partner
+        end.begun = follower.begun = True
         self._clock.later(self._delay(), lambda: self._stream_opened(end))
         self._clock.later(2 * self._delay(), lambda: self._stream_opened(follower))
         self._clock.later(IDLE, lambda: self._watch(end))
@@ -324,12 +332,19 @@ class Network:
             self.on_voice(theirs.owner, opened)
         self._pump(theirs.owner)
 
+    def _let_go(self, end: End, latest: float) -> None:
+        if end.queue and self._clock.now < latest:
+            self._clock.later(LINGER_STEP, lambda: self._let_go(end, latest))
+        else:
+            self._close(end)
+
     def _close(self, end: End) -> None:
-        told = not end.closed and end.streaming and self._passes(end, end.way)
+        told = not end.closed and end.begun and self._passes(end, end.way)
         partner = self._partner(end, end.way)
         end.closed = True
+        end.queue.clear()
         end.owner.ends.pop(end.link, None)
-        if told and partner is not None and partner.streaming:
+        if told and partner is not None and self._chance.random() >= self.weather.loss:
             self._clock.later(self._delay(), lambda: self._tell(partner, "stream_closed"))
 
     def _tell(self, end: End, method: str, *what: object) -> None:

@@ -37,6 +37,8 @@ class End:
     pairs: dict[int, Pair] = field(default_factory=dict)
     way: Way | None = None
     """Where its stream and its media go."""
+    begun: bool = False
+    """Whether its QUIC connection has begun."""
     streaming: bool = False
     closed: bool = False
     dark_since: float | None = None

@@ -10,9 +10,11 @@ from tests.sim.bottle import Bottle
 from tests.sim.hostile import HostileServer
 from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, texts, warnings
-from vc_core.commands import HintRoad
+from vc_core.commands import HintRoad, SendSignal
 from vc_core.entry import Action, Seat, Signed, follow
 from vc_core.events import Chatted
+from vc_core.keys import PublicIdentity, hkdf
+from vc_core.mailboxes import mailbox_of
 from vc_core.messages import (
     MEET,
     Carry,
@@ -20,6 +22,7 @@ from vc_core.messages import (
     Greet,
     NewEntry,
     NewSecret,
+    Parcel,
     Position,
     Pulse,
     Reveal,
@@ -27,8 +30,9 @@ from vc_core.messages import (
     SenderKey,
     Standing,
 )
-from vc_core.peer import MAX_HINTS, Peer
-from vc_core.signals import Dropped, Posted
+from vc_core.peer import GREETED, MAX_HINTS, Peer
+from vc_core.seal import seal_box
+from vc_core.signals import Drop, Dropped, Posted
 from vc_core.wire import Record
 
 
@@ -189,6 +193,59 @@ def test_greetings_without_end_are_answered_seldom(bottle: Bottle) -> None:
         bottle.pump(greeter)
     bottle.run(2)
     assert 1 <= answers <= 12
+
+
+def greeter_and_other(people: list[Person]) -> tuple[Person, Person]:
+    """Two guests, the one who greets first."""
+    one, two = people[1:3]
+    return (one, two) if peer_of(one, two).greets else (two, one)
+
+
+def test_greetings_in_somebody_elses_name_take_nothing_from_it(bottle: Bottle) -> None:
+    """Whoever knows a room secret can drop parcels with any sender."""
+    people = bottle.party("host", "ann", "bob", "eve")
+    greeter, other = greeter_and_other(people)
+    eve = people[3].session
+    for _ in range(200):
+        greet = Greet(bottle.rng(8), bottle.rng(1184), bottle.rng(48))
+        parcel = Parcel(greeter.number, other.number, MEET.write(greet)).write_fields()
+        secret = eve.room.secrets[0]
+        name = mailbox_of(secret)
+        box = seal_box(hkdf(secret, "vchat-1 mailbox key"), parcel, name, bottle.rng)
+        eve.room.ask(SendSignal(Drop(name, box)))
+    bottle.pump(people[3])
+    bottle.run(1)
+    peer = peer_of(other, greeter)
+    assert peer.greeted.has(bottle.now, GREETED.burst - 1), "only its own greeting was paid"
+    before = peer.links
+    bottle.cut(greeter.name, other.name)
+    bottle.run(6)
+    bottle.mend(greeter.name, other.name)
+    assert bottle.run(20, lambda: peer.links > before and peer.streaming)
+
+
+def test_a_seat_with_a_key_of_low_order_stops_nobody(bottle: Bottle) -> None:
+    """A host may seat whomever it likes; a handshake with such a key cannot be made."""
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    for turn in range(4):  # so that some of them are greeted and some greet
+        made_up = bottle.identity()
+        cross = made_up.sign("vchat-1 cross", bytes(32))
+        seat = Seat.of(
+            host.session.room.roster.entry.next_number,  # type: ignore[arg-type]
+            PublicIdentity(made_up.public.sign, bytes(32), cross),
+            f"nobody {turn}",
+        )
+        inside = host.session._inside
+        assert inside is not None
+        inside.registrar.extend(Action.ADD, seat.number, bottle.now, seat)
+        bottle.pump(host)
+        bottle.run(1)
+    assert len(ann.session.room.roster.entry.seats) == 7
+    bottle.run(12)
+    ann.session.say("all is well")
+    bottle.pump(ann)
+    bottle.run(2)
+    assert "all is well" in texts(host) and "all is well" in texts(bob)
 
 
 def test_a_copied_greeting_is_answered_once(bottle: Bottle) -> None:

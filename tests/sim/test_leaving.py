@@ -7,7 +7,7 @@ import pytest
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, room_code, texts
-from vc_core.events import CodeEnded, CodeReady
+from vc_core.events import CodeEnded, CodeReady, MemberJoined
 from vc_core.keys import Identity
 
 
@@ -166,3 +166,52 @@ def test_a_host_that_was_dark_for_a_while_is_shown_as_back(bottle: Bottle) -> No
     assert joined(ann) == ["host", "host"]
     assert joined(host) == ["ann", "ann"]
     assert host.session.room.roster.hash == ann.session.room.roster.hash
+
+
+def knocks(bottle: Bottle, *, host_smaller: bool, loss: float) -> tuple[Person, Person]:
+    """A host, and ann who is on her way in through bad weather."""
+    hosts, anns = ordered(bottle, host_smaller=host_smaller)
+    host = bottle.host(identity=hosts)
+    bottle.run(1)
+    bottle.weather.loss = bottle.weather.stream_loss = loss
+    bottle.weather.delay = (0.001, 0.05)
+    return host, bottle.join("ann", bottle.code(host), identity=anns)
+
+
+def seconds_from_the_welcome() -> list[float]:
+    """Moments from the entry that adds a guest until long after QUIC stands."""
+    return [step * 0.02 for step in range(40)] + [1.0, 3.0, 9.0]
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("host_smaller", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_kick_reaches_its_guest_at_whatever_moment_of_the_making_of_a_road(
+    host_smaller: bool, loss: float, seed: int
+) -> None:
+    for moment in seconds_from_the_welcome():
+        bottle = Bottle(seed)
+        host, ann = knocks(bottle, host_smaller=host_smaller, loss=loss)
+        assert bottle.run(5, lambda host=host: bool(joined(host)))  # type: ignore[misc]
+        bottle.run(moment)
+        act(bottle, host, "kick", host.of(MemberJoined)[0].member, bottle.now)
+        bottle.run(3)
+        assert ann.ended and ending(ann) == "kicked", f"{moment} s after the welcome"
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("leaver", ["host", "ann"])
+def test_a_good_bye_arrives_at_whatever_moment_of_the_making_of_a_road(
+    leaver: str, loss: float
+) -> None:
+    for moment in seconds_from_the_welcome():
+        bottle = Bottle(5)
+        host, ann = knocks(bottle, host_smaller=loss > 0.5, loss=loss)
+        assert bottle.run(5, lambda ann=ann: bool(joined(ann)))  # type: ignore[misc]
+        bottle.run(moment)
+        act(bottle, bottle.people[leaver], "leave", bottle.now)
+        bottle.run(3)
+        if leaver == "host":
+            assert ann.ended and ending(ann) == "host-left", f"{moment} s after the welcome"
+        else:
+            assert left(host) == [("ann", "left")], f"{moment} s after the welcome"

@@ -103,6 +103,51 @@ def test_a_newcomer_opens_nothing_that_was_said_before(bottle: Bottle) -> None:
     assert bob.session.hear(ann.number, link, WAY, early, bottle.now) is None
 
 
+def seconds_until_new_key(bottle: Bottle, speaker: Person) -> float:
+    """From the next entry until ``speaker`` seals for it."""
+    inside = speaker.session._inside
+    assert inside is not None
+    own, entry = inside.keyring.own, speaker.session.room.roster.position
+    assert bottle.run(10, lambda: speaker.session.room.roster.position != entry)
+    begun = bottle.now
+    newest = speaker.session.room.roster.position
+    assert bottle.run(
+        5, lambda: own.current is not None and own.current.announcement.position == newest
+    )
+    return bottle.now - begun
+
+
+@pytest.mark.parametrize("silence", [0.9, 3.0, 8.0])
+def test_a_newcomer_does_not_wait_for_whoever_is_gone_without_a_word(
+    bottle: Bottle, silence: float
+) -> None:
+    host, _ann, bob = bottle.party("host", "ann", "bob")
+    bottle.run(2)
+    bottle.kill(bob)
+    bottle.run(silence)
+    bottle.join("cyd", bottle.code(host))
+    assert seconds_until_new_key(bottle, host) < 0.2
+    assert len(host.session.room.roster.present()) == 4, "bob is not missed yet"
+
+
+def test_a_member_that_dies_while_a_key_waits_for_it_is_waited_for_no_longer_than_its_silence(
+    bottle: Bottle,
+) -> None:
+    host, _ann, bob = bottle.party("host", "ann", "bob")
+    bottle.run(2)
+    bottle.join("cyd", bottle.code(host))
+    bottle.kill(bob)
+    assert seconds_until_new_key(bottle, host) < 0.85
+
+
+def test_a_new_key_still_waits_for_those_who_hear_us(bottle: Bottle) -> None:
+    host, *_ = bottle.party("host", "ann", "bob")
+    bottle.run(2)
+    bottle.weather.delay = (0.15, 0.2)
+    bottle.join("cyd", bottle.code(host))
+    assert 0.3 <= seconds_until_new_key(bottle, host) < 0.9
+
+
 def test_a_frame_counts_once_and_only_from_its_senders_own_road(bottle: Bottle) -> None:
     host, ann, bob = bottle.party("host", "ann", "bob")
     frame = ann.session.speak(0, 0, b"once", bottle.now)

@@ -6,7 +6,7 @@ import pytest
 
 from client.net.kem import MlKem
 from tests.vectors.seeded import seeded
-from vc_core.admission import EXCHANGE_LIFE, MAX_EXCHANGES, MAX_TRIES, Desk, Proven
+from vc_core.admission import EXCHANGE_LIFE, MAX_EXCHANGES, MAX_TRIES, PROMPT, Desk, Proven
 from vc_core.events import CodeEnded, CodeFailed, CodeReady
 from vc_core.ids import ExchangeId
 from vc_core.invite import parse_invitation
@@ -120,6 +120,33 @@ def test_failures_and_open_exchanges_together_are_at_most_ten(desk: Desk) -> Non
     for exchange in range(10, 30):
         desk.receive(Opened(exchange, MAILBOX, "1234"), 0.0)
     assert sum(desk.holds(ExchangeId(n)) for n in range(10, 30)) == MAX_TRIES - 4
+
+
+def open_tries(desk: Desk) -> int:
+    return sum(knocking.proving for knocking in desk._knocking.values())
+
+
+def test_nobody_keeps_the_door_shut_by_proving_nothing(desk: Desk) -> None:
+    """One address may knock once a second; so many are slow when the next one comes."""
+    for second in range(30):
+        desk.receive(Opened(100 + second, MAILBOX, "1234"), float(second))
+        assert open_tries(desk) <= MAX_TRIES
+        desk.handle_timer(float(second))
+    assert knock(desk, 1, now=30.0) is not None
+    assert not [event for event in desk.events if isinstance(event, CodeFailed)]
+
+
+def test_a_try_gives_way_only_when_all_are_taken_and_it_is_slow(desk: Desk) -> None:
+    knock(desk, 99, secret=WRONG)
+    for exchange in range(MAX_TRIES - 1):
+        desk.receive(Opened(exchange, MAILBOX, "1234"), 0.1 * exchange)
+    posts(desk)
+    desk.receive(Opened(50, MAILBOX, "1234"), PROMPT - 0.1)
+    assert posts(desk) == [Denied(Denial.TOO_MANY_TRIES)]
+    desk.receive(Opened(51, MAILBOX, "1234"), PROMPT)
+    assert posts(desk) == [Denied(Denial.TOO_SLOW)]
+    assert desk.holds(ExchangeId(51)) and not desk.holds(ExchangeId(0))
+    assert open_tries(desk) == MAX_TRIES - 1
 
 
 def test_a_failure_whose_answer_is_delayed_counts_once(desk: Desk) -> None:

@@ -43,6 +43,10 @@ def test_cleaning_twice_changes_nothing(raw: str) -> None:
     assert clean_name(clean_name(raw)) == clean_name(raw)
 
 
+def test_letters_that_meet_when_a_claw_is_gone_are_one_letter() -> None:
+    assert clean_name("e\u202e\u0301") == "é"
+
+
 @given(st.text())
 def test_a_name_is_one_short_visible_line(raw: str) -> None:
     name = clean_name(raw)

@@ -9,7 +9,7 @@ import pytest
 from client.net.kem import MlKem
 from tests.vectors.seeded import flipped, seeded
 from vc_core.errors import RemoteProtocolError
-from vc_core.keys import Identity
+from vc_core.keys import Identity, x25519
 from vc_core.meet import Greeting, Pair, initiates, reply_to
 from vc_core.messages import Bundle, Reply
 
@@ -90,7 +90,7 @@ def test_any_changed_field_of_a_reply_is_refused(field: str) -> None:
         mine.receive(spoilt, [SECRET])
 
 
-@pytest.mark.parametrize("field", ["tag", "noise"])
+@pytest.mark.parametrize("field", ["tag", "kem_public", "noise"])
 def test_a_changed_greeting_is_refused(field: str) -> None:
     mine = greeting()
     mine.greet = replace(mine.greet, **{field: flipped(getattr(mine.greet, field), -1)})
@@ -98,9 +98,32 @@ def test_a_changed_greeting_is_refused(field: str) -> None:
         answer(mine)
 
 
-def test_another_mlkem_key_than_the_senders_gives_keys_that_do_not_match() -> None:
+def test_only_the_two_can_make_the_tag_of_a_greeting() -> None:
     mine = greeting()
-    mine.greet = replace(mine.greet, kem_public=KEM.generate()[0])
-    reply, _ = answer(mine)
-    with pytest.raises(RemoteProtocolError):
-        mine.receive(reply, [SECRET])
+    for pair in (Pair(SECOND, FIRST.public, ROOM), Pair(FIRST, SECOND.public, ROOM)):
+        assert pair.proves(mine.greet)
+    for pair in (
+        Pair(STRANGER, FIRST.public, ROOM),
+        Pair(SECOND, STRANGER.public, ROOM),
+        Pair(SECOND, FIRST.public, SECRET),
+    ):
+        assert not pair.proves(mine.greet)
+
+
+def test_a_forged_greeting_costs_no_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = 0
+
+    def count(secret: bytes, public: bytes) -> bytes:
+        nonlocal operations
+        operations += 1
+        return x25519(secret, public)
+
+    for module in ("meet", "noise"):
+        monkeypatch.setattr(f"vc_core.{module}.x25519", count)
+    pair, forged = Pair(SECOND, FIRST.public, ROOM), Pair(STRANGER, SECOND.public, ROOM)
+    for _ in range(20):
+        greet = Greeting(forged, KEM, RNG, 0.0).greet
+        before = operations
+        assert not pair.proves(greet)
+        assert operations - before <= 1
+    assert before == operations, "the key of a pair is made once"

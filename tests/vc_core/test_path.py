@@ -144,6 +144,18 @@ def test_silence_is_noticed_after_three_beats(used: bool) -> None:
     assert not used or pair.now - cut < 1.0
 
 
+def test_a_warm_way_that_may_be_needed_answers_soon_or_is_silent() -> None:
+    pair = Pair().run(3.0)
+    pair.used()
+    pair.run(3.0)
+    pair.one.hurry(pair.now)
+    states = [pair.run(1.0).one.state]
+    pair.keep = lambda sender, count, now: False
+    pair.one.hurry(pair.now)
+    states.append(pair.run(0.7).one.state)
+    assert states == [State.ALIVE, State.SILENT]
+
+
 def test_media_alone_is_life_but_not_if_nobody_hears_us() -> None:
     pair = Pair().run(3.0)
     pair.keep = lambda sender, count, now: sender is pair.other
@@ -190,7 +202,7 @@ def test_a_crowd_beats_slowly_whatever_happens() -> None:
     path = Path(A, B, 0.0, crowded=True)
     path.use(True, 0.0)
     path.handle_timer(0.0)
-    assert path.next_timer() == CROWD_BEAT
+    assert path.due == CROWD_BEAT
 
 
 def test_a_probe_counts_once_and_never_after_a_newer_one() -> None:
@@ -224,7 +236,7 @@ def test_all_paths_share_one_beat() -> None:
     for begin in (0.03, 0.11, 0.2):
         path = Path(A, B, begin)
         path.handle_timer(begin)
-        times.add(path.next_timer())
+        times.add(path.due)
     assert times == {USED_BEAT}
 
 

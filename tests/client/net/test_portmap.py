@@ -14,7 +14,7 @@ from client.net.mapped import mapped_ports
 from client.net.portmap import mapper as mapping_rules
 from client.net.portmap import speak_upnp, talk
 from client.net.portmap.gateway import around
-from client.net.portmap.mapper import Mapper
+from client.net.portmap.mapper import Changed, Mapper
 from client.net.portmap.mapping import Mapping
 from client.net.portmap.routes import Neighbourhood
 from tests.client.net.router_double import HOME, OUTSIDE, Router, running
@@ -319,6 +319,24 @@ async def test_a_mapped_port_is_one_more_candidate_and_closed_with_its_carrier()
         assert line.split()[0] not in {one.split()[0] for one in end.described[0].candidates}
         await end.carrier.close()
         await until(lambda: not router.doors)
+
+
+class Firewall(Mapper):
+    """Grants the very address that asks, as a router of IPv6 does."""
+
+    async def map(
+        self, protocol: str, host: str, port: int, *, on_change: Changed | None = None
+    ) -> Mapping | None:
+        return Mapping("2001:db8::7", PORT, protocol, "PCP")
+
+
+@pytest.mark.parametrize(
+    ("host", "found"), [("2001:db8::7", []), ("fd00::7", [("2001:db8::7", PORT)])]
+)
+async def test_what_is_a_mere_opening_in_a_firewall_is_no_other_candidate(
+    host: str, found: list[tuple[str, int]]
+) -> None:
+    assert [one async for one in mapped_ports(Firewall())(host, PORT)] == found
 
 
 async def test_a_silent_router_delays_no_candidate() -> None:

@@ -15,6 +15,7 @@ from aioice import stun
 
 from client.net import direct, ice_socket, turn
 from client.net.candidates import Description
+from client.net.ice_moving import MovingConnection
 from client.net.turn_uri import TurnServer, parse_turn, without_password
 from tests.client.net import turn_server
 from tests.client.net.test_direct import MEDIA, End, close, talk
@@ -141,6 +142,36 @@ async def test_a_server_that_dies_does_not_keep_the_carrier_from_closing(tmp_pat
         await asyncio.gather(one.carrier.start(), two.carrier.start())
         await talk(one, two)
     await asyncio.wait_for(close(one, two), 2.0)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("milliseconds", [0, 1, 2, 3, 4, 6, 8, 12, 20, 500, 600])
+async def test_closes_at_any_moment_and_leaves_nothing(
+    server: TurnServer, transport: str, milliseconds: int
+) -> None:
+    one, two = pair(replace(server, transport=transport))
+    starting = asyncio.gather(one.carrier.start(), two.carrier.start())
+    await asyncio.sleep(milliseconds / 1000)
+    await asyncio.wait_for(close(one, two), 2.0)
+    await starting
+
+
+async def test_a_turn_server_is_a_stun_server_too(
+    server: TurnServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = pair(server)
+    asked: list[tuple[str, int]] = []
+    real = MovingConnection.ask
+
+    async def noted(self: Any, opened: Any, address: tuple[str, int]) -> Any:
+        asked.append(address)
+        return await real(self, opened, address)
+
+    monkeypatch.setattr(MovingConnection, "ask", noted)
+    await one.carrier.start()
+    await until(lambda: asked)
+    assert asked == [("127.0.0.1", server.port)]
+    await close(one)
 
 
 async def test_a_channel_is_refreshed_while_datagrams_go_on(

@@ -1,0 +1,90 @@
+"""Ears of the driver: what roads and forwarders say becomes inputs of the session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vc_core.ids import LinkId, Member, Way
+from vc_core.messages import Road as RoadMessage
+
+if TYPE_CHECKING:
+    from client.driver import Driver
+    from vc_core.session import Session
+
+
+@dataclass(frozen=True)
+class RoadEar:
+    """Brings what one road says to the session, in the name of its link."""
+
+    driver: Driver
+    member: Member
+    link: LinkId
+
+    def _tell(self, what: Callable[[Session, float], None]) -> None:
+        session = self.driver.session
+        if session is not None:
+            self.driver.feed(lambda: what(session, time.monotonic()))
+
+    def described(self, road: RoadMessage) -> None:
+        """Our side of an attempt can be tried."""
+        self._tell(lambda s, _: s.road_described(self.member, self.link, road))
+
+    def opened(self, way: Way) -> None:
+        """A direct pair was found."""
+        self._tell(lambda s, now: s.way_opened(self.member, self.link, way, now))
+
+    def failed(self, way: Way, word: str) -> None:
+        """An attempt gave up, or its pair is dead."""
+        self._tell(lambda s, now: s.way_failed(self.member, self.link, way, word, now))
+
+    def envelope(self, datagram: bytes) -> None:
+        """An envelope came by a direct pair."""
+        self.driver.envelope(self.member, self.link, datagram)
+
+    def probe(self, way: Way, datagram: bytes) -> None:
+        """A probe came."""
+        self._tell(lambda s, now: s.receive_probe(self.member, self.link, way, datagram, now))
+
+    def media(self, way: Way, datagram: bytes) -> None:
+        """Sealed media came."""
+        self.driver.hear(self.member, self.link, way, datagram)
+
+    def stream_opened(self) -> None:
+        """Stream 0 stands."""
+        self._tell(lambda s, now: s.stream_opened(self.member, self.link, now))
+
+    def stream_data(self, data: bytes) -> None:
+        """Bytes of stream 0."""
+        self._tell(lambda s, now: s.receive_stream(self.member, self.link, data, now))
+
+    def stream_closed(self) -> None:
+        """QUIC is over."""
+        self._tell(lambda s, now: s.stream_closed(self.member, self.link, now))
+
+
+@dataclass(frozen=True)
+class BerthEar:
+    """Brings what forwarders say to the session, and what they carry to the roads."""
+
+    driver: Driver
+
+    def attached(self, number: int, transport: str) -> None:
+        """The slot is ours."""
+        session = self.driver.session
+        if session is not None:
+            self.driver.feed(
+                lambda: session.forwarder_attached(number, transport, time.monotonic())
+            )
+
+    def lost(self, number: int, word: str) -> None:
+        """It does not answer."""
+        session = self.driver.session
+        if session is not None:
+            self.driver.feed(lambda: session.forwarder_lost(number, word, time.monotonic()))
+
+    def inner(self, number: int, slot: int, datagram: bytes) -> None:
+        """A member's datagram came."""
+        self.driver.inner(number, slot, datagram)

@@ -1,0 +1,76 @@
+"""The devices of a call: what can be had is opened, the rest is said."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from client.events import AudioFailed, AudioOpened, RoomEvent
+
+if TYPE_CHECKING:
+    from client.media import Sound
+    from client.settings import Settings
+
+# Implementation
+LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
+PATIENCE = 3.0  # s that the report about devices waits for their first sample
+
+
+async def open_devices(sound: Sound, settings: Settings, tell: Callable[[RoomEvent], None]) -> None:
+    """Open microphone and speaker, or as much of them as works; report what was opened."""
+    from audio.unavailable import AudioUnavailable
+
+    for mic, speaker in (
+        (settings.mic, settings.speaker),
+        (settings.mic, "none"),
+        ("none", settings.speaker),
+        ("none", "none"),
+    ):
+        try:
+            await sound.open(mic, speaker)
+            break
+        except AudioUnavailable as error:
+            sound.microphone.close()
+            if sound.speaker is not None:
+                sound.speaker.close()
+            tell(AudioFailed(error.code, error.message, error.hint))
+    await _first_samples(sound)
+    tell(_report(sound))
+
+
+async def follow_loss(sound: Sound, loss: Callable[[], float]) -> None:
+    """Tell the encoder again and again what the paths lose."""
+    while True:
+        await asyncio.sleep(LOSS_INTERVAL)
+        sound.set_loss(loss())
+
+
+async def _first_samples(sound: Sound) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        speaker = sound.speaker
+        waiting = speaker is not None and speaker.started is None
+        waiting |= sound.microphone.name != "none" and sound.microphone.started is None
+        if not waiting:
+            return
+        await asyncio.sleep(0.02)
+
+
+def _report(sound: Sound) -> AudioOpened:
+    microphone, speaker = sound.microphone, sound.speaker
+    assert speaker is not None
+    missing = [
+        word
+        for word, advice in (
+            ("no-microphone", microphone.advice),
+            ("no-speaker", speaker.advice),
+        )
+        if advice
+    ]
+    if len(missing) > 1:
+        missing = ["no-sound"]
+    return AudioOpened(
+        microphone.name, speaker.name, microphone.started, speaker.started, tuple(missing)
+    )

@@ -1,0 +1,48 @@
+"""The event loop's timers."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+
+from client.loop import run, whole_ms
+
+
+def test_a_timer_comes_with_the_first_millisecond_that_is_not_too_early() -> None:
+    rng = random.Random(1)
+    for _ in range(2000):
+        now, delay = rng.uniform(0, 1e6), rng.choice([0.0, rng.uniform(0, 0.003), 0.02])
+        comes = math.floor(now * 1000) + whole_ms(delay, now)
+        assert -0.01 < comes - (now + delay) * 1000 < 1.0
+
+
+def test_beats_on_whole_milliseconds_need_no_second_try() -> None:
+    for beat in range(1, 5000):
+        due = beat * 0.02
+        now = due - 0.0193
+        assert math.floor(now * 1000) + whole_ms(due - now, now) == beat * 20
+
+
+def test_whoever_waits_for_the_rest_is_called_once() -> None:
+    async def calls_until(due: float) -> int:
+        loop, count, done = asyncio.get_running_loop(), 0, asyncio.Event()
+
+        def ring() -> None:
+            nonlocal count
+            count += 1
+            left = due - time.monotonic()
+            if left > 0:
+                loop.call_later(left, ring)
+            else:
+                done.set()
+
+        loop.call_later(due - time.monotonic(), ring)
+        await done.wait()
+        return count
+
+    async def main() -> list[int]:
+        return [await calls_until(time.monotonic() + 0.0024) for _ in range(20)]
+
+    assert run(main()) == [1] * 20
