@@ -168,6 +168,19 @@ def _member(slash: Slash, rest: str, people: People) -> Meaning:
     return Send({"do": slash.name, "member": member})
 
 
+def _members(slash: Slash, rest: str, people: People) -> Meaning:
+    """Names one after another; none of them, for nobody."""
+    members: list[str] = []
+    while rest and rest.lower() != "nobody":
+        member, rest, sentence = _who(slash, rest, people)
+        if member is None:
+            return Say(sentence)
+        members.append(member)
+    if not members and not rest:
+        return Say(f"type {slash.usage}, or /{slash.name} nobody")
+    return Send({"do": slash.name, "members": members})
+
+
 def _message(slash: Slash, rest: str, people: People) -> Meaning:
     member, text, sentence = _who(slash, rest, people)
     if member is None:
@@ -230,6 +243,7 @@ ALL = (
     Slash("code", "[copy]", "the code for guests; copy puts it into the clipboard", _code),
     Slash("invite", "", "a new code for guests (host)", _plain),
     Slash("kick", "NAME", "remove a member (host)", _member),
+    Slash("deputies", "NAME [NAME]", "who takes over when you are gone (host)", _members),
     Slash("lock", "[on|off]", "let nobody in any more, or again (host)", _switch),
     Slash("accept", "NAME", "talk to a member whose key has changed", _member),
     Slash("save", "NAME", "keep a member's key as a contact", _member),

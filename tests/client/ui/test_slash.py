@@ -148,3 +148,13 @@ def test_a_completion_replaces_what_stands_there(before: str) -> None:
         assert 0 <= replaced <= len(before)
         start = before[len(before) - replaced :].lower()
         assert text.lower().startswith(start)
+
+
+def test_deputies_are_named_one_after_another() -> None:
+    people = {"ann": "m1", "bob smith": "m2"}
+    assert parse("/deputies bob smith ann", people) == Send(
+        {"do": "deputies", "members": ["m2", "m1"]}
+    )
+    assert parse("/deputies nobody", people) == Send({"do": "deputies", "members": []})
+    assert isinstance(parse("/deputies", people), Say)
+    assert isinstance(parse("/deputies cyd", people), Say)
