@@ -191,7 +191,11 @@ class Room:
 
     def _host(self, kem: Kem, now: float) -> Session:
         name, make = self.settings.name, self._desks.make
-        return Session.host(self.identity, name, make, kem, self._rng, now, self._judge)
+        session = Session.host(self.identity, name, make, kem, self._rng, now, self._judge)
+        own = self._own_server.running
+        if own is not None:
+            session.server_kept(f"ws://{own.address}")
+        return session
 
     def _guest(self, invitation: Invitation, kem: Kem, now: float) -> Session:
         name = self.settings.name

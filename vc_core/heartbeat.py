@@ -144,7 +144,8 @@ class Heartbeats:
 
     def _watch_first_road(self, host: Peer, now: float) -> None:
         """A joiner that finds no road at all gives up."""
-        if host.streaming or host.blocked:
+        changed = self._room.host_since > float("-inf")
+        if host.streaming or host.blocked or changed:
             self._road_until = float("inf")
         elif now >= self._road_until:
             self._courier.part(host, Bye())  # by letter: the host need not wait for our silence

@@ -43,6 +43,7 @@ class Keyring:
 
     def rotate(self, now: float, newcomer: Member | None = None) -> None:
         """A new generation for the newest entry, told to everybody who may know it."""
+        self._hold(now)
         before = self.own.newest.announcement.generation if self.own.current else 0
         holders = {
             peer.number
@@ -52,8 +53,12 @@ class Keyring:
         self.own.rotate(self._room.roster.position, holders - {newcomer}, now)
         self.announce_all(now)
 
+    def _hold(self, now: float) -> None:
+        self.own.hold(on=not self._room.fresh(now), now=now)
+
     def announce_all(self, now: float) -> None:
         """Tell everybody present who does not know it yet."""
+        self._hold(now)
         for peer in self._room.present():
             self.announce(peer, now)
 
@@ -155,6 +160,7 @@ class Keyring:
 
     def handle_timer(self, now: float) -> None:
         """Rotate what is due, sign what is due, name what nobody signed."""
+        self._hold(now)
         self.own.handle_timer(now)
         if self.own.due(now) and self._room.fresh(now):
             self.rotate(now)

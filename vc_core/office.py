@@ -94,7 +94,7 @@ class Office:
         hosting = self._room.hosting and not self._room.ended
         if hosting and self.state is State.CLOSED:
             self.state = step(MOVES, self.state, Elected())
-            if self._inside.mailboxes.connected:
+            if self._inside.mailboxes.connected and not self._room.server_lost:
                 self._furnish(now)
             else:
                 self._seek()
@@ -136,6 +136,10 @@ class Office:
             self._room.ask(OpenServer())
 
     # World in
+
+    def keep(self, url: str) -> None:
+        """The founder keeps the server in use; others reach it at ``url``."""
+        self._room.server = url
 
     def server_lost(self, now: float) -> None:
         """The signaling server is gone."""

@@ -292,6 +292,7 @@ class Registrar:
     def _new_host(self, now: float) -> None:
         room = self._room
         room.host_since, room.host_left = now, False
+        room.server_lost = room.host_server != ""
         room.server = room.host_server = ""
         if room.hosting:
             if room.secret_number == 0:

@@ -61,6 +61,8 @@ class Room:
     """URL of the signaling server that we keep for the room; empty: we use one of others."""
     host_server: str = ""
     """URL of the signaling server that the host keeps, as it told us."""
+    server_lost: bool = False
+    """The host before this one kept the server in use: it is gone, or will be."""
     banned: list[bytes] = field(default_factory=list)
     """Ed25519 keys of those who were kicked, as far as we know, oldest first."""
     epoch: float = 0.0

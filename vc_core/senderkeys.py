@@ -59,6 +59,7 @@ class OwnKeys:
         self.coming: Generation | None = None
         self._waiting: set[Member] = set()
         self._deadline = 0.0
+        self._held = False
 
     @property
     def newest(self) -> Generation:
@@ -93,6 +94,12 @@ class OwnKeys:
         self._waiting.discard(member)
         self.handle_timer(now)
 
+    def hold(self, *, on: bool, now: float) -> None:
+        """While nobody may be told a key, none that was not told is used."""
+        if self._held and not on:
+            self._deadline = now + PATIENCE
+        self._held = on
+
     def due(self, now: float) -> bool:
         """Whether age or use asks for a new generation."""
         current = self.current
@@ -103,12 +110,14 @@ class OwnKeys:
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
         if self.coming is not None:
-            return self._deadline
+            return None if self._held else self._deadline
         return self.current.begun + MAX_AGE if self.current else None
 
     def handle_timer(self, now: float) -> None:
         """Begin to use the coming generation when its time has come."""
-        if self.coming is not None and (not self._waiting or now >= self._deadline):
+        if self.coming is None or self._held:
+            return
+        if not self._waiting or now >= self._deadline:
             self.current, self.coming = self.coming, None
 
     def seal(self, kind: int, timestamp: int, payload: bytes) -> bytes:

@@ -240,6 +240,11 @@ class Session:
                 self._office.server_back(now)
         self._settle(now)
 
+    def server_kept(self, url: str) -> None:
+        """The room began at a server of our own; others reach it at ``url``."""
+        if self._office is not None:
+            self._office.keep(url)
+
     def server_opened(self, url: str, now: float) -> None:
         """A server of our own runs and is the one in use; others reach it at ``url``."""
         if self._office is not None and not self.room.ended:

@@ -97,6 +97,8 @@ class Bottle:
         server = self._open_server(name) if embedded else MAIN
         desk = self._desk_of(lambda: server, guests)
         session = Session.host(identity, name, desk, self._kem, self.rng, self.now)
+        if embedded:
+            session.server_kept(server)
         return self._add(name, session, identity, server)
 
     def _desk_of(self, server: Callable[[], str], guests: int = 8) -> Any:

@@ -8,7 +8,7 @@
 Promises, watched all the time:
   1  a voice packet opens only for who stood in the roster it was sealed for, and
      only such people ever hold its key; the roster holds nobody unknown
-  2  a sender uses the key of a new entry within 2 s
+  2  a sender that hears the host uses the key of a new entry within 2 s
   3  texts come in order and never twice; between two who stay, none is lost
   4  nothing grows without bound, nothing raises, every schedule ends
 and after the calm:
@@ -390,7 +390,7 @@ class Schedule:
         current = inside.keyring.own.current
         newest = person.session.room.roster.position
         now = self.bottle.now
-        if person.asleep:
+        if person.asleep or not person.session.room.fresh(now):
             self.unkept.pop(person.name, None)
             return
         if current is not None and current.announcement.position == newest:
