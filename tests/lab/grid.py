@@ -133,7 +133,7 @@ def run(
             yield _lan(made, services, options)
 
 
-def _row(  # noqa: PLR0913  # what a row is
+def _row(  # what a row is
     services: Services,
     place: Place,
     node: Node,

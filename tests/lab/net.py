@@ -215,6 +215,11 @@ class World:
         self._ip(space, f"route add default via {lan}1")
         return Node(space, f"{lan}{number}")
 
+    def give(self, node: Node, network: str) -> None:
+        """All addresses of a network belong to a machine of the backbone."""
+        self._ip(self._backbone, f"route add {network} via {node.address}")
+        self._ip(node.space, f"route add local {network} dev lo")
+
     def dead_end(self, node: Node) -> None:
         """One more interface that looks alive and leads nowhere, as that of a sleeping VPN."""
         nowhere = self._space(f"nowhere{next(self._ports)}")
@@ -225,8 +230,12 @@ class World:
 
     def cut(self, router: Node) -> None:
         """Nothing goes through a router any more, and nobody is told."""
-        rule = "table inet cut {\nchain c {\ntype filter hook forward priority -5\ndrop\n}\n}\n"
-        run(*router.prefix, "nft", "-f", "-", text=rule)
+        self._refuse(router, "drop")
+
+    @staticmethod
+    def _refuse(router: Node, rules: str) -> None:
+        head = "table inet cut {\nchain c {\ntype filter hook forward priority -5\n"
+        run(*router.prefix, "nft", "-f", "-", text=f"{head}{rules}\n}}\n}}\n")
 
     def mend(self, router: Node) -> None:
         """Everything goes through again."""
@@ -240,8 +249,7 @@ class World:
             for family in ["ip6" if ":" in address else "ip"]
             for end in ("saddr", "daddr")
         )
-        text = f"table inet cut {{\nchain c {{\ntype filter hook forward priority -5\n{rules}\n}}\n}}\n"
-        run(*router.prefix, "nft", "-f", "-", text=text)
+        self._refuse(router, rules)
 
     def move(self, router: Node) -> Node:
         """A router of the backbone gets another public address; what goes on is forgotten."""

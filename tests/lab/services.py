@@ -70,8 +70,9 @@ class Services:
     scene: Scene
     node: Node
     """Where the signaling server is."""
-    signal: Program
-    relays: list[RelayDaemon] = field(default_factory=list)
+    command: list[str]
+    relays: list[RelayDaemon]
+    signal: Program = field(init=False)
 
     @classmethod
     def start(cls, scene: Scene, relays: int = 1, *, opened: bool = False) -> Services:
@@ -84,14 +85,17 @@ class Services:
         named = [word for one in daemons for word in ("--relay", one.address)]
         signs = [] if opened or not relays else ["--relay-secret-file", str(secret)]
         node = scene.world.host(ip6=True)
-        program = scene.stage.program(
-            ["-m", "signaling.cli", "--json", "--listen", f"{EVERYWHERE}:{SIGNAL_PORT}"]
-            + [*named, *signs],
-            prefix=node.prefix,
-            folder=scene.folder / "signal",
+        command = ["-m", "signaling.cli", "--json", "--listen", f"{EVERYWHERE}:{SIGNAL_PORT}"]
+        services = cls(scene, node, [*command, *named, *signs], daemons)
+        services.again()
+        return services
+
+    def again(self) -> None:
+        """Start the signaling server, for the first time or after its end."""
+        self.signal = self.scene.stage.program(
+            self.command, prefix=self.node.prefix, folder=self.scene.folder / "signal"
         )
-        program.wait("listening")
-        return cls(scene, node, program, daemons)
+        self.signal.wait("listening")
 
     def url(self, node: Node) -> str:
         """The signaling server in a family that a machine has."""
