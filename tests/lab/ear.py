@@ -44,9 +44,9 @@ class Ear:
         size = round(STEP * RATE)
         blocks = samples[: len(samples) // size * size].reshape(-1, size)
         levels = np.sqrt((blocks**2).mean(axis=1))
-        self_level = float(np.percentile(levels, 90))
+        usual = float(np.percentile(levels, 99))
         first = max(0, round((begin - began) / STEP))
-        return np.asarray(levels[first : round((end - began) / STEP)] / self_level)
+        return np.asarray(levels[first : round((end - began) / STEP)] / usual)
 
     def _seconds(self) -> float:
         return len(read_wav(self.path)) / RATE if self.path.exists() else 0.0
