@@ -25,7 +25,6 @@ from enum import Enum
 PUBLIC_4 = "192.0.2."  # TEST-NET-1, the public addresses here
 PUBLIC_6 = "2001:db8::"
 NOWHERE = "203.0.113.0/24"  # TEST-NET-3: whoever sends there hears nothing
-REBOUND = 42000  # the first port of mappings that were made anew
 TAG = "vchatlab"
 _worlds = itertools.count()
 
@@ -100,7 +99,7 @@ class World:
         self._spaces: list[str] = []
         self._ports = itertools.count()
         self._hosts = itertools.count(10)
-        self._rebound = itertools.count()
+        self._rng = random.Random(1)
         self._lans: dict[str, tuple[str, itertools.count[int]]] = {}
         self._backbone = ""
 
@@ -260,7 +259,7 @@ class World:
         run(*router.prefix, "conntrack", "-F")
         return Node(router.space, fresh)
 
-    def rebind(self, router: Node, rng: random.Random) -> int:
+    def rebind(self, router: Node) -> int:
         """Every UDP port behind a router gets another one outside; how many there are.
 
         Each keeps one port for all destinations, as before.
@@ -268,7 +267,7 @@ class World:
         known = run(*router.prefix, "conntrack", "-L", "-p", "udp")
         lan = self._lans[router.space][0]
         ports = sorted(set(re.findall(rf"src={re.escape(lan)}\d+ dst=\S+ sport=(\d+)", known)))
-        moved = zip(ports, rng.sample(range(20_000, 60_000), len(ports)), strict=True)
+        moved = zip(ports, self._rng.sample(range(20_000, 60_000), len(ports)), strict=True)
         rules = [f"add rule ip home moved udp sport {a} masquerade to :{b}" for a, b in moved]
         text = "\n".join(["flush chain ip home moved", *rules, ""])
         run(*router.prefix, "nft", "-f", "-", text=text)

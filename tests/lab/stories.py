@@ -257,11 +257,10 @@ def nat_mappings_are_rebound_ten_times(scene: Scene) -> Findings:
     home = scene.world.router(Nat.PORT_RESTRICTED)
     made = call(services, scene.world.behind(other), scene.world.behind(home))
     gaps: list[float] = []
-    rng = random.Random(1)
     with made.writing() as lines:
         for _ in range(10):
             begun = time.monotonic()
-            assert scene.world.rebind(home, rng) > 1
+            assert scene.world.rebind(home) > 1
             time.sleep(begun + 5.0 - time.monotonic())
             gaps.append(made.gap(begun - PLAYOUT, time.monotonic() - PLAYOUT))
     found.add("gap when mappings are rebound", *gaps)
