@@ -74,6 +74,7 @@ class Stage:
         folder: str | None = None,
         prefix: Sequence[str] = (),
         variables: dict[str, str] | None = None,
+        start: Sequence[str] = ("-m", "client"),
     ) -> EngineProcess:
         """``vchat COMMAND`` with ``options``; ``folder`` may be that of another engine."""
         sound = ["--mic", mic, "--speaker", speaker]
@@ -82,6 +83,7 @@ class Stage:
             self.folder / (folder or f"{len(self._programs)}"),
             prefix=prefix,
             variables=variables,
+            start=start,
         )
         self._programs.append(engine)
         return engine
