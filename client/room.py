@@ -192,9 +192,7 @@ class Room:
     def _host(self, kem: Kem, now: float) -> Session:
         name, make = self.settings.name, self._desks.make
         session = Session.host(self.identity, name, make, kem, self._rng, now, self._judge)
-        own = self._own_server.running
-        if own is not None:
-            session.server_kept(f"ws://{own.address}")
+        session.room.server = self._own_server.shown
         return session
 
     def _guest(self, invitation: Invitation, kem: Kem, now: float) -> Session:
@@ -213,11 +211,9 @@ class Room:
 
     async def _keep_server(self) -> None:
         """A signaling server of our own, since we host now and none answers."""
-        address = await self._own_server.replace(self._post)
-        if address is None:
-            self._do(self.session.server_missing)
-        else:
-            self._do(lambda now: self.session.server_opened(f"ws://{address}", now))
+        url = await self._own_server.replace(self._post)
+        if (office := self.session.office) is not None:
+            self._do(lambda now: office.server_opened(url, now))
 
     # ---- Events ------------------------------------------------------------------
 

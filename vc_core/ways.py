@@ -31,7 +31,7 @@ from vc_core.commands import (
 )
 from vc_core.errors import RemoteProtocolError
 from vc_core.events import Event, PathChanged
-from vc_core.ids import Member, Rung, Way
+from vc_core.ids import LinkId, Member, Rung, Way
 from vc_core.link import Link
 from vc_core.messages import Road
 from vc_core.path import Path, State
@@ -257,6 +257,18 @@ class Ways:
         known = [number for number in self._order if number in self.berths]
         relays = [one for one in known if self.berths[one].rung is Rung.RELAYED]
         return next(iter(relays or known), None)
+
+    def listeners(self, spread: int | None) -> list[tuple[Member, LinkId]]:
+        """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
+        return [
+            (peer.number, peer.link.id)
+            for peer in self._peers.values()
+            if peer.link is not None
+            and peer.link.used is not None
+            and peer.link.used.number != spread
+            and peer.seat.present
+            and not peer.blocked
+        ]
 
     # User in
 

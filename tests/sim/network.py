@@ -182,8 +182,9 @@ class Network:
         person.slots.add(number)
 
         def attached() -> None:
-            if not person.dead and number in person.slots:
-                person.session.forwarder_attached(number, "udp", self._clock.now)
+            forwarding = person.session.forwarding
+            if not person.dead and number in person.slots and forwarding is not None:
+                forwarding.attached(number, "udp", self._clock.now)
                 self._pump(person)
 
         self._clock.later(3 * self._delay(), attached)
@@ -216,8 +217,9 @@ class Network:
                 self._clock.later(SLOT_LIFE, partial(self._slot_lost, person, number))
 
     def _slot_lost(self, person: Person, number: int) -> None:
-        if not person.dead:
-            person.session.forwarder_lost(number, "relay-silent", self._clock.now)
+        forwarding = person.session.forwarding
+        if not person.dead and forwarding is not None:
+            forwarding.lost(number, "relay-silent", self._clock.now)
             self._pump(person)
 
     def _reaches(self, person: Person, number: int) -> bool:
