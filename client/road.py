@@ -214,7 +214,7 @@ class Road:
     def use(self, way: Way | None) -> None:
         """Send this way from now on."""
         self._way = way
-        if way is not None:
+        if way is not None and not self._quic.started:
             self._quic.start()
             self._arm()
 
