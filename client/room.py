@@ -269,10 +269,9 @@ class Room:
             self._spawn(follow_loss(self.sound, self._loss))
 
     def _loss(self) -> float:
-        """The highest share of packets that a path loses on the way out."""
-        links = [peer.link for peer in self.session.room.peers.values() if peer.link]
-        paths = [link.paths.get(link.used) for link in links if link.used is not None]
-        return max((path.loss_out for path in paths if path), default=0.0)
+        """The highest share of packets that a path loses."""
+        session = self._driver.session
+        return session.room.ways.loss() if session is not None else 0.0
 
     def traffic(self, member: Member) -> tuple[int, int]:
         """Bytes (in, out) of the road to a member."""

@@ -258,6 +258,12 @@ class Ways:
         relays = [one for one in known if self.berths[one].rung is Rung.RELAYED]
         return next(iter(relays or known), None)
 
+    def loss(self) -> float:
+        """The highest share of our packets that is lost on a way in use."""
+        links = [peer.link for peer in self._peers.values() if peer.link is not None]
+        paths = [link.paths.get(link.used) for link in links if link.used is not None]
+        return max((path.loss_out for path in paths if path is not None), default=0.0)
+
     def listeners(self, spread: int | None) -> list[tuple[Member, LinkId]]:
         """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
         return [

@@ -26,6 +26,8 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         for program in self._programs:
             program.kill()
+        bugs = [one.story() for one in self._programs if "(a bug in vchat)" in one.errors()]
+        assert not bugs, bugs[0]
 
     def host(
         self,
