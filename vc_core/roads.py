@@ -78,5 +78,7 @@ class Roads:
 
     def lost(self, peer: Peer, now: float) -> None:
         """The link is over; a new one will be made."""
+        begun = peer.coming, peer.greeting  # another handshake, which the other side may have ended
         self._room.ways.drop(peer)
+        peer.coming, peer.greeting = begun
         peer.next_greeting = now + GREETING_PAUSE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import FOUNDER, Member
 from vc_core.keys import Identity
 from vc_core.messages import Position
-from vc_core.roster import Forked, Missing, Place, Roster
+from vc_core.roster import Barred, Forked, Missing, Place, Roster
 
 RNG = seeded("roster")
 HOST, ANN, BOB = (Identity.generate(RNG) for _ in range(3))
@@ -215,3 +216,140 @@ def test_the_longest_present_members_are_deputies() -> None:
     assert list(roster.entry.deputies) == [1, 2]
     roster.extend(HOST, Action.ABSENT, Member(1))
     assert list(roster.entry.deputies) == [2]
+
+
+def test_a_deputy_takes_over_with_a_term_of_its_own_and_the_old_host_is_absent() -> None:
+    host = grown()
+    deputy, guest = guest_of(host), guest_of(host)
+    signed = deputy.extend(ANN, Action.TAKEOVER, Member(1))
+    taken = guest.receive(signed.write_fields())
+    assert [one.read() for one in taken.entries] == [deputy.entry] and not taken.dropped
+    assert guest.host == 1 and guest.entry.term == 65536 + 65535 - 1
+    assert [s.number for s in guest.present()] == [1, 2]
+    assert guest.entry.deputies == (2,)
+
+
+def test_who_is_no_deputy_cannot_take_over() -> None:
+    host = grown()
+    host.extend(HOST, Action.DEPUTIES, FOUNDER, deputies=(2,))
+    with pytest.raises(RemoteProtocolError):
+        guest_of(host).extend(ANN, Action.TAKEOVER, Member(1))
+
+
+def test_a_takeover_signed_by_somebody_else_is_refused() -> None:
+    host = grown()
+    guest = guest_of(host)
+    entry = follow(host.entry, Action.TAKEOVER, Member(1))
+    with pytest.raises(RemoteProtocolError):
+        guest.receive(signed_by(BOB, entry))
+    assert guest.host == FOUNDER
+
+
+def test_a_host_that_handed_over_has_no_seat_after_the_takeover() -> None:
+    host = grown()
+    deputy = guest_of(host)
+    deputy.receive(host.extend(HOST, Action.HANDOVER, Member(2)).write_fields())
+    assert deputy.entry.deputies == (2, 1) and deputy.entry.successor == 2
+    deputy.extend(BOB, Action.TAKEOVER, Member(2))
+    assert deputy.seat(FOUNDER) is None
+
+
+def test_the_higher_term_wins_in_whatever_order_both_are_heard() -> None:
+    host = grown()
+    one, other = guest_of(host), guest_of(host)
+    ann = [one.extend(ANN, Action.TAKEOVER, Member(1)), one.extend(ANN, Action.LOCK, Member(1))]
+    bob = [other.extend(BOB, Action.TAKEOVER, Member(2)), other.extend(BOB, Action.LOCK, Member(2))]
+    assert one.entry.term > other.entry.term
+    for order in ([*ann, *bob], [*bob, *ann], [bob[0], ann[1], ann[0], bob[1]]):
+        guest = guest_of(host)
+        for signed in order:
+            with suppress(Missing):
+                guest.receive(signed.write_fields())
+        assert guest.hash == one.hash
+
+
+def test_entries_of_the_chain_that_is_left_are_named() -> None:
+    host = grown()
+    deputy, guest = guest_of(host), guest_of(host)
+    takeover = deputy.extend(ANN, Action.TAKEOVER, Member(1))
+    guest.receive(host.extend(HOST, Action.KICK, Member(2)).write_fields())
+    taken = guest.receive(takeover.write_fields())
+    assert [one.action for one in taken.dropped] == [Action.KICK]
+    assert guest.seat(Member(2)) is not None
+    assert guest.receive(host.signed.write_fields()).behind
+
+
+def test_a_takeover_waits_while_the_host_is_heard_and_counts_afterwards() -> None:
+    host = grown()
+    deputy, guest = guest_of(host), guest_of(host)
+    takeover = deputy.extend(ANN, Action.TAKEOVER, Member(1))
+    assert not guest.receive(takeover.write_fields(), loyal=True).entries
+    assert guest.held and guest.host == FOUNDER
+    assert guest.reconsider(loyal=False).entries
+    assert not guest.held and guest.host == 1
+
+
+def test_a_named_successor_is_followed_although_the_host_is_heard() -> None:
+    host = grown()
+    deputy, guest = guest_of(host), guest_of(host)
+    handover = host.extend(HOST, Action.HANDOVER, Member(1)).write_fields()
+    for view in (deputy, guest):
+        view.receive(handover, loyal=True)
+    takeover = deputy.extend(ANN, Action.TAKEOVER, Member(1))
+    assert guest.receive(takeover.write_fields(), loyal=True).entries
+
+
+def test_a_deputy_that_our_own_chain_has_removed_is_not_followed() -> None:
+    host = grown()
+    deputy, guest = guest_of(host), guest_of(host)
+    takeover = deputy.extend(ANN, Action.TAKEOVER, Member(1))
+    guest.receive(host.extend(HOST, Action.KICK, Member(1)).write_fields())
+    with pytest.raises(Barred):
+        guest.receive(takeover.write_fields())
+    assert guest.host == FOUNDER
+
+
+def test_a_chain_through_two_takeovers_is_followed_when_all_of_it_is_here() -> None:
+    host = grown()
+    ann, bob, guest = guest_of(host), guest_of(host), guest_of(host)
+    first = ann.extend(ANN, Action.TAKEOVER, Member(1))
+    guest.receive(bob.extend(BOB, Action.TAKEOVER, Member(2)).write_fields())
+    later = guest_of(host)
+    later.receive(first.write_fields())
+    second = later.extend(BOB, Action.TAKEOVER, Member(2))
+    with pytest.raises(Missing):
+        guest.receive(second.write_fields())
+    assert guest.asked_from() == guest.position
+    assert guest.asked_from() == host.position, "then from before its own newest takeover"
+    missing = later.since(host.position)
+    for signed in missing:
+        guest.receive(signed.write_fields())
+    assert guest.hash == later.hash
+
+
+def test_two_entries_of_a_deputy_at_one_place_are_a_fork_too() -> None:
+    host = grown()
+    deputy, guest = guest_of(host), guest_of(host)
+    guest.receive(deputy.extend(ANN, Action.TAKEOVER, Member(1)).write_fields())
+    other = follow(deputy.entry, Action.LOCK, Member(1))
+    guest.receive(deputy.extend(ANN, Action.KICK, Member(2)).write_fields())
+    with pytest.raises(Forked):
+        guest.receive(signed_by(ANN, other))
+
+
+def test_chosen_deputies_stay_until_their_seats_are_gone() -> None:
+    host = grown()
+    host.extend(HOST, Action.DEPUTIES, FOUNDER, deputies=(2, 1))
+    host.extend(HOST, Action.ABSENT, Member(2))
+    assert list(host.entry.deputies) == [2, 1]
+    host.extend(HOST, Action.KICK, Member(2))
+    assert list(host.entry.deputies) == [1] and host.entry.chosen
+    host.extend(HOST, Action.DEPUTIES, FOUNDER, deputies=())
+    host.extend(HOST, Action.LOCK, FOUNDER)
+    assert list(host.entry.deputies) == []
+
+
+@pytest.mark.parametrize("deputies", [(0,), (7,), (1, 1), (1, 2, 1)])
+def test_deputies_are_different_members_who_are_here(deputies: tuple[int, ...]) -> None:
+    with pytest.raises(RemoteProtocolError):
+        grown().extend(HOST, Action.DEPUTIES, FOUNDER, deputies=deputies)
