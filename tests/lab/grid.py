@@ -24,6 +24,8 @@ EXPLAINED = 20.0  # s until an attempt at a direct pair has failed with a reason
 MEDIAN, WORST = 1.0, 5.0  # s from joined to heard, p50 and p99
 SILENT_STUN = ("--stun", "203.0.113.9:3478")
 LAN = "one lan"
+FAILED = "direct failed"
+GUESSED = "direct after guessing ports"
 
 REASONS = {
     "both": "direct failed: both networks change ports per destination",
@@ -196,7 +198,7 @@ def _meet(cell: Cell, host: EngineProcess, guest: EngineProcess, *, direct: bool
 def _explain(
     cell: Cell, host: EngineProcess, guest: EngineProcess, host_at: Place, guest_at: Place
 ) -> None:
-    """Both sides must say why it is not direct, and still talk."""
+    """Both sides must say why it is not direct, or have found a direct pair by guessing ports."""
     for one, other, here, there in (
         (guest, host, guest_at, host_at),
         (host, guest, host_at, guest_at),
@@ -205,8 +207,12 @@ def _explain(
             "path",
             EXPLAINED,
             member=other.member,
-            where=lambda path: path["reason"].startswith("direct failed"),
+            where=lambda path: path["rung"] == "direct" or path["reason"].startswith(FAILED),
         )
+        if told["rung"] == "direct":
+            cell.rung, cell.transport = "direct", told["transport"]
+            cell.settled, cell.reason = told["seen"] - guest.room["seen"], GUESSED
+            continue
         allowed = expected_reasons(here, there)
         assert told["reason"] in allowed, f"{one.member} was told: {told['reason']}"
         assert told["rungs"]["direct"] == told["reason"]
