@@ -169,6 +169,7 @@ PATHS: Mapping[str, str] = {
     "silent": "{rung} fell silent; trying to wake it",
     "proving": "{rung} answers again, and must go on for a while",
     "forbidden": "{rung} is not allowed here",
+    "refused": "{rung}: the other side does not allow it",
     "crowded": "{rung} is not tried in a room of more than eight",
     "no-candidates": "{rung} failed: the other side told no address",
     "nothing-answered": "{rung} failed: no pair of addresses answered",

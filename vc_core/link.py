@@ -71,6 +71,8 @@ class Link:
         """The way that the driver was told to use."""
         self.crowded = False
         """In a room too large for a mesh: no direct pair, slow beats."""
+        self.leave_at = float("inf")
+        """When ways are let go of that are not allowed any more."""
         self.pairs: list[int] = []
         """Attempts at a direct pair that are open, the newest last."""
         self.attempts = Attempts(now)

@@ -119,9 +119,16 @@ class Matchmaker:
         self._courier.send_meet(peer, reply, mailbox)
 
     def replied(self, peer: Peer, reply: Reply, now: float) -> list[Record]:
-        """Finish our greeting; the messages that came with the answer."""
+        """Finish our greeting; the messages that came with the answer.
+
+        A link that lives again meanwhile stays: its ways carry, those of a new one
+        would have to be found.
+        """
         room, greeting = self._room, peer.greeting
         if greeting is None:
+            return []
+        if not peer.needs_link(now):
+            peer.greeting = None
             return []
         keys, secret, bundle = greeting.receive(reply, room.secrets)
         messages = [PEER.read(body) for body in bundle.messages]

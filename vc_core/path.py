@@ -15,6 +15,7 @@ direction and the way. Only verified probes, and media that opened, count as lif
     flags   1 IN USE   this side sends its packets here
             2 ANSWER   please answer at once
             4 HEARING  media comes to this side here
+            8 LEAVING  this side goes away here, send somewhere else
 
 The beat is quick where a way is in use by either side and slow where it is kept
 warm; a way on which media is heard has the quickest.
@@ -62,6 +63,7 @@ class Flag(IntFlag):
     IN_USE = 1
     ANSWER = 2
     HEARING = 4
+    LEAVING = 8
 
 
 def next_beat(now: float, interval: float) -> float:
@@ -113,6 +115,8 @@ class Path:
         self.state = State.UNTRIED
         self.used = False
         """Whether our packets go here."""
+        self.leaving = False
+        """Whether the other side is told to send somewhere else."""
         self.rtt: float | None = None
         self.clock_offset: float | None = None
         """The other side's link clock minus ours in seconds, ± half a round trip."""
@@ -153,6 +157,8 @@ class Path:
         flags = self._newest.flags if self._newest is not None else 0
         if self.state is State.UNTRIED:
             return USED_BEAT if self._counter < FIRST_TRIES else WARM_BEAT
+        if self.leaving:
+            return BUSY_BEAT
         if not (self.used or flags & Flag.IN_USE):
             return WARM_BEAT
         hearing = now - self._media_at < MEDIA_PAUSE
@@ -165,6 +171,18 @@ class Path:
             self._reached = max(self._reached, now)
             self._next_probe = now
             self._plan()
+
+    def leave(self, on: bool, now: float) -> None:
+        """We go away from here, or stay after all; the other side is told."""
+        if on is not self.leaving:
+            self.leaving = on
+            self._next_probe = now
+            self._plan()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the other side goes away from here."""
+        return self._newest is not None and bool(self._newest.flags & Flag.LEAVING)
 
     def hurry(self, now: float) -> None:
         """Find out soon whether this way lives, since we may need it."""
@@ -230,6 +248,8 @@ class Path:
             flags |= Flag.IN_USE
         if now - self._media_at < MEDIA_PAUSE:
             flags |= Flag.HEARING
+        if self.leaving:
+            flags |= Flag.LEAVING
         body = PROBE_LAYOUT.pack(
             PROBE,
             flags,

@@ -8,7 +8,8 @@
                           attempt begins beside it
 
 Rule 1: only the link in use counts. What an older one still says is dropped.
-Rule 2: the other side may open a path over a forwarder that we had not chosen, by
+Rule 2: a way that we leave on purpose is kept until the other side has left it too.
+Rule 3: the other side may open a path over a forwarder that we had not chosen, by
         a probe that verifies; nothing else that comes in opens anything.
 """
 
@@ -40,6 +41,7 @@ from vc_core.peer import MAX_HINTS, Peer
 # Specification
 MESH_LIMIT = 8  # members up to which every pair looks for a direct way
 PROBED_FORWARDERS = 2  # over which paths are opened unasked
+LEAVE_TAKING = 1.0  # s that a forbidden way is kept, so that the other side leaves it first
 
 # Implementation
 PAIR_DEATH = 3.0  # s of silence after which a new attempt begins beside a pair
@@ -202,7 +204,8 @@ class Ways:
         if path.state is State.ALIVE:
             if way.rung is Rung.DIRECT:
                 link.attempts.stood(way.number)
-            self._show_if(peer, peer.ladder.answered(way, now))
+            known = peer.ladder.refused if path.refused else peer.ladder.answered
+            self._show_if(peer, known(way, now))
             self._use(peer, now)
 
     # Forwarders
@@ -286,11 +289,21 @@ class Ways:
             link = peer.link
             if link is None:
                 continue
-            if Rung.DIRECT not in rungs:
-                for attempt in list(link.pairs):
-                    self._drop_pair(peer, link, attempt)
+            for way, path in link.paths.items():
+                path.leave(way.rung not in rungs, now)
+            link.leave_at = now + LEAVE_TAKING
             link.attempts.hurry(now)
             self._use(peer, now)
+
+    def _let_go(self, peer: Peer, link: Link) -> None:
+        """Of all ways that are not allowed."""
+        link.leave_at = float("inf")
+        if Rung.DIRECT not in self.allowed:
+            for attempt in list(link.pairs):
+                self._drop_pair(peer, link, attempt)
+        for way in [one for one in link.paths if one.rung not in self.allowed]:
+            del link.paths[way]
+            self._closed(peer, way, "")
 
     # The choice
 
@@ -348,6 +361,7 @@ class Ways:
             link = peer.link
             if link is None:
                 continue
+            due = min(due, link.leave_at)
             for path in link.paths.values():
                 due = min(due, path.due)
             if link.attempts.waits:
@@ -366,6 +380,8 @@ class Ways:
                 continue
             for way, path in list(link.paths.items()):
                 self._probe(peer, link, way, path, now)
+            if now >= link.leave_at:
+                self._let_go(peer, link)
             if now >= self._attempt_due(link):
                 self._try(peer, link)
 

@@ -251,3 +251,24 @@ def test_the_next_beat_is_always_later(interval: float) -> None:
 
 def test_flags_fit_in_their_byte() -> None:
     assert sum(Flag) < 256
+
+
+def test_who_leaves_says_so_at_once_and_may_stay_after_all() -> None:
+    pair = Pair().run(2.0)
+    said = len(pair.sent[pair.one])
+    pair.one.leave(True, pair.now)
+    pair.run(0.05)
+    assert len(pair.sent[pair.one]) == said + 1
+    assert pair.other.refused and not pair.one.refused
+    assert pair.other.state is State.ALIVE
+    pair.one.leave(False, pair.now)
+    pair.run(0.05)
+    assert not pair.other.refused
+
+
+def test_who_leaves_a_warm_path_repeats_it_in_quick_succession() -> None:
+    pair = Pair()
+    pair.used()
+    pair.run(5.0)
+    pair.one.leave(True, pair.now)
+    assert pair.beat(pair.one, 2.0) < 1.5 * BUSY_BEAT
