@@ -169,7 +169,7 @@ PATHS: Mapping[str, str] = {
     "silent": "{rung} fell silent; trying to wake it",
     "proving": "{rung} answers again, and must go on for a while",
     "forbidden": "{rung} is not allowed here",
-    "crowded": "{rung} is not tried in a room of more than eight",
+    "crowded": "{rung} is not tried in a room of so many",
     "no-candidates": "{rung} failed: the other side told no address",
     "nothing-answered": "{rung} failed: no pair of addresses answered",
     "both-change-ports": "{rung} failed: both networks change ports per destination",

@@ -160,4 +160,5 @@ class Room:
     def use_link(self, peer: Peer, link: Link, now: float) -> None:
         """Use a link in place of an older one; pairs with the host are always direct."""
         hosts = self.hosting or peer is self.host
-        self.ways.use_link(peer, link, now, crowded=self.crowded and not hosts)
+        self.ways.crowd(self.crowded, now)
+        self.ways.use_link(peer, link, now, paired=hosts)

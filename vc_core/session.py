@@ -174,7 +174,7 @@ class Session:
 
     def spread_by(self) -> int | None:
         """The forwarder that voice goes to once, to be copied; None in a small room."""
-        return self.room.ways.spread_by() if self.room.crowded else None
+        return self.room.ways.spread_by()
 
     def listeners(self, spread: int | None = None) -> list[tuple[Member, LinkId]]:
         """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""

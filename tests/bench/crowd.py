@@ -40,7 +40,7 @@ LOOP = 12.0  # seconds of speech that a talker repeats
 SETTLED = 4.0  # seconds after the last change until anything is measured
 PATIENCE = 60.0  # seconds that anything may take
 EARS = 3  # listeners that record
-TOKEN = "crowd"  # noqa: S105  # of a relay that lives for one run
+TOKEN = "crowd"  # of a relay that lives for one run
 ROOMY = ("slots_per_customer=128", "claims=50/200")
 """Limits of the relay: all members come from one address here."""
 HURRIED = ("guesses=50/50", "connects=50/50")
