@@ -26,6 +26,12 @@ class Berth:
     """udp or tcp."""
 
 
+def reaches(link: Link, way: Way) -> bool:
+    """Whether what is sent a way comes to a member, as far as we know."""
+    path = link.paths.get(way)
+    return path is not None and path.state is State.ALIVE
+
+
 class Berths:
     """Of one member, by the forwarders' numbers."""
 
@@ -70,13 +76,6 @@ class Berths:
 
     # Voice of many
 
-    def reaches(self, link: Link, number: int | None) -> bool:
-        """Whether what is sent to a forwarder comes to a member, as far as we know."""
-        if number is None or number not in self._held:
-            return False
-        path = link.paths.get(self.way(number))
-        return path is not None and path.state is State.ALIVE
-
     def spread_by(self, links: Iterable[Link]) -> int | None:
         """The forwarder that reaches most.
 
@@ -86,7 +85,8 @@ class Berths:
         known, order = list(links), self.order
 
         def worth(number: int) -> tuple[int, bool, int]:
-            reached = sum(self.reaches(link, number) for link in known)
+            way = self.way(number)
+            reached = sum(reaches(link, way) for link in known)
             place = order.index(number) if number in order else len(order)
             return reached, self._held[number].rung is Rung.RELAYED, -place
 

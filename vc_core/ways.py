@@ -351,12 +351,12 @@ class Ways:
                 continue
             for path in link.paths.values():
                 due = min(due, path.due)
-            if link.attempts.waits:
+            if link.attempts.waits and link.attempts.due < due:
                 due = min(due, self._attempt_due(link))
         return due
 
     def _attempt_due(self, link: Link) -> float:
-        wanted = link.attempts.waits and link.alive and self._may_try(link)
+        wanted = link.attempts.waits and self._may_try(link) and link.alive
         return link.attempts.due if wanted else float("inf")
 
     def handle_timer(self, now: float) -> None:
