@@ -221,6 +221,7 @@ def join(one: Crowd) -> list[Joined]:
         begun.append(time.monotonic())
         engine.write(code.encode() + b"\n")
         if engine in one.talkers:
+            engine.wait("room", PATIENCE)
             engine.say("mute", on=True)
         time.sleep(one.plan.pace)
     found = []
