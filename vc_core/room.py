@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from vc_core.audience import Audience
 from vc_core.commands import Command
 from vc_core.entry import Seat
 from vc_core.errors import Ending, LocalProtocolError
@@ -74,6 +75,7 @@ class Room:
 
     def __post_init__(self) -> None:
         self.ways = Ways(self.peers, self.ask, self.tell)
+        self.audience = Audience(self.peers, self.ways)
 
     @property
     def inside(self) -> bool:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from vc_core.berths import Berth, Berths, reaches
+from vc_core.berths import Berth, Berths
 from vc_core.commands import (
     CloseRoad,
     Command,
@@ -36,7 +36,7 @@ from vc_core.commands import (
 )
 from vc_core.errors import RemoteProtocolError
 from vc_core.events import Event, PathChanged
-from vc_core.ids import LinkId, Member, Rung, Way
+from vc_core.ids import Member, Rung, Way
 from vc_core.link import Link
 from vc_core.messages import Road
 from vc_core.path import Path, State
@@ -67,7 +67,8 @@ class Ways:
         self.allowed = ALL_RUNGS
         self.berths = Berths()
         """Forwarders that we are attached to."""
-        self._crowded = False
+        self.crowded = False
+        """Whether the room is too large for a mesh."""
 
     # A link begins and ends
 
@@ -96,7 +97,7 @@ class Ways:
             self._open_path(peer, link, way, now)
         if self._may_try(link):
             self._try(peer, link)
-        elif self._crowded:
+        elif self.crowded:
             peer.ladder.explained(Rung.DIRECT, "crowded")
         while peer.kept_roads:
             self.hint(peer, peer.kept_roads.popleft())
@@ -111,7 +112,7 @@ class Ways:
 
     def _may_try(self, link: Link) -> bool:
         """Whether we begin attempts; those of the other side are always joined."""
-        forwarded = self._crowded and bool(self.berths.order)
+        forwarded = self.crowded and bool(self.berths.order)
         return Rung.DIRECT in self.allowed and (link.paired or not forwarded)
 
     def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
@@ -171,7 +172,7 @@ class Ways:
         path = link.paths.get(way)
         fresh = path is None and way.rung is not Rung.DIRECT and way.number in self.berths
         if fresh and peer.openings.take(now):
-            path = link.open_path(way, now, crowded=self._crowded)
+            path = link.open_path(way, now, crowded=self.crowded)
         if path is None:
             return False
         measured = path.rtt is not None
@@ -250,9 +251,9 @@ class Ways:
 
     def crowd(self, on: bool, now: float) -> None:
         """The room has become too large for a mesh, or small enough again."""
-        if on is self._crowded:
+        if on is self.crowded:
             return
-        self._crowded = on
+        self.crowded = on
         for peer in self._peers.values():
             link = peer.link
             if link is None:
@@ -261,26 +262,6 @@ class Ways:
                 path.crowd(on, now)
             if on and not link.pairs and not self._may_try(link):
                 self._show_if(peer, peer.ladder.explained(Rung.DIRECT, "crowded"))
-
-    def spread_by(self) -> int | None:
-        """The forwarder that copies voice for all in a crowd; None in a smaller room."""
-        if not self._crowded:
-            return None
-        links = (peer.link for peer in self._peers.values())
-        return self.berths.spread_by(link for link in links if link is not None)
-
-    def listeners(self, spread: int | None) -> list[tuple[Member, LinkId]]:
-        """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
-        copied = self.berths.way(spread) if spread is not None else None
-        return [
-            (peer.number, peer.link.id)
-            for peer in self._peers.values()
-            if peer.link is not None
-            and peer.link.used is not None
-            and not (copied is not None and reaches(peer.link, copied))
-            and peer.seat.present
-            and not peer.blocked
-        ]
 
     # User in
 
@@ -302,7 +283,7 @@ class Ways:
 
     def _open_path(self, peer: Peer, link: Link, way: Way, now: float) -> None:
         if way.rung in self.allowed:
-            link.open_path(way, now, crowded=self._crowded)
+            link.open_path(way, now, crowded=self.crowded)
             self._show_if(peer, peer.ladder.opened(way, now))
             self._use(peer, now)
 

@@ -27,7 +27,8 @@ def crowd(bottle: Bottle, *names: str, relay: bool = True) -> list[Person]:
     host = bottle.host(names[0], guests=20)
     assert bottle.run(5, lambda: bool(host.of(CodeReady)))
     if relay:
-        host.session.use_relays((RELAY,), bottle.now, signs=False)
+        assert host.session.forwarding is not None
+        host.session.forwarding.use_relays((RELAY,), bottle.now, signs=False)
         bottle.pump(host)
     people = [host]
     for name in names[1:]:
