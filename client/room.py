@@ -271,7 +271,7 @@ class Room:
     def _loss(self) -> float:
         """The highest share of packets that a path loses."""
         session = self._driver.session
-        return session.room.ways.loss() if session is not None else 0.0
+        return session.room.audience.loss() if session is not None else 0.0
 
     def traffic(self, member: Member) -> tuple[int, int]:
         """Bytes (in, out) of the road to a member."""

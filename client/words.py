@@ -170,7 +170,7 @@ PATHS: Mapping[str, str] = {
     "proving": "{rung} answers again, and must go on for a while",
     "forbidden": "{rung} is not allowed here",
     "refused": "{rung}: the other side does not allow it",
-    "crowded": "{rung} is not tried in a room of more than eight",
+    "crowded": "{rung} is not tried in a room of so many",
     "no-candidates": "{rung} failed: the other side told no address",
     "nothing-answered": "{rung} failed: no pair of addresses answered",
     "both-change-ports": "{rung} failed: both networks change ports per destination",

@@ -42,7 +42,8 @@ PROBE_SIZE = PROBE_LAYOUT.size + 16
 BUSY_BEAT = 0.2  # s between probes where media is heard
 USED_BEAT = 0.25  # s where a way is in use
 WARM_BEAT = 1.0  # s where it is kept warm
-CROWD_BEAT = 1.0  # s for all of them in a room too large for a mesh
+CROWD_BEAT = 1.0  # s where a way is in use in a room too large for a mesh
+CROWD_WARM_BEAT = 2.0  # s where it is kept warm there
 BEATS_MISSED = 3  # until a path is silent
 
 # Implementation
@@ -152,9 +153,11 @@ class Path:
         return self._newest.interval_ms / 1000 if self._newest is not None else USED_BEAT
 
     def _beat(self, now: float) -> float:
-        if self._crowded:
-            return CROWD_BEAT
         flags = self._newest.flags if self._newest is not None else 0
+        if self._crowded:
+            fresh = self.state is State.UNTRIED and self._counter < FIRST_TRIES
+            busy = self.used or flags & Flag.IN_USE or fresh
+            return CROWD_BEAT if busy else CROWD_WARM_BEAT
         if self.state is State.UNTRIED:
             return USED_BEAT if self._counter < FIRST_TRIES else WARM_BEAT
         if self.leaving:
@@ -183,6 +186,13 @@ class Path:
     def refused(self) -> bool:
         """Whether the other side goes away from here."""
         return self._newest is not None and bool(self._newest.flags & Flag.LEAVING)
+
+    def crowd(self, on: bool, now: float) -> None:
+        """It is one of very many from now on, or no longer; the other side is told."""
+        if on is not self._crowded:
+            self._crowded = on
+            self._next_probe = now
+            self._plan()
 
     def hurry(self, now: float) -> None:
         """Find out soon whether this way lives, since we may need it."""
@@ -291,7 +301,7 @@ class Path:
         if not same(tag, mac16(self._receive_key, body)):
             raise RemoteProtocolError("a probe with a wrong MAC")
         probe = Probe(*PROBE_LAYOUT.unpack(body)[1:])
-        if not BUSY_BEAT * 500 <= probe.interval_ms <= CROWD_BEAT * 2000:
+        if not BUSY_BEAT * 500 <= probe.interval_ms <= CROWD_WARM_BEAT * 1000:
             raise RemoteProtocolError("a probe with a beat that nobody has")
         return probe
 

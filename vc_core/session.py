@@ -174,11 +174,11 @@ class Session:
 
     def spread_by(self) -> int | None:
         """The forwarder that voice goes to once, to be copied; None in a small room."""
-        return self.room.ways.spread_by() if self.room.crowded else None
+        return self.room.audience.spread_by()
 
     def listeners(self, spread: int | None = None) -> list[tuple[Member, LinkId]]:
         """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
-        return self.room.ways.listeners(spread)
+        return self.room.audience.listeners(spread)
 
     def hear(
         self, member: Member, link: LinkId, way: Way, datagram: bytes, now: float
