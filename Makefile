@@ -6,6 +6,7 @@
 #   make lint    ruff, mypy, import-linter
 #   make format  let ruff write the files
 #   make docs    write docs/machines again from the tables
+#   make lab     calls between networks of all kinds, as root (ARGS="grid" chooses)
 #   make bench   the figures that we promise, measured
 #   make long    stories of minutes: ten wrong codes in a row, kicks while a road is made
 #   make clean   remove .venv and caches
@@ -17,7 +18,7 @@ ARGS   ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format docs bench long venv clean
+.PHONY: help run demo test lint format docs lab bench long venv clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +51,9 @@ format: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.rules.diagrams
 	@$(BIN)/python -m tests.rules.layouts
+
+lab: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.lab $(ARGS)
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.bench $(ARGS)

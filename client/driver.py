@@ -291,7 +291,7 @@ class Driver:
         session = self.session
         if session is not None:
             self.forwarders.addresses_changed()
-            self.feed(lambda: session.addresses_changed(time.monotonic()))
+            self.feed(lambda: session.room.ways.addresses_changed(time.monotonic()))
 
     def traffic(self, link: LinkId) -> tuple[int, int]:
         """Bytes (in, out) of a link's road."""

@@ -12,6 +12,7 @@ from vc_core.messages import Road as RoadMessage
 
 if TYPE_CHECKING:
     from client.driver import Driver
+    from vc_core.forwarding import Forwarding
     from vc_core.session import Session
 
 
@@ -73,17 +74,17 @@ class BerthEar:
 
     def attached(self, number: int, transport: str) -> None:
         """The slot is ours."""
-        session = self.driver.session
-        if session is not None:
-            self.driver.feed(
-                lambda: session.forwarder_attached(number, transport, time.monotonic())
-            )
+        self._tell(lambda forwarding, now: forwarding.attached(number, transport, now))
 
     def lost(self, number: int, word: str) -> None:
         """It does not answer."""
+        self._tell(lambda forwarding, now: forwarding.lost(number, word, now))
+
+    def _tell(self, what: Callable[[Forwarding, float], None]) -> None:
         session = self.driver.session
-        if session is not None:
-            self.driver.feed(lambda: session.forwarder_lost(number, word, time.monotonic()))
+        forwarding = session.forwarding if session is not None else None
+        if forwarding is not None:
+            self.driver.feed(lambda: what(forwarding, time.monotonic()))
 
     def inner(self, number: int, slot: int, datagram: bytes) -> None:
         """A member's datagram came."""

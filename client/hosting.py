@@ -42,6 +42,11 @@ class OwnServer:
         """Whether it can be reached from this machine only."""
         return self.running is not None and self.running.loopback
 
+    @property
+    def shown(self) -> str:
+        """The URL at which others reach it; empty if it does not run."""
+        return f"ws://{self.running.address}" if self.running is not None else ""
+
     async def open(
         self, *, hosted: HostedForwarder | None, announced: Callable[[str], None], rng: Rng
     ) -> Embedded:
@@ -85,14 +90,14 @@ class OwnServer:
         return await self._start(listen, None)
 
     async def replace(self, post: Post) -> str | None:
-        """Start it in place of the one that is gone, and use it; its address, or None."""
+        """Start it in place of the one that is gone, and use it; its URL, or None."""
         try:
             embedded = await self.stand_in(local=post.local)
             await post.adopt(embedded.url)
         except (CannotListenError, SignalingUnreachable, ValueError) as error:
             log.info("no signaling server of our own: %s", error)
             return None
-        return embedded.address
+        return self.shown
 
     async def close(self) -> None:
         """Stop it."""

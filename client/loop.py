@@ -9,12 +9,15 @@ too early, which also lets timers of the same millisecond share a wake-up.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Words = TypeVarTuple("Words")
@@ -47,9 +50,24 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return Loop()
 
 
+async def _watched(main: Coroutine[Any, Any, T]) -> T:
+    asyncio.get_running_loop().set_exception_handler(_complain)
+    return await main
+
+
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Our own bugs are loud; what sockets and strangers do is for whoever looks for it."""
+    error = context.get("exception")
+    if error is None or isinstance(error, OSError | EOFError | asyncio.CancelledError):
+        log.debug("%s: %r", context.get("message"), error)
+    else:
+        log.error("%s (a bug in vchat)", context.get("message"), exc_info=error)
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run ``main`` to its end in a fresh loop."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    main = _watched(main)
     try:
         import uvloop  # noqa: F401
     except ImportError:

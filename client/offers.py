@@ -87,13 +87,15 @@ class Offers:
 
     def publish(self, session: Session, now: float, loopback: bool, *, signs: bool) -> None:
         """Tell the session all of it; ``signs``: our signaling server may grant slots."""
-        hosted = self.hosted
+        hosted, forwarding = self.hosted, session.forwarding
+        if forwarding is None:
+            return
         if hosted is not None:
             addresses = hosted.addresses(self._advertised(), loopback=loopback)
-            session.serve_forwarder(addresses, hosted.secret, now)
+            forwarding.serve(addresses, hosted.secret, now)
         if Rung.RELAYED in self._allowed:
             signs = signs and self.welcome is not None and self.welcome.grants
-            session.use_relays(self._relays(), now, signs=signs)
+            forwarding.use_relays(self._relays(), now, signs=signs)
 
     def _advertised(self) -> list[Target]:
         """Where the person said that we can be reached."""

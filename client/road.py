@@ -93,6 +93,8 @@ class Road:
         self._pairs: dict[int, DirectCarrier] = {}
         self._way: Way | None = None
         self._streaming = False
+        self._unwritten = bytearray()
+        """What one input gave us to write: QUIC makes datagrams of all of it at once."""
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -214,7 +216,7 @@ class Road:
     def use(self, way: Way | None) -> None:
         """Send this way from now on."""
         self._way = way
-        if way is not None:
+        if way is not None and not self._quic.started:
             self._quic.start()
             self._arm()
 
@@ -222,11 +224,19 @@ class Road:
         """Queue bytes of stream 0; a peer that takes nothing for too long loses the link."""
         if not self._streaming:
             return
-        if self._quic.pending(CONTROL_STREAM) + len(data) > MAX_STALLED:
+        waiting = self._quic.pending(CONTROL_STREAM) + len(self._unwritten)
+        if waiting + len(data) > MAX_STALLED:
             self._closed("stalled")
             return
-        self._quic.write(CONTROL_STREAM, data)
-        self._arm()
+        if not self._unwritten:
+            self._defer(self._flush)
+        self._unwritten += data
+
+    def _flush(self) -> None:
+        data, self._unwritten = bytes(self._unwritten), bytearray()
+        if data:
+            self._quic.write(CONTROL_STREAM, data)
+            self._arm()
 
     def send(self, datagram: bytes) -> None:
         """One datagram the way that is in use; dropped while there is none."""
@@ -255,6 +265,7 @@ class Road:
 
     async def close(self) -> None:
         """Let the last words out, then end everything."""
+        self._flush()
         self._closing = True
         patience = int(LINGER / LINGER_STEP)
         while patience and self._streaming and self._quic.pending(CONTROL_STREAM):

@@ -192,9 +192,7 @@ class Room:
     def _host(self, kem: Kem, now: float) -> Session:
         name, make = self.settings.name, self._desks.make
         session = Session.host(self.identity, name, make, kem, self._rng, now, self._judge)
-        own = self._own_server.running
-        if own is not None:
-            session.server_kept(f"ws://{own.address}")
+        session.room.server = self._own_server.shown
         return session
 
     def _guest(self, invitation: Invitation, kem: Kem, now: float) -> Session:
@@ -213,11 +211,9 @@ class Room:
 
     async def _keep_server(self) -> None:
         """A signaling server of our own, since we host now and none answers."""
-        address = await self._own_server.replace(self._post)
-        if address is None:
-            self._do(self.session.server_missing)
-        else:
-            self._do(lambda now: self.session.server_opened(f"ws://{address}", now))
+        url = await self._own_server.replace(self._post)
+        if (office := self.session.office) is not None:
+            self._do(lambda now: office.server_opened(url, now))
 
     # ---- Events ------------------------------------------------------------------
 
@@ -273,10 +269,9 @@ class Room:
             self._spawn(follow_loss(self.sound, self._loss))
 
     def _loss(self) -> float:
-        """The highest share of packets that a path loses on the way out."""
-        links = [peer.link for peer in self.session.room.peers.values() if peer.link]
-        paths = [link.paths.get(link.used) for link in links if link.used is not None]
-        return max((path.loss_out for path in paths if path), default=0.0)
+        """The highest share of packets that a path loses."""
+        session = self._driver.session
+        return session.room.audience.loss() if session is not None else 0.0
 
     def traffic(self, member: Member) -> tuple[int, int]:
         """Bytes (in, out) of the road to a member."""

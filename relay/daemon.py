@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,10 @@ from vc_core.grant import parse_secret
 # Implementation
 REPORT_EVERY = 60.0
 """Seconds between two ``counts`` lines; nothing is said while nothing changes."""
+SWITCH = 0.0005
+"""Seconds after which a thread that computes lets another go on; packets do not wait 5 ms."""
+SPARE_FILES = 64
+"""Open files that are no connection."""
 LOOK_EVERY = 0.1
 """Seconds between two looks whether the last one has gone."""
 
@@ -73,6 +78,7 @@ class Daemon:
     async def run(self) -> None:
         """From ``listening`` to ``stopped``; raises ``VchatError`` if it cannot start."""
         plan = self._plan
+        sys.setswitchinterval(SWITCH)
         self._certificate = self._find_certificate()
         relay = await serve(self._settings())
         metrics = await self._listen_for_metrics(relay)
@@ -111,7 +117,7 @@ class Daemon:
             tcp=plan.tcp if certificate or plan.insecure_tcp else None,
             tls=certificate.context if certificate else None,
             secret=secret,
-            limits=limits,
+            limits=_fitting(limits) if plan.tcp else limits,
         )
 
     def _read_secret(self) -> bytes | None:
@@ -196,6 +202,25 @@ class Daemon:
             return
         relay.forwarder.change_secret(secret)
         self._say({"event": "reloaded"})
+
+
+def _fitting(limits: Limits) -> Limits:
+    """As many connections as this process may have open files, after asking for more."""
+    try:
+        import resource
+    except ImportError:  # Windows counts no files
+        return limits
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits
+    log.warning("open files are limited to %d, and connections with them", soft)
+    return replace(limits, connections=max(1, soft - SPARE_FILES))
 
 
 def become(user: str) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 
 from relay.cookies import KEY_SIZE, Cookies, Where
 from relay.limits import Limits
-from vc_core.bucket import Buckets
+from vc_core.bucket import Bucket, Buckets
 from vc_core.envelope import FORWARDER_VERSION, Claim, Cookie, Reason, write_cookie
 from vc_core.grant import CLOCK_ERROR, MAX_LIFE, Claims, open_secret, proof_is_right, tag_is_right
 from vc_core.ids import Rng
@@ -39,8 +39,8 @@ class Doorman:
         self._hellos = Buckets(limits.hellos, limits.customers)
         self._strangers = Buckets(limits.strangers, limits.customers)
         self._claims = Buckets(limits.claims, limits.customers)
-        self._all_hellos = Buckets(limits.all_hellos, 1)
-        self._all_strangers = Buckets(limits.all_strangers, 1)
+        self._all_hellos = Bucket(limits.all_hellos, 0.0)
+        self._all_strangers = Bucket(limits.all_strangers, 0.0)
 
     @property
     def is_open(self) -> bool:
@@ -60,16 +60,23 @@ class Doorman:
             del self._bans[next(iter(self._bans))]
         self._bans[_ban_of(room, slot)] = now + BAN
 
+    def may_answer(self, *, hello: bool, now: float) -> bool:
+        """Whether any stranger is answered now; in a flood this is all that is looked at."""
+        is_calm = (self._all_hellos if hello else self._all_strangers).has(now)
+        if not is_calm:
+            self.happened["hellos_dropped" if hello else "strangers_dropped"] += 1
+        return is_calm
+
     def answer_hello(self, where: Where, flags: int, now: float) -> bytes | None:
         """A COOKIE for a HELLO, or None for silence."""
-        if self._hellos.take(where.customer, now) and self._all_hellos.take(b"", now):
+        if self._hellos.take(where.customer, now) and self._all_hellos.take(now):
             return self._write_cookie(where, flags, now)
         self.happened["hellos_dropped"] += 1
         return None
 
     def answer_stranger(self, where: Where, flags: int, now: float) -> bytes | None:
         """A COOKIE for any other datagram that is long enough, or None for silence."""
-        if self._strangers.take(where.customer, now) and self._all_strangers.take(b"", now):
+        if self._strangers.take(where.customer, now) and self._all_strangers.take(now):
             return self._write_cookie(where, flags, now)
         self.happened["strangers_dropped"] += 1
         return None

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -87,6 +88,7 @@ class Forwarder:
 
     def serve_udp(self, sockets: list[socket.socket], *, threads: bool = False) -> None:
         """Serve bound sockets, one for each family; they are closed with us."""
+        threads = threads or sys.platform == "win32"  # whose event loop reads no UDP sockets
         for one in sockets:
             port = (UdpThread if threads else UdpPort)(one, self)
             if port.address_length in self._ports:

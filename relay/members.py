@@ -61,12 +61,15 @@ class Member:
         "ends",
         "head",
         "heard",
+        "is_alive",
+        "left",
         "price",
         "room",
         "slot",
         "source",
         "wanted",
         "wants",
+        "work",
     )
 
     def __init__(self, room: Room, slot: int, source: Source, customer: bytes) -> None:
@@ -84,7 +87,14 @@ class Member:
         """Seconds that one byte takes at its rate."""
         self.busy = 0.0
         """Until when what it sent keeps it busy at its rate."""
+        self.left = 0
+        """Bytes that it may send before it pays again."""
+        self.work = 0
+        """Work that its room has paid for it."""
+        self.is_alive = False
+        """Whether anything came since the last tick."""
         self.heard = 0.0
+        """The last tick at which it was alive."""
         self.ends = 0.0
         """When the slot is over without a new claim."""
         self.wanted = 0

@@ -66,6 +66,10 @@ BURST = 0.5
 """Seconds by which a sender, a room or all may be ahead of their rates."""
 HEADERS = 48
 """Bytes that a datagram counts at its sender's rate besides its own: IPv6 and UDP."""
+AHEAD = 16_384
+"""Bytes that are paid at once, if they are no more than a tenth of a second."""
+AHEAD_WORK = 65_536
+"""And work."""
 WORK = 500
 """What sending one counts besides its bytes: a core sends 100 000 small ones a second."""
 TICK = 1.0
@@ -149,30 +153,31 @@ class Slots:
 
     def receive_datagram(self, data: bytes, source: Source, now: float) -> list[Output]:
         """What a datagram from ``source`` causes; raises nothing."""
-        found = self.forward(data, source, now)
-        if found is not None:
-            targets, copy = found
-            return [(target, copy) for target in targets]
         member = self._by_source.get(source)
         if member is None or not data:
             return self._receive_from_stranger(data, source, now)
-        if data[0] == SPREAD:  # the first since somebody came, went or wanted something else
-            member.room.receivers(member, data[1])
-            return self.receive_datagram(data, source, now)
-        return self._receive_from_member(member, data, source, now)
+        if data[0] not in (PASS, SPREAD):
+            member.is_alive = True
+            return self._receive_from_member(member, data, source, now)
+        found = self.forward(data, source)
+        if found is None and self._renew(member, data, now):
+            found = self.forward(data, source)
+        targets, copy = found or NOTHING
+        return [(target, copy) for target in targets]
 
-    def forward(self, data: bytes, source: Source, now: float) -> Copies | None:
+    def forward(self, data: bytes, source: Source) -> Copies | None:
         """(targets, datagram) of a PASS or SPREAD of a member; None: ``receive_datagram``.
 
         This is what a relay does nearly always. Where packets are rare the caches are
-        cold, and each function called would cost another microsecond: it is one. Threads
-        may call it while another changes something: it looks up single entries, and a
-        count or time that is lost between two of them does no harm.
+        cold, and whatever is touched costs: so it is one function, and counts down what
+        ``_renew`` paid for some packets at once. Threads may call it while another
+        changes something: it looks up single entries, and a count that is lost between
+        two of them does no harm.
         """
         member = self._by_source.get(source)
         if member is None or not data:
             return None
-        member.heard = now
+        member.is_alive = True
         kind, size, room = data[0], len(data), member.room
         targets: tuple[Source, ...] | None
         if kind == PASS:
@@ -188,16 +193,11 @@ class Slots:
             return None
         if not targets or size > start + MAX_INNER or data[start] <= LAST:
             return NOTHING
-        soon, busy, room_busy, all_busy = now + BURST, member.busy, room.busy, self._busy
-        if busy > soon or room_busy > soon or (all_busy > soon and room.share > soon):
-            self._happened["client_too_fast" if busy > soon else "room_too_fast"] += 1
-            return NOTHING
         copies = len(targets)
-        work, share = copies * (size + WORK), room.share
-        member.busy = (busy if busy > now else now) + (size + HEADERS) * member.price
-        room.busy = (room_busy if room_busy > now else now) + work * self._room_price
-        room.share = (share if share > now else now) + work * self._share_price
-        self._busy = (all_busy if all_busy > now else now) + work * self._price
+        left, work = member.left - size - HEADERS, member.work - copies * (size + WORK)
+        if left < 0 or work < 0:
+            return None
+        member.left, member.work = left, work
         self._forwarded += copies
         self._forwarded_bytes += copies * size
         return targets, member.head + data[start:]
@@ -213,6 +213,8 @@ class Slots:
         self._doorman.clock = unix - now
         idle = now - self._limits.idle
         for member in tuple(self._by_source.values()):
+            if member.is_alive:
+                member.heard, member.is_alive = now, False
             if member.ends < now or (member.heard < idle and member.ends < NEVER):
                 self._members.remove(member)
                 self._happened["silent"] += 1
@@ -253,6 +255,30 @@ class Slots:
 
     # Members
 
+    def _renew(self, member: Member, data: bytes, now: float) -> bool:
+        """Find the receivers, and pay for this packet and some more; False: too fast."""
+        room, size = member.room, len(data)
+        copies = len(room.receivers(member, data[1])) if data[0] == SPREAD else 1
+        left, work = size + HEADERS, copies * (size + WORK)
+        soon = now + BURST
+        if member.left < left and member.busy > soon:
+            self._happened["client_too_fast"] += 1
+            return False
+        if member.work < work:
+            if room.busy > soon or (self._busy > soon and room.share > soon):
+                self._happened["room_too_fast"] += 1
+                return False
+            work = max(work, AHEAD_WORK)
+            member.work += work
+            room.busy = max(room.busy, now) + work * self._room_price
+            room.share = max(room.share, now) + work * self._share_price
+            self._busy = max(self._busy, now) + work * self._price
+        if member.left < left:
+            left = max(left, min(AHEAD, int(0.1 / member.price)))
+            member.left += left
+            member.busy = max(member.busy, now) + left * member.price
+        return True
+
     def _receive_from_member(
         self, member: Member, data: bytes, source: Source, now: float
     ) -> list[Output]:
@@ -284,6 +310,8 @@ class Slots:
     def _receive_from_stranger(self, data: bytes, source: Source, now: float) -> list[Output]:
         kind, size = data[0] if data else 0, len(data)
         if size < _COOKIE_LENGTH or (kind == HELLO and size != HELLO_SIZE):
+            return []
+        if kind != CLAIM and not self._doorman.may_answer(hello=kind == HELLO, now=now):
             return []
         where = self._locate(source)
         if kind == HELLO:
@@ -338,6 +366,7 @@ class Slots:
         elif member.source != source:
             members.move(member, source, customer)
         member.price = 1 / max(1, min(rate, self._limits.rate))
+        member.left = member.work = 0
         member.heard = now
         member.ends = now + LONGEST
         if self._next_tick is None:

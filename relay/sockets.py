@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import os
 import socket
 from dataclasses import dataclass, field
@@ -75,7 +74,9 @@ async def open_sockets(udp: tuple[str, int], tcp: tuple[str, int] | None) -> Soc
 
 def packed(host: str) -> bytes:
     """The 4 or 16 bytes of an address as a socket tells it."""
-    return ipaddress.ip_address(host.partition("%")[0]).packed
+    if ":" in host:
+        return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return socket.inet_pton(socket.AF_INET, host)
 
 
 def port_of(sockets: list[socket.socket]) -> int:

@@ -151,14 +151,14 @@ class UdpThread(UdpPort):
 
     def _read(self) -> None:
         recvfrom, sendto = self._socket.recvfrom, self._socket.sendto
-        forward, clock = self._forwarder.slots.forward, time.monotonic
+        forward = self._forwarder.slots.forward
         length, at_once = self.address_length, _AT_ONCE
         while self._is_open:
             try:
                 data, source = recvfrom(LONGEST)
             except OSError:
                 continue
-            found = forward(data, source, clock())
+            found = forward(data, source)
             if found is None:
                 self._receive(data, source)
                 continue

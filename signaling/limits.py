@@ -46,8 +46,8 @@ class Limits:
     """Counted at the one who knocked."""
     exchanges_per_connection: int = 4
     """Of those, on one connection: a joiner needs one."""
-    exchanges_per_nameplate: int = 32
-    """Open at a time; more than ten tries, and slow ones, the host refuses by itself."""
+    exchanges_per_nameplate: int = 64
+    """Open at a time, as a whole room may come at once; the host counts tries by itself."""
     attachments: int = 50_000
     """Connections attached to mailboxes, counted by pair, in all."""
     attachments_per_customer: int = 512

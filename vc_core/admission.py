@@ -52,7 +52,7 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # s before a wrong code is answered
 # Implementation
 LETTER_LIFE = 60.0  # s that an exchange carries letters after the handshake
 UNDER_WAY = 5.0  # s that a letter takes at most
-MAX_EXCHANGES = 32  # exchanges in all, those that carry letters included
+MAX_EXCHANGES = 64  # exchanges in all, those that carry letters included
 ASK_AGAIN = 10.0  # s until a server that could not give a nameplate is asked again
 
 

@@ -43,7 +43,7 @@ class Arrival:
 
     def receive(self, signal: Record, now: float) -> Welcomed | Letter | None:
         """One signal of the server; letters that come after the welcome come out."""
-        found = self._entrance.receive(signal)
+        found = self._entrance.receive(signal, now)
         exchange = self._entrance.exchange
         self.hand_over()  # message 5 goes before the first letter
         if isinstance(found, Met) and exchange is not None:

@@ -141,7 +141,7 @@ class EvictSlot:
 class OpenServer:
     """We host now and no signaling server answers: keep one of our own.
 
-    ``Session.server_opened`` follows, or ``Session.server_missing``.
+    ``Office.server_opened`` follows.
     """
 
 

@@ -30,6 +30,8 @@ from vc_core.wire import Record
 
 # Specification
 PATIENCE = 45.0  # s for the whole way in; a wrong code is answered after up to 30
+WAITING = 30.0  # s for which a server that has no place now is asked again
+PAUSE = 1.0  # s between two knocks, and up to as much more by chance
 
 REFUSALS = {
     Refusal.NO_SUCH_NAMEPLATE: Ending.CODE_WRONG,
@@ -41,6 +43,8 @@ REFUSALS = {
     Refusal.HOST_AWAY: Ending.HOST_LOST,
     Refusal.WITHDRAWN: Ending.CODE_WITHDRAWN,
 }
+PASSING = (Refusal.TOO_FAST, Refusal.FULL)
+"""Refusals of a moment: many may come at once, and behind one address."""
 DENIALS = {
     Denial.WRONG_CODE: Ending.CODE_WRONG,
     Denial.USED: Ending.CODE_USED,
@@ -58,6 +62,7 @@ class State(Enum):
 
     OUTSIDE = "nothing was sent"
     KNOCKING = "the server looks for the host"
+    WAITING = "the server has no place now; another knock follows"
     PROVING = "the exchange of five messages runs"
     PROVEN = "both know each other; the host's first letter is awaited"
     INSIDE = "the host has let us in"
@@ -66,6 +71,11 @@ class State(Enum):
 @dataclass(frozen=True)
 class Knocked:
     """The knock was sent."""
+
+
+@dataclass(frozen=True)
+class TurnedAway:
+    """Too many came at once."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,8 @@ class Welcomed:
 
 MOVES: Table[State] = {
     State.OUTSIDE: {Knocked: State.KNOCKING},
-    State.KNOCKING: {Heard: State.PROVING},
+    State.KNOCKING: {Heard: State.PROVING, TurnedAway: State.WAITING},
+    State.WAITING: {Knocked: State.KNOCKING},
     State.PROVING: {Proved: State.PROVEN},
     State.PROVEN: {Welcomed: State.INSIDE},
     State.INSIDE: {},
@@ -108,6 +119,8 @@ class Entrance:
         self._kem = kem
         self._rng = rng
         self._deadline = now + PATIENCE
+        self._insists_until = now + WAITING
+        self._knock_at = now
         self._handshake: JoinerExchange | None = None
 
     def knock(self) -> None:
@@ -119,14 +132,14 @@ class Entrance:
         """The host's letter was good."""
         self.state = step(MOVES, self.state, Welcomed())
 
-    def receive(self, signal: Record) -> Met | Letter | None:
+    def receive(self, signal: Record, now: float) -> Met | Letter | None:
         """Take one signal; a bad one closes this entrance with an ``ending``."""
         if self.ending is not None:
             return None
         if self.state is State.INSIDE:
             return self._after(signal)
         try:
-            return self._take(signal)
+            return self._take(signal, now)
         except WrongCode:
             self.ending = Ending.VERIFICATION_FAILED
         except NotTheHost:
@@ -146,11 +159,9 @@ class Entrance:
             return message if isinstance(message, Letter) else None
         return None
 
-    def _take(self, signal: Record) -> Met | Letter | None:
+    def _take(self, signal: Record, now: float) -> Met | Letter | None:
         if isinstance(signal, Refused) and self.state is State.KNOCKING:
-            known = signal.reason in set(Refusal)
-            self.ending = REFUSALS.get(Refusal(signal.reason)) if known else None
-            self.ending = self.ending or Ending.FAILED
+            self._refused(signal.reason, now)
         elif isinstance(signal, Opened) and self.state is State.KNOCKING:
             self.state = step(MOVES, self.state, Heard())
             self.exchange = ExchangeId(signal.exchange)
@@ -160,6 +171,15 @@ class Entrance:
         elif isinstance(signal, Posted) and signal.exchange == self.exchange:
             return self._read(signal.body)
         return None
+
+    def _refused(self, reason: int, now: float) -> None:
+        if reason in PASSING and now < self._insists_until:
+            self.state = step(MOVES, self.state, TurnedAway())
+            self._knock_at = now + PAUSE * (1 + self._rng(1)[0] / 255)
+            return
+        known = reason in set(Refusal)
+        self.ending = REFUSALS.get(Refusal(reason)) if known else None
+        self.ending = self.ending or Ending.FAILED
 
     def _ask(self, mailbox: bytes) -> None:
         invitation = self._invitation
@@ -196,10 +216,14 @@ class Entrance:
 
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
+        if self.state is State.WAITING:
+            return self._knock_at
         return None if self.state is State.INSIDE else self._deadline
 
     def handle_timer(self, now: float) -> None:
-        """Give up when it takes too long."""
+        """Knock again; give up when it takes too long."""
+        if self.state is State.WAITING and now >= self._knock_at:
+            self.knock()
         if self.state is not State.INSIDE and now >= self._deadline:
             self.ending = self.ending or Ending.HOST_LOST
 

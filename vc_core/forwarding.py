@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from vc_core.berths import Berth
 from vc_core.commands import CloseForwarder, EvictSlot, OpenForwarder, SendSignal
 from vc_core.courier import Courier
 from vc_core.grant import (
@@ -34,7 +35,6 @@ from vc_core.messages import MAX_FORWARDERS, Forwarder, Forwarders
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.signals import MAX_GRANTS, AskGrants, Grants
-from vc_core.ways import Berth
 
 # Specification
 REFRESH = 240.0  # s after which members get fresh grants

@@ -23,7 +23,8 @@ from vc_core.senderkeys import Opened, OthersKeys, OwnKeys
 
 # Implementation
 FORGED_PAUSE = 30.0  # s between two warnings about one member
-SETTLING = 3.0  # s after a new control stream in which nothing counts as forged
+SETTLING = 3.0  # s after a new control stream, or darkness, in which nothing counts as forged
+QUIET = 1.0  # s without life after which signatures may be late
 
 
 class Keyring:
@@ -64,7 +65,7 @@ class Keyring:
 
     def opening(self, peer: Peer, now: float) -> None:
         """A fresh control stream: repeat what was not acknowledged, letters get lost."""
-        peer.streaming_since = now
+        peer.steady_since = now
         peer.key_sent = peer.key_taken
         self.announce(peer, now)
 
@@ -179,9 +180,11 @@ class Keyring:
 
     @staticmethod
     def _unjudged(peer: Peer, now: float) -> bool:
-        """Signatures could not come: the control stream is new, or the path was away."""
-        judged = peer.streaming and Keyring._on_path(peer)
-        return not judged or now - peer.streaming_since < SETTLING
+        """Signatures could not come: the control stream is new, or the path is or was away."""
+        link = peer.link
+        if link is None or not link.alive or now - link.last_life > QUIET:
+            peer.steady_since = now
+        return not peer.streaming or now - peer.steady_since < SETTLING
 
     @staticmethod
     def _on_path(peer: Peer) -> bool:

@@ -33,6 +33,7 @@ class State(Enum):
     ALIVE = "packets flow"
     SILENT = "packets flowed and stopped"
     PROVING = "it answers again, and must go on for a while"
+    REFUSED = "packets flow, but the other side wants none there"
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,27 @@ class Fell:
     """It was silent for too long."""
 
 
+@dataclass(frozen=True)
+class Refused:
+    """The other side goes away there."""
+
+
 MOVES: Table[State] = {
-    State.TRIED: {Answered: State.ALIVE, Fell: State.TRIED},
-    State.ALIVE: {Answered: State.ALIVE, Proven: State.ALIVE, Fell: State.SILENT},
-    State.SILENT: {Answered: State.PROVING, Fell: State.SILENT},
-    State.PROVING: {Answered: State.PROVING, Proven: State.ALIVE, Fell: State.SILENT},
+    State.TRIED: {Answered: State.ALIVE, Fell: State.TRIED, Refused: State.REFUSED},
+    State.ALIVE: {
+        Answered: State.ALIVE,
+        Proven: State.ALIVE,
+        Fell: State.SILENT,
+        Refused: State.REFUSED,
+    },
+    State.SILENT: {Answered: State.PROVING, Fell: State.SILENT, Refused: State.REFUSED},
+    State.PROVING: {
+        Answered: State.PROVING,
+        Proven: State.ALIVE,
+        Fell: State.SILENT,
+        Refused: State.REFUSED,
+    },
+    State.REFUSED: {Answered: State.ALIVE, Fell: State.REFUSED, Refused: State.REFUSED},
 }
 CARRIES = (State.ALIVE, State.PROVING)
 
@@ -63,6 +80,7 @@ WORDS = {
     State.ALIVE: "answered",
     State.SILENT: "silent",
     State.PROVING: "proving",
+    State.REFUSED: "refused",
 }
 
 
@@ -90,6 +108,10 @@ class Step:
     @property
     def _proof(self) -> float:
         return float(min(FIRST_PROOF * 2 ** (self._falls - 1), LONGEST_PROOF))
+
+    def refused(self, now: float) -> None:
+        """The other side goes away there."""
+        self.state, self._since = step(MOVES, self.state, Refused()), now
 
     def fell(self, now: float) -> None:
         """It was silent for too long."""
@@ -128,7 +150,7 @@ class Ladder:
         if rung not in self._allowed:
             return "forbidden"
         states = {step.state for way, step in self._steps.items() if way.rung is rung}
-        for state in (State.ALIVE, State.PROVING, State.SILENT):
+        for state in (State.ALIVE, State.PROVING, State.REFUSED, State.SILENT):
             if state in states:
                 return WORDS[state]
         if rung in self._words:
@@ -153,6 +175,13 @@ class Ladder:
         if way not in self._steps:
             return False
         self._steps[way].answered(now)
+        return self._choose()
+
+    def refused(self, way: Way, now: float) -> bool:
+        """The other side wants no packets on a way any more."""
+        if way not in self._steps:
+            return False
+        self._steps[way].refused(now)
         return self._choose()
 
     def fell(self, way: Way, now: float) -> bool:

@@ -69,8 +69,10 @@ class Link:
         """When something verified came over any of them."""
         self.used: Way | None = None
         """The way that the driver was told to use."""
-        self.crowded = False
-        """In a room too large for a mesh: no direct pair, slow beats."""
+        self.paired = True
+        """Whether a direct pair is looked for in a room too large for a mesh, too."""
+        self.leave_at = float("inf")
+        """When ways are let go of that are not allowed any more."""
         self.pairs: list[int] = []
         """Attempts at a direct pair that are open, the newest last."""
         self.attempts = Attempts(now)

@@ -1,5 +1,7 @@
 """Makes links: greets members who have none, answers greetings, replaces the dead.
 
+It also sees when the room has outgrown a mesh, or is small again (``vc_core.ways``).
+
 Rule 1: the smaller key greets. A greeting that nobody answered is given up after
         5 s (15 s after many) and made anew; the responder's older link stays in
         use until a letter of the new one opens.
@@ -49,6 +51,7 @@ class Matchmaker:
         """Greet whoever needs it."""
         if now >= self._next_look:
             self._next_look = next_beat(now, BEAT)
+            self._room.ways.crowd(self._room.crowded, now)
             for peer in self._room.peers.values():
                 self._forget(peer, now)
                 if self._should_greet(peer, now):
@@ -119,9 +122,16 @@ class Matchmaker:
         self._courier.send_meet(peer, reply, mailbox)
 
     def replied(self, peer: Peer, reply: Reply, now: float) -> list[Record]:
-        """Finish our greeting; the messages that came with the answer."""
+        """Finish our greeting; the messages that came with the answer.
+
+        A link that lives again meanwhile stays: its ways carry, those of a new one
+        would have to be found.
+        """
         room, greeting = self._room, peer.greeting
         if greeting is None:
+            return []
+        if not peer.needs_link(now):
+            peer.greeting = None
             return []
         keys, secret, bundle = greeting.receive(reply, room.secrets)
         messages = [PEER.read(body) for body in bundle.messages]

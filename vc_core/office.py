@@ -137,9 +137,11 @@ class Office:
 
     # World in
 
-    def keep(self, url: str) -> None:
-        """The founder keeps the server in use; others reach it at ``url``."""
-        self._room.server = url
+    def streaming(self, peer: Peer, now: float) -> None:
+        """Nothing more goes through the exchange; what is under way still comes."""
+        if peer.exchange is not None and self.desk is not None:
+            self.desk.finish(peer.exchange, now)
+        peer.exchange = None
 
     def server_lost(self, now: float) -> None:
         """The signaling server is gone."""
@@ -160,17 +162,15 @@ class Office:
             return False
         return self._make_desk(room.identity, room.kem, room.rng).link_server != desk.link_server
 
-    def server_opened(self, url: str, now: float) -> None:
-        """We keep a server of our own now; ``url`` is how others reach it."""
-        if self.state is not State.CLOSED:
+    def server_opened(self, url: str | None, now: float) -> None:
+        """We keep a server of our own now; ``url`` is how others reach it. None: we cannot."""
+        if url is None:
+            self._room.tell(Warned("no-server"))
+        elif self.state is not State.CLOSED:
             self._waits = True
             self._room.server = url
             self._furnish(now)
             self._inside.registrar.share()
-
-    def server_missing(self) -> None:
-        """We cannot keep one: people hear that nobody can come in."""
-        self._room.tell(Warned("no-server"))
 
     # Verbs
 

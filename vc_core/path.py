@@ -15,6 +15,7 @@ direction and the way. Only verified probes, and media that opened, count as lif
     flags   1 IN USE   this side sends its packets here
             2 ANSWER   please answer at once
             4 HEARING  media comes to this side here
+            8 LEAVING  this side goes away here, send somewhere else
 
 The beat is quick where a way is in use by either side and slow where it is kept
 warm; a way on which media is heard has the quickest.
@@ -41,7 +42,8 @@ PROBE_SIZE = PROBE_LAYOUT.size + 16
 BUSY_BEAT = 0.2  # s between probes where media is heard
 USED_BEAT = 0.25  # s where a way is in use
 WARM_BEAT = 1.0  # s where it is kept warm
-CROWD_BEAT = 1.0  # s for all of them in a room too large for a mesh
+CROWD_BEAT = 1.0  # s where a way is in use in a room too large for a mesh
+CROWD_WARM_BEAT = 2.0  # s where it is kept warm there
 BEATS_MISSED = 3  # until a path is silent
 
 # Implementation
@@ -62,6 +64,7 @@ class Flag(IntFlag):
     IN_USE = 1
     ANSWER = 2
     HEARING = 4
+    LEAVING = 8
 
 
 def next_beat(now: float, interval: float) -> float:
@@ -113,6 +116,8 @@ class Path:
         self.state = State.UNTRIED
         self.used = False
         """Whether our packets go here."""
+        self.leaving = False
+        """Whether the other side is told to send somewhere else."""
         self.rtt: float | None = None
         self.clock_offset: float | None = None
         """The other side's link clock minus ours in seconds, ± half a round trip."""
@@ -148,11 +153,15 @@ class Path:
         return self._newest.interval_ms / 1000 if self._newest is not None else USED_BEAT
 
     def _beat(self, now: float) -> float:
-        if self._crowded:
-            return CROWD_BEAT
         flags = self._newest.flags if self._newest is not None else 0
+        if self._crowded:
+            fresh = self.state is State.UNTRIED and self._counter < FIRST_TRIES
+            busy = self.used or flags & Flag.IN_USE or fresh
+            return CROWD_BEAT if busy else CROWD_WARM_BEAT
         if self.state is State.UNTRIED:
             return USED_BEAT if self._counter < FIRST_TRIES else WARM_BEAT
+        if self.leaving:
+            return BUSY_BEAT
         if not (self.used or flags & Flag.IN_USE):
             return WARM_BEAT
         hearing = now - self._media_at < MEDIA_PAUSE
@@ -163,6 +172,25 @@ class Path:
         if on is not self.used:
             self.used = on
             self._reached = max(self._reached, now)
+            self._next_probe = now
+            self._plan()
+
+    def leave(self, on: bool, now: float) -> None:
+        """We go away from here, or stay after all; the other side is told."""
+        if on is not self.leaving:
+            self.leaving = on
+            self._next_probe = now
+            self._plan()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the other side goes away from here."""
+        return self._newest is not None and bool(self._newest.flags & Flag.LEAVING)
+
+    def crowd(self, on: bool, now: float) -> None:
+        """It is one of very many from now on, or no longer; the other side is told."""
+        if on is not self._crowded:
+            self._crowded = on
             self._next_probe = now
             self._plan()
 
@@ -230,6 +258,8 @@ class Path:
             flags |= Flag.IN_USE
         if now - self._media_at < MEDIA_PAUSE:
             flags |= Flag.HEARING
+        if self.leaving:
+            flags |= Flag.LEAVING
         body = PROBE_LAYOUT.pack(
             PROBE,
             flags,
@@ -271,7 +301,7 @@ class Path:
         if not same(tag, mac16(self._receive_key, body)):
             raise RemoteProtocolError("a probe with a wrong MAC")
         probe = Probe(*PROBE_LAYOUT.unpack(body)[1:])
-        if not BUSY_BEAT * 500 <= probe.interval_ms <= CROWD_BEAT * 2000:
+        if not BUSY_BEAT * 500 <= probe.interval_ms <= CROWD_WARM_BEAT * 1000:
             raise RemoteProtocolError("a probe with a beat that nobody has")
         return probe
 

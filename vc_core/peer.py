@@ -72,7 +72,8 @@ class Peer:
         """What it said of its road while it was blocked."""
         self.last_life = now
         """When something verified came, over any road."""
-        self.streaming_since = now
+        self.steady_since = now
+        """Since when signatures under its voice can come in time."""
         self.claims: dict[tuple[int, int], Position] = {}
         """Places of the roster that it named and that we do not know yet."""
         self.warned_at = float("-inf")

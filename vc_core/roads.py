@@ -11,6 +11,7 @@ from vc_core.ids import LinkId, Member, Way
 from vc_core.inside import Inside
 from vc_core.link import Link
 from vc_core.messages import Road
+from vc_core.path import State
 from vc_core.peer import GREETING_PAUSE, MESSAGE_COST, Peer
 from vc_core.senderkeys import Opened
 from vc_core.switchboard import Switchboard
@@ -35,7 +36,11 @@ class Roads:
 
     def described(self, peer: Peer, link: Link, road: Road) -> None:
         """Our side of an attempt at a direct pair can be tried at these addresses."""
-        self._inside.courier.send(peer, road)
+        path = link.paths.get(link.used) if link.used is not None else None
+        if path is not None and path.state is State.ALIVE:
+            self._inside.courier.send(peer, road)
+        else:  # the stream waits for what these addresses are to mend
+            self._inside.courier.send_letter(peer, link, road)
 
     def receive_probe(self, peer: Peer, link: Link, way: Way, datagram: bytes, now: float) -> None:
         """A probe of one way; dropped unless it verifies."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from vc_core.audience import Audience
 from vc_core.commands import Command
 from vc_core.entry import Seat
 from vc_core.errors import Ending, LocalProtocolError
@@ -74,6 +75,7 @@ class Room:
 
     def __post_init__(self) -> None:
         self.ways = Ways(self.peers, self.ask, self.tell)
+        self.audience = Audience(self.peers, self.ways)
 
     @property
     def inside(self) -> bool:
@@ -160,4 +162,5 @@ class Room:
     def use_link(self, peer: Peer, link: Link, now: float) -> None:
         """Use a link in place of an older one; pairs with the host are always direct."""
         hosts = self.hosting or peer is self.host
-        self.ways.use_link(peer, link, now, crowded=self.crowded and not hosts)
+        self.ways.crowd(self.crowded, now)
+        self.ways.use_link(peer, link, now, paired=hosts)

@@ -36,6 +36,8 @@ class RoomCode:
         own_commitment = digest(LABEL_COMMIT, roster, keys[own], self._nonce)
         self._commitments: dict[Member, bytes] = {own: own_commitment}
         self._nonces: dict[Member, bytes] = {own: self._nonce}
+        self.words: tuple[str, ...] | None = None
+        """The code, once everybody has revealed."""
         self.named = False
         """Whether those who did not reveal were named."""
 
@@ -73,13 +75,11 @@ class RoomCode:
         if not same(expected, self._commitments[member]):
             raise RemoteProtocolError("a nonce that was not committed to")
         self._nonces[member] = reveal.nonce
+        if len(self._nonces) == len(self._keys):
+            self.words = self._code()
         return self.words
 
-    @property
-    def words(self) -> tuple[str, ...] | None:
-        """The code, if everybody has revealed."""
-        if len(self._nonces) < len(self._keys):
-            return None
+    def _code(self) -> tuple[str, ...]:
         order = sorted(self._keys, key=lambda member: self._keys[member])
         nonces = (self._nonces[member] for member in order)
         return room_code_words(digest(LABEL_CODE, self.roster, *nonces))

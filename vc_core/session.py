@@ -1,6 +1,6 @@
 """A session: one member in one room, from the first knock to the last word.
 
-World in:   receive_*, road_*, stream_*, signaling_*, server_*, handle_timer
+World in:   receive_*, road_*, way_*, stream_*, signaling_*, handle_timer; office, forwarding
 User in:    say, mute, kick, lock, deputies, invite, accept, leave
 Out:        next_command (for the driver), next_event (for people), next_timer
 Media:      speak and hear, the short way beside all of it
@@ -25,6 +25,7 @@ from vc_core.courier import Courier
 from vc_core.entrance import Entrance
 from vc_core.errors import Ending, LocalProtocolError, RemoteProtocolError
 from vc_core.events import Event
+from vc_core.forwarding import Forwarding
 from vc_core.ids import FOUNDER, LinkId, Member, Rng, Rung, Way
 from vc_core.inside import Inside
 from vc_core.invite import Invitation
@@ -117,6 +118,17 @@ class Session:
         return self._inside
 
     @property
+    def forwarding(self) -> Forwarding | None:
+        """What forwarders do and are told goes here; None while we are outside."""
+        inside = self._inside
+        return inside.forwarding if inside is not None and not self.room.ended else None
+
+    @property
+    def office(self) -> Office | None:
+        """What becomes of a server of our own goes here; None while we are outside."""
+        return self._office if not self.room.ended else None
+
+    @property
     def desk(self) -> Desk | None:
         """The host's desk; None while somebody else hosts."""
         return self._office.desk if self._office is not None else None
@@ -162,19 +174,11 @@ class Session:
 
     def spread_by(self) -> int | None:
         """The forwarder that voice goes to once, to be copied; None in a small room."""
-        return self.room.ways.spread_by() if self.room.crowded else None
+        return self.room.audience.spread_by()
 
     def listeners(self, spread: int | None = None) -> list[tuple[Member, LinkId]]:
         """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
-        return [
-            (peer.number, peer.link.id)
-            for peer in self.room.peers.values()
-            if peer.link is not None
-            and peer.link.used is not None
-            and peer.link.used.number != spread
-            and peer.seat.present
-            and not peer.blocked
-        ]
+        return self.room.audience.listeners(spread)
 
     def hear(
         self, member: Member, link: LinkId, way: Way, datagram: bytes, now: float
@@ -205,7 +209,7 @@ class Session:
         elif self._office is not None and self._office.reception is not None:
             letter = self._office.reception.receive(signal, now)
             if letter is not None:
-                self._exchange_letter(letter, now)
+                self._switchboard.take_exchange_letter(letter, now)
         elif self._arrival is not None:
             self._arrive(self._arrival, signal, now)
 
@@ -214,13 +218,7 @@ class Session:
         if isinstance(found, Welcomed):
             self._begin(now).meet_host(found.link, found.exchange, now)
         elif isinstance(found, Letter):
-            self._exchange_letter(found, now)
-
-    def _exchange_letter(self, letter: Letter, now: float) -> None:
-        for peer in self.room.peers.values():
-            if peer.link_named(letter.tag) is not None:
-                self._switchboard.take_letter(peer, letter, now)
-                return
+            self._switchboard.take_exchange_letter(found, now)
 
     def signaling_lost(self, now: float) -> None:
         """The server is gone; calls go on."""
@@ -240,29 +238,11 @@ class Session:
                 self._office.server_back(now)
         self._settle(now)
 
-    def server_kept(self, url: str) -> None:
-        """The room began at a server of our own; others reach it at ``url``."""
-        if self._office is not None:
-            self._office.keep(url)
-
-    def server_opened(self, url: str, now: float) -> None:
-        """A server of our own runs and is the one in use; others reach it at ``url``."""
-        if self._office is not None and not self.room.ended:
-            self._mailboxes.back()
-            self._office.server_opened(url, now)
-        self._settle(now)
-
-    def server_missing(self, now: float) -> None:
-        """There is no server of our own."""
-        if self._office is not None and not self.room.ended:
-            self._office.server_missing()
-
     # ---- World in: roads ---------------------------------------------------------
 
     def _find(self, member: Member, link: LinkId) -> tuple[Peer, Link] | None:
-        if self._inside is None or self.room.ended:
-            return None
-        return self._roads.find(member, link)
+        here = self._inside is not None and not self.room.ended
+        return self._roads.find(member, link) if here else None
 
     def road_described(self, member: Member, link: LinkId, road: Road) -> None:
         """Our side of an attempt at a direct pair can be tried at these addresses."""
@@ -282,24 +262,14 @@ class Session:
         if found is not None:
             self.room.ways.failed(*found, way, word, now)
 
-    def addresses_changed(self, now: float) -> None:
-        """Our machine has other addresses than before."""
-        if not self.room.ended:
-            self.room.ways.addresses_changed(now)
-
     def stream_opened(self, member: Member, link: LinkId, now: float) -> None:
         """QUIC stands and both ends know stream 0."""
         found = self._find(member, link)
         if found is not None:
-            self._leave_exchange(found[0], now)
+            if self._office is not None:
+                self._office.streaming(found[0], now)
             self._roads.stream_opened(*found, now)
             self._settle(now)
-
-    def _leave_exchange(self, peer: Peer, now: float) -> None:
-        """Nothing more goes through the exchange; what is under way still comes."""
-        if peer.exchange is not None and self.desk is not None:
-            self.desk.finish(peer.exchange, now)
-        peer.exchange = None
 
     def stream_closed(self, member: Member, link: LinkId, now: float) -> None:
         """QUIC is over; a new link will be made."""
@@ -321,31 +291,6 @@ class Session:
         found = self._find(member, link)
         if found is not None:
             self._roads.receive_probe(*found, way, datagram, now)
-
-    # ---- World in: forwarders ------------------------------------------------------
-
-    def serve_forwarder(self, addresses: tuple[str, ...], secret: bytes, now: float) -> None:
-        """Our own client runs a forwarder; others find it at ``addresses`` (host only)."""
-        if self._inside is not None and not self.room.ended:
-            self._inside.forwarding.serve(addresses, secret, now)
-
-    def use_relays(self, relays: tuple[tuple[str, ...], ...], now: float, *, signs: bool) -> None:
-        """The relays of the room, each with its addresses, the best first (host only).
-
-        ``signs``: the signaling server grants slots at them.
-        """
-        if self._inside is not None and not self.room.ended:
-            self._inside.forwarding.use_relays(relays, now, signs=signs)
-
-    def forwarder_attached(self, number: int, transport: str, now: float) -> None:
-        """A forwarder has given us our slot, by udp or tcp."""
-        if self._inside is not None and not self.room.ended:
-            self._inside.forwarding.attached(number, transport, now)
-
-    def forwarder_lost(self, number: int, word: str, now: float) -> None:
-        """A forwarder does not answer; ``word`` says what is known."""
-        if self._inside is not None and not self.room.ended:
-            self._inside.forwarding.lost(number, word, now)
 
     # ---- User in -----------------------------------------------------------------
 

@@ -121,6 +121,13 @@ class Switchboard:
         elif isinstance(message, Letter):
             self.take_letter(peer, message, now)
 
+    def take_exchange_letter(self, letter: Letter, now: float) -> None:
+        """One letter that an exchange brought; its tag says whose it is."""
+        for peer in self._room.peers.values():
+            if peer.link_named(letter.tag) is not None:
+                self.take_letter(peer, letter, now)
+                return
+
     def take_letter(self, peer: Peer, letter: Letter, now: float) -> None:
         """One letter of a link, in use or coming."""
         before = peer.links

@@ -7,16 +7,22 @@
     a pair is silent   -> it is poked (its addresses may have changed), later a new
                           attempt begins beside it
 
+In a room too large for a mesh (a crowd) pairs that stand are kept, new ones are looked
+for with the host alone, all beats are slow, and voice goes once to a forwarder. Where
+no forwarder is named, or none reached the member before, a pair is looked for all the
+same; so the rule costs nobody the call.
+
 Rule 1: only the link in use counts. What an older one still says is dropped.
-Rule 2: the other side may open a path over a forwarder that we had not chosen, by
+Rule 2: a way that we leave on purpose is kept until the other side has left it too.
+Rule 3: the other side may open a path over a forwarder that we had not chosen, by
         a probe that verifies; nothing else that comes in opens anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from vc_core.berths import Berth, Berths
 from vc_core.commands import (
     CloseRoad,
     Command,
@@ -39,22 +45,13 @@ from vc_core.peer import MAX_HINTS, Peer
 
 # Specification
 MESH_LIMIT = 8  # members up to which every pair looks for a direct way
-PROBED_FORWARDERS = 2  # over which paths are opened unasked
+LEAVE_TAKING = 1.0  # s that a forbidden way is kept, so that the other side leaves it first
 
 # Implementation
 PAIR_DEATH = 3.0  # s of silence after which a new attempt begins beside a pair
 HANDOVER = 5.0  # s that an older pair is kept beside a newer one that answers
 MAX_PAIRS = 3  # attempts of one link that are open at a time
 ALL_RUNGS = frozenset(Rung)
-
-
-@dataclass(frozen=True)
-class Berth:
-    """A forwarder that has given us our slot."""
-
-    rung: Rung
-    transport: str
-    """udp or tcp."""
 
 
 class Ways:
@@ -70,15 +67,20 @@ class Ways:
         self._ask = ask
         self._tell = tell
         self.allowed = ALL_RUNGS
-        self.berths: dict[int, Berth] = {}
+        self.berths = Berths()
         """Forwarders that we are attached to."""
-        self._order: tuple[int, ...] = ()
+        self.crowded = False
+        """Whether the room is too large for a mesh."""
 
     # A link begins and ends
 
-    def use_link(self, peer: Peer, link: Link, now: float, *, crowded: bool) -> None:
-        """Use a link in place of an older one, and look for its ways."""
-        link.crowded = crowded
+    def use_link(self, peer: Peer, link: Link, now: float, *, paired: bool) -> None:
+        """Use a link in place of an older one, and look for its ways.
+
+        ``paired``: it gets a direct pair in a crowd too, as does one whose
+        predecessor no way has carried.
+        """
+        link.paired = paired or (peer.link is not None and not peer.link.carried)
         old = peer.take_link(link)
         if old is not None:
             self._ask(CloseRoad(peer.number, old))
@@ -92,12 +94,12 @@ class Ways:
             return
         self._ask(OpenRoad(peer.number, link.id, link.leading))
         peer.ladder.allow(self.allowed)
-        peer.ladder.prefer(self._order)
-        for number in self._chosen():
-            self._open_path(peer, link, Way(self.berths[number].rung, number), now)
+        peer.ladder.prefer(self.berths.order)
+        for way in self.berths.chosen():
+            self._open_path(peer, link, way, now)
         if self._may_try(link):
             self._try(peer, link)
-        elif link.crowded:
+        elif self.crowded:
             peer.ladder.explained(Rung.DIRECT, "crowded")
         while peer.kept_roads:
             self.hint(peer, peer.kept_roads.popleft())
@@ -111,7 +113,9 @@ class Ways:
     # Direct pairs
 
     def _may_try(self, link: Link) -> bool:
-        return Rung.DIRECT in self.allowed and not link.crowded
+        """Whether we begin attempts; those of the other side are always joined."""
+        forwarded = self.crowded and bool(self.berths.order)
+        return Rung.DIRECT in self.allowed and (link.paired or not forwarded)
 
     def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
         attempt = link.attempts.begin(number)
@@ -134,7 +138,7 @@ class Ways:
         link = peer.link
         if peer.blocked:
             peer.kept_roads.append(road)
-        elif link is not None and link.hints < MAX_HINTS and self._may_try(link):
+        elif link is not None and link.hints < MAX_HINTS and Rung.DIRECT in self.allowed:
             if road.attempt > link.attempts.number:
                 self._try(peer, link, road.attempt)
                 link.hints = 0
@@ -170,7 +174,7 @@ class Ways:
         path = link.paths.get(way)
         fresh = path is None and way.rung is not Rung.DIRECT and way.number in self.berths
         if fresh and peer.openings.take(now):
-            path = link.open_path(way, now, crowded=link.crowded)
+            path = link.open_path(way, now, crowded=self.crowded)
         if path is None:
             return False
         measured = path.rtt is not None
@@ -202,19 +206,15 @@ class Ways:
         if path.state is State.ALIVE:
             if way.rung is Rung.DIRECT:
                 link.attempts.stood(way.number)
-            self._show_if(peer, peer.ladder.answered(way, now))
+            known = peer.ladder.refused if path.refused else peer.ladder.answered
+            self._show_if(peer, known(way, now))
             self._use(peer, now)
 
     # Forwarders
 
-    def _chosen(self) -> list[int]:
-        """Forwarders over which paths are opened unasked: the first of the host's order."""
-        known = [number for number in self._order if number in self.berths]
-        return known[:PROBED_FORWARDERS]
-
     def prefer(self, order: tuple[int, ...], now: float) -> None:
         """The host's order of forwarders."""
-        self._order = order
+        self.berths.order = order
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.prefer(order))
             self._use(peer, now)
@@ -222,25 +222,23 @@ class Ways:
 
     def attached(self, number: int, berth: Berth, now: float) -> None:
         """A forwarder has given us our slot, or moved us to another transport."""
-        self.berths[number] = berth
+        self.berths.take(number, berth)
         self._spread(now)
         for peer in self._peers.values():
             if peer.ladder.used == Way(berth.rung, number):
                 self.show(peer)
 
     def _spread(self, now: float) -> None:
-        for number in self._chosen():
-            way = Way(self.berths[number].rung, number)
+        for way in self.berths.chosen():
             for peer in self._peers.values():
                 if peer.link is not None and not peer.blocked and way not in peer.link.paths:
                     self._open_path(peer, peer.link, way, now)
 
     def detached(self, number: int, word: str, now: float) -> None:
         """A forwarder is gone for us."""
-        berth = self.berths.pop(number, None)
-        if berth is None:
+        way = self.berths.give_up(number)
+        if way is None:
             return
-        way = Way(berth.rung, number)
         for peer in self._peers.values():
             if peer.link is not None and peer.link.paths.pop(way, None) is not None:
                 self._closed(peer, way, word)
@@ -252,11 +250,21 @@ class Ways:
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.explained(rung, word))
 
-    def spread_by(self) -> int | None:
-        """The forwarder that copies for all, in a room too large for a mesh: a relay first."""
-        known = [number for number in self._order if number in self.berths]
-        relays = [one for one in known if self.berths[one].rung is Rung.RELAYED]
-        return next(iter(relays or known), None)
+    # A crowd
+
+    def crowd(self, on: bool, now: float) -> None:
+        """The room has become too large for a mesh, or small enough again."""
+        if on is self.crowded:
+            return
+        self.crowded = on
+        for peer in self._peers.values():
+            link = peer.link
+            if link is None:
+                continue
+            for path in link.paths.values():
+                path.crowd(on, now)
+            if on and not link.pairs and not self._may_try(link):
+                self._show_if(peer, peer.ladder.explained(Rung.DIRECT, "crowded"))
 
     # User in
 
@@ -265,20 +273,29 @@ class Ways:
         self.allowed = rungs
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.allow(rungs))
-            link = peer.link
-            if link is None:
+            if (link := peer.link) is None:
                 continue
-            if Rung.DIRECT not in rungs:
-                for attempt in list(link.pairs):
-                    self._drop_pair(peer, link, attempt)
+            for way, path in link.paths.items():
+                path.leave(way.rung not in rungs, now)
+            link.leave_at = now + LEAVE_TAKING
             link.attempts.hurry(now)
             self._use(peer, now)
+
+    def _let_go(self, peer: Peer, link: Link) -> None:
+        """Of all ways that are not allowed."""
+        link.leave_at = float("inf")
+        if Rung.DIRECT not in self.allowed:
+            for attempt in list(link.pairs):
+                self._drop_pair(peer, link, attempt)
+        for way in [one for one in link.paths if one.rung not in self.allowed]:
+            del link.paths[way]
+            self._closed(peer, way, "")
 
     # The choice
 
     def _open_path(self, peer: Peer, link: Link, way: Way, now: float) -> None:
         if way.rung in self.allowed:
-            link.open_path(way, now, crowded=link.crowded)
+            link.open_path(way, now, crowded=self.crowded)
             self._show_if(peer, peer.ladder.opened(way, now))
             self._use(peer, now)
 
@@ -310,16 +327,11 @@ class Ways:
             PathChanged(
                 peer.number,
                 ladder.rung,
-                self.transport(ladder.used),
+                self.berths.transport(ladder.used),
                 {rung.word: ladder.reason_of(rung) for rung in Rung},
                 path.rtt if carried and path is not None else None,
             )
         )
-
-    def transport(self, way: Way | None) -> str:
-        """udp or tcp: what carries packets that go this way."""
-        berth = self.berths.get(way.number) if way and way.rung is not Rung.DIRECT else None
-        return berth.transport if berth is not None else "udp"
 
     # Time
 
@@ -327,27 +339,28 @@ class Ways:
         """When ``handle_timer`` wants to run; infinity for never."""
         due = float("inf")
         for peer in self._peers.values():
-            link = peer.link
-            if link is None:
+            if (link := peer.link) is None:
                 continue
+            due = min(due, link.leave_at)
             for path in link.paths.values():
                 due = min(due, path.due)
-            if link.attempts.waits:
+            if link.attempts.waits and link.attempts.due < due:
                 due = min(due, self._attempt_due(link))
         return due
 
     def _attempt_due(self, link: Link) -> float:
-        wanted = link.attempts.waits and link.alive and self._may_try(link)
+        wanted = link.attempts.waits and self._may_try(link) and link.alive
         return link.attempts.due if wanted else float("inf")
 
     def handle_timer(self, now: float) -> None:
         """Probe every path; begin what is due."""
         for peer in self._peers.values():
-            link = peer.link
-            if link is None:
+            if (link := peer.link) is None:
                 continue
             for way, path in list(link.paths.items()):
                 self._probe(peer, link, way, path, now)
+            if now >= link.leave_at:
+                self._let_go(peer, link)
             if now >= self._attempt_due(link):
                 self._try(peer, link)
 
@@ -378,6 +391,9 @@ class Ways:
                 self._ask(PokeDirect(peer.number, link.id, way.number))
             if newest and now - path.last_life >= PAIR_DEATH:
                 link.attempts.lost(now, leading=link.leading)
+                if link.alive and not self._may_try(link):  # no other pair will follow it
+                    self._drop_pair(peer, link, way.number)
+                    peer.ladder.explained(Rung.DIRECT, "crowded")
         elif newest and path.state is State.ALIVE and now - path.lives_since >= HANDOVER:
             for older in link.pairs[:-1]:
                 self._drop_pair(peer, link, older)

@@ -116,6 +116,11 @@ class QuicLink:
 
     # verbs
 
+    @property
+    def started(self) -> bool:
+        """Whether ``start`` was called."""
+        return self._state is not State.NEW
+
     def start(self) -> None:
         """Begin: the client sends its first datagram, the server waits for it."""
         if self._state is not State.NEW:

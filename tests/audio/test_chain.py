@@ -74,7 +74,7 @@ def test_all_packets_have_one_size_whatever_is_said() -> None:
         sender.set_loss(loss)
         for frame in frames(np.concatenate([SAID, noise, silence(RATE)])):
             sizes |= {len(packet.payload) for packet in sender.push(frame)}
-    assert sizes == {80}
+    assert sizes == {96}
 
 
 def test_timestamps_run_on_through_silence_and_over_the_wrap() -> None:

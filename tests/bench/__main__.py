@@ -2,7 +2,7 @@
 
     python -m tests.bench [PART ...]
 
-Parts: version sealing joining delay costs eight quality signaling. aiortc is
+Parts: version sealing joining delay costs eight quality signaling relay. aiortc is
 measured in the same run if it is installed (``pip install aiortc``). Figures of
 a busy machine are worse; the first line says how busy it was.
 """
@@ -33,7 +33,11 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "costs": calls.costs,
     "eight": calls.eight,
 }
-TABLES = {"quality": "tests.bench.voice_quality", "signaling": "tests.bench.signaling"}
+TABLES = {
+    "quality": "tests.bench.voice_quality",
+    "signaling": "tests.bench.signaling",
+    "relay": "tests.bench.relay",
+}
 """Parts that print tables of their own."""
 COMPARED = {"joining", "delay", "costs"}
 

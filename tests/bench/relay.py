@@ -10,11 +10,13 @@ on loopback and bounded in number and time.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from tests.bench.mumble import MumbleClient, Murmur
 from tests.bench.process import resident_mb, run_seconds
 from tests.bench.turn import Coturn, TurnSender
 from tests.calls.engines import ROOT
+from tests.relay.callers import Web, attach, dial
 from vc_core.envelope import (
     ATTACHED,
     EVERYBODY,
@@ -44,7 +47,8 @@ from vc_core.grant import Claims, make_grant, open_secret, prove
 # Implementation
 LIFTED = (
     "rate=1000000000 room_work=1e11 total_work=1e11 slots=20000 slots_per_customer=20000 "
-    "rooms=20000 hellos=1e9/1e9 claims=1e9/1e9 all_hellos=1e9/1e9"
+    "rooms=20000 connections=20000 connections_per_customer=20000 "
+    "hellos=1e9/1e9 claims=1e9/1e9 all_hellos=1e9/1e9"
 )
 ROOM = b"bench room 16 b."
 TICK = 0.0005  # s between two looks at what is due
@@ -61,7 +65,7 @@ class RelayProcess:
         limits = [word for limit in LIFTED.split() for word in ("--limit", limit)]
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "relay.cli", "--listen", "127.0.0.1:0", "--no-tcp"),
+                *(sys.executable, "-m", "relay.cli", "--listen", "127.0.0.1:0"),
                 *("--json", "--grace", "0", *limits),
             ],
             stdout=subprocess.PIPE,
@@ -393,6 +397,39 @@ def memory(count: int) -> None:
         server.stop()
 
 
+def web_memory(count: int) -> None:
+    """The same over WebSocket and TLS."""
+    server = RelayProcess()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+
+    async def attach_all(amount: int, first: int) -> list[Web]:
+        webs = [await dial(server.port, tls) for _ in range(amount)]
+        for number, web in enumerate(webs, first):
+            room = (number // 8).to_bytes(16, "big")
+            await attach(web, number % 8, room, open_secret())
+            await web.send(write_want(1, ((EVERYBODY, 0),)))
+            await web.send(write_ping(1))
+            await web.receive()
+        return webs
+
+    async def measure() -> float:
+        warm = await attach_all(8, 0)
+        before = resident_mb(server.pid)
+        webs = await attach_all(count, 8)
+        each = 1000 * (resident_mb(server.pid) - before) / count
+        for web in (*warm, *webs):
+            web.connection.transport.abort()
+        return each
+
+    try:
+        each = asyncio.run(measure())
+    finally:
+        server.stop()
+    verdict = "ok" if each <= 50 else "MISSED"
+    print(f"{f'memory, {count} over TLS':32}{each:9.1f} kB each  goal 50  {verdict}")
+
+
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -409,6 +446,7 @@ def main() -> None:
     if "capacity" in chosen.parts:
         saturation(3 * chosen.seconds)
         memory(chosen.clients)
+        web_memory(chosen.clients // 4)
 
 
 if __name__ == "__main__":

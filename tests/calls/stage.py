@@ -26,6 +26,8 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         for program in self._programs:
             program.kill()
+        bugs = [one.story() for one in self._programs if "(a bug in vchat)" in one.errors()]
+        assert not bugs, bugs[0]
 
     def host(
         self,
@@ -74,6 +76,7 @@ class Stage:
         folder: str | None = None,
         prefix: Sequence[str] = (),
         variables: dict[str, str] | None = None,
+        start: Sequence[str] = ("-m", "client"),
     ) -> EngineProcess:
         """``vchat COMMAND`` with ``options``; ``folder`` may be that of another engine."""
         sound = ["--mic", mic, "--speaker", speaker]
@@ -82,6 +85,7 @@ class Stage:
             self.folder / (folder or f"{len(self._programs)}"),
             prefix=prefix,
             variables=variables,
+            start=start,
         )
         self._programs.append(engine)
         return engine

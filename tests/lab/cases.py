@@ -153,6 +153,26 @@ def mapping_that_rebinds_every_five_seconds(scene: Scene) -> Times:
     return times
 
 
+def mapping_that_rebinds_while_both_are_behind_nat(scene: Scene) -> Times:
+    """A whole call: new addresses are told by letters, as the stream is what is to be mended."""
+    _needs_conntrack()
+    scene.serve(scene.world.host())
+    router = scene.world.router(Nat.PORT_RESTRICTED)
+    host, guest, times = scene.meet(_home(scene), scene.world.behind(router))
+    healed = []
+    for _ in range(REBINDS // 2):
+        time.sleep(REBIND_PAUSE)
+        mark, rebound = host.mark(), time.monotonic()
+        scene.world.rebind(router)
+        host.wait("path", since=mark, rung="none", member=guest.member)
+        direct = host.wait("path", since=mark, rung="direct", member=guest.member)
+        healed.append(direct["seen"] - rebound)
+    assert host.of("member-left") == [], host.story()
+    assert (guest.leave(), host.leave()) == (0, 0)
+    times.notes.append("direct again after " + ", ".join(f"{one:.2f}" for one in healed) + " s")
+    return times
+
+
 def voice_while_one_mapping_rebinds(scene: Scene) -> Times:
     """One behind NAT, one in the open: the longest pause in what is heard."""
     return _rebinding(scene, scene.world.host(), behind_two=True)
@@ -335,5 +355,6 @@ LONG: list[Case] = [
     voice_while_a_mapping_rebinds_and_both_are_behind_nat,
     voice_while_a_mapping_of_the_lead_rebinds,
     mapping_that_rebinds_every_five_seconds,
+    mapping_that_rebinds_while_both_are_behind_nat,
     long_cut_and_return,
 ]

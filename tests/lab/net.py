@@ -2,7 +2,9 @@
 
     host ── backbone ── router ── host          eth0, wan0, lan0 are named as such,
             (bridge)    (nft NAT)  host         since names of container bridges
-                                                are filtered by our own client
+                │                               are filtered by our own client
+             carrier ── router ── host
+             (nft NAT)  (nft NAT)
 
 Everything is made without touching the namespace of the caller, names are unique
 per process, and ``close`` removes all of it. Needs root, ``ip`` and ``nft``.
@@ -11,7 +13,10 @@ per process, and ``close`` removes all of it. Needs root, ``ip`` and ``nft``.
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import random
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -20,16 +25,21 @@ from enum import Enum
 PUBLIC_4 = "192.0.2."  # TEST-NET-1, the public addresses here
 PUBLIC_6 = "2001:db8::"
 NOWHERE = "203.0.113.0/24"  # TEST-NET-3: whoever sends there hears nothing
-REBOUND = 42000  # the first port of mappings that were made anew
 TAG = "vchatlab"
 _worlds = itertools.count()
 
 
 class Nat(Enum):
-    """What a router does with ports; the nft statement for it."""
+    """What a router does with ports (RFC 4787 has longer names for it)."""
 
-    PORT_RESTRICTED = "masquerade"
-    SYMMETRIC = "masquerade fully-random"
+    FULL_CONE = "one port for all, and everybody comes in by it"
+    PORT_RESTRICTED = "one port for all, and whoever was called comes in by it"
+    SYMMETRIC = "a port for each destination, and only that comes in by it"
+
+    @property
+    def statement(self) -> str:
+        """What nft says to what leaves."""
+        return "masquerade fully-random" if self is Nat.SYMMETRIC else "masquerade"
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class Node:
     space: str
     address: str
     """Its main address: public, or behind a router."""
+    address6: str = ""
+    """Its public IPv6 address, if it has any."""
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -87,7 +99,7 @@ class World:
         self._spaces: list[str] = []
         self._ports = itertools.count()
         self._hosts = itertools.count(10)
-        self._rebound = itertools.count()
+        self._rng = random.Random(1)
         self._lans: dict[str, tuple[str, itertools.count[int]]] = {}
         self._backbone = ""
 
@@ -119,33 +131,66 @@ class World:
         number = next(self._hosts)
         space = self._space(f"host{number}")
         self._wire(self._backbone, space, "eth0")
+        address6 = f"{PUBLIC_6}{number:x}" if ip6 else ""
         if ip4:
             self._address(space, "eth0", f"{PUBLIC_4}{number}/24")
             self._ip(space, f"route add default via {PUBLIC_4}1")
         if ip6:
-            self._address(space, "eth0", f"{PUBLIC_6}{number:x}/64")
+            self._address(space, "eth0", f"{address6}/64")
             self._ip(space, f"-6 route add default via {PUBLIC_6}1")
-        return Node(space, f"{PUBLIC_4}{number}" if ip4 else f"{PUBLIC_6}{number:x}")
+        return Node(space, f"{PUBLIC_4}{number}" if ip4 else address6, address6)
 
-    def router(self, nat: Nat) -> Node:
-        """A home router: NAT to the backbone, and nobody comes in who was not called."""
+    def router(self, nat: Nat, *, under: Node | None = None, udp: bool = True) -> Node:
+        """A home router: NAT to the backbone, and nobody comes in who was not called.
+
+        ``under``: a carrier's router, whose NAT all goes through as well. A full cone
+        lets everybody in to the first machine behind it. Without ``udp`` it passes none.
+        """
         number = next(self._hosts)
         space = self._space(f"router{number}")
-        self._wire(self._backbone, space, "wan0")
-        self._address(space, "wan0", f"{PUBLIC_4}{number}/24")
-        self._ip(space, f"route add default via {PUBLIC_4}1")
         lan = f"192.168.{number}."
+        outside = self._connect(space, under, f"{PUBLIC_4}{number}")
+        return self._route(space, nat, lan, outside, udp=udp)
+
+    def carrier(self, nat: Nat) -> Node:
+        """A carrier's router, for ``router(under=…)``."""
+        number = next(self._hosts)
+        space = self._space(f"carrier{number}")
+        outside = self._connect(space, None, f"{PUBLIC_4}{number}")
+        return self._route(space, nat, f"100.64.{number}.", outside, udp=True)
+
+    def _connect(self, space: str, under: Node | None, address: str) -> str:
+        """Wire a router to the backbone or a carrier; its outer address."""
+        hub, gateway = self._backbone, f"{PUBLIC_4}1"
+        if under is not None:
+            lan, numbers = self._lans[under.space]
+            hub, gateway, address = under.space, f"{lan}1", f"{lan}{next(numbers)}"
+        self._wire(hub, space, "wan0")
+        self._address(space, "wan0", f"{address}/24")
+        self._ip(space, f"route add default via {gateway}")
+        return address
+
+    def _route(self, space: str, nat: Nat, lan: str, outside: str, *, udp: bool) -> Node:
         self._bridge(space, f"{lan}1/24")
         self._forward(space)
+        inside = f'iifname "wan0" meta l4proto udp dnat to {lan}10'
         rules = f"""
             table ip home {{
+                chain inside {{
+                    type nat hook prerouting priority -100
+                    {inside if nat is Nat.FULL_CONE else ""}
+                }}
+                chain moved {{ }}
                 chain away {{
                     type nat hook postrouting priority 100
-                    oifname "wan0" {nat.value}
+                    oifname "wan0" jump moved
+                    oifname "wan0" {nat.statement}
                 }}
                 chain through {{
                     type filter hook forward priority 0
+                    {"" if udp else "meta l4proto udp drop"}
                     ct state established,related accept
+                    {"ct status dnat accept" if nat is Nat.FULL_CONE else ""}
                     iifname "wan0" drop
                 }}
                 chain knock {{
@@ -157,7 +202,7 @@ class World:
         """
         run("ip", "netns", "exec", space, "nft", "-f", "-", text=rules)
         self._lans[space] = (lan, itertools.count(10))
-        return Node(space, f"{PUBLIC_4}{number}")
+        return Node(space, outside)
 
     def behind(self, router: Node) -> Node:
         """A machine in the network of a router."""
@@ -169,6 +214,11 @@ class World:
         self._ip(space, f"route add default via {lan}1")
         return Node(space, f"{lan}{number}")
 
+    def give(self, node: Node, network: str) -> None:
+        """All addresses of a network belong to a machine of the backbone."""
+        self._ip(self._backbone, f"route add {network} via {node.address}")
+        self._ip(node.space, f"route add local {network} dev lo")
+
     def dead_end(self, node: Node) -> None:
         """One more interface that looks alive and leads nowhere, as that of a sleeping VPN."""
         nowhere = self._space(f"nowhere{next(self._ports)}")
@@ -179,30 +229,55 @@ class World:
 
     def cut(self, router: Node) -> None:
         """Nothing goes through a router any more, and nobody is told."""
-        rule = "table inet cut {\nchain c {\ntype filter hook forward priority -5\ndrop\n}\n}\n"
-        run(*router.prefix, "nft", "-f", "-", text=rule)
+        self._refuse(router, "drop")
+
+    @staticmethod
+    def _refuse(router: Node, rules: str) -> None:
+        head = "table inet cut {\nchain c {\ntype filter hook forward priority -5\n"
+        run(*router.prefix, "nft", "-f", "-", text=f"{head}{rules}\n}}\n}}\n")
 
     def mend(self, router: Node) -> None:
         """Everything goes through again."""
         run(*router.prefix, "nft", "delete", "table", "inet", "cut")
 
-    def rebind(self, router: Node) -> None:
-        """Forget all UDP mappings; whoever speaks next gets another port.
+    def sever(self, router: Node, *addresses: str) -> None:
+        """Nothing goes through a router to or from these addresses, and nobody is told."""
+        rules = "\n".join(
+            f"{family} {end} {address} drop"
+            for address in addresses
+            for family in ["ip6" if ":" in address else "ip"]
+            for end in ("saddr", "daddr")
+        )
+        self._refuse(router, rules)
 
-        One port, so that it is the same for each destination: that is a NAT which lost its
-        table, not one that changes ports. So one UDP socket behind it and no more.
+    def move(self, router: Node) -> Node:
+        """A router of the backbone gets another public address; what goes on is forgotten."""
+        fresh = f"{PUBLIC_4}{next(self._hosts)}"
+        self._ip(router.space, f"addr del {router.address}/24 dev wan0")
+        self._address(router.space, "wan0", f"{fresh}/24")
+        self._ip(router.space, f"route replace default via {PUBLIC_4}1")
+        run(*router.prefix, "conntrack", "-F")
+        return Node(router.space, fresh)
+
+    def rebind(self, router: Node) -> int:
+        """Every UDP port behind a router gets another one outside; how many there are.
+
+        Each keeps one port for all destinations, as before.
         """
-        number = next(self._rebound)
-        rule = f'oifname "wan0" meta l4proto udp masquerade to :{REBOUND + number}'
-        commands = f"""
-            flush chain ip home away
-            add rule ip home away {rule}
-            add rule ip home away oifname "wan0" masquerade
-        """
-        run(*router.prefix, "nft", "-f", "-", text=commands)
-        # Its exit code is 1 when there was nothing to forget.
-        forget = [*router.prefix, "conntrack", "-D", "-p", "udp"]
-        subprocess.run(forget, capture_output=True, check=False)
+        known = run(*router.prefix, "conntrack", "-L", "-p", "udp")
+        lan = self._lans[router.space][0]
+        ports = sorted(set(re.findall(rf"src={re.escape(lan)}\d+ dst=\S+ sport=(\d+)", known)))
+        moved = zip(ports, self._rng.sample(range(20_000, 60_000), len(ports)), strict=True)
+        rules = [f"add rule ip home moved udp sport {a} masquerade to :{b}" for a, b in moved]
+        text = "\n".join(["flush chain ip home moved", *rules, ""])
+        run(*router.prefix, "nft", "-f", "-", text=text)
+        run(*router.prefix, "conntrack", "-F")
+        return len(ports)
+
+    def received(self, node: Node) -> int:
+        """Packets that came to a machine since it was made."""
+        (link,) = json.loads(run("ip", "-n", node.space, "-s", "-j", "link", "show", "eth0"))
+        return int(link["stats64"]["rx"]["packets"])
 
     @property
     def backbone(self) -> Node:

@@ -230,6 +230,23 @@ async def test_becomes_somebody_with_fewer_rights(secret: Path) -> None:
     assert (code, "root" in err) == (0, False)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="counts open files")
+def test_has_only_as_many_connections_as_open_files() -> None:
+    program = "ulimit -n 200; exec {} -m relay.cli --listen 127.0.0.1:0 --insecure-tcp --grace 0"
+    process = subprocess.Popen(
+        ["sh", "-c", program.format(sys.executable)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("listening")
+    process.terminate()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert "vchat: warning: open files are limited to 200" in err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

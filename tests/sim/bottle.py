@@ -98,7 +98,7 @@ class Bottle:
         desk = self._desk_of(lambda: server, guests)
         session = Session.host(identity, name, desk, self._kem, self.rng, self.now)
         if embedded:
-            session.server_kept(server)
+            session.room.server = server
         return self._add(name, session, identity, server)
 
     def _desk_of(self, server: Callable[[], str], guests: int = 8) -> Any:
@@ -270,7 +270,8 @@ class Bottle:
             self._plug(person, url)
             for signal in person.servers.connected(url)[0]:
                 self._send_to(person, url, signal)
-            person.session.server_opened(url, self.now)
+            if (office := person.session.office) is not None:
+                office.server_opened(url, self.now)
             self.pump(person)
 
     def _use_server(self, person: Person, url: str) -> None:

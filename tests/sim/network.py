@@ -23,6 +23,7 @@ from vc_core.commands import (
     CloseRoad,
     Command,
     DropDirect,
+    EvictSlot,
     HintRoad,
     OpenForwarder,
     OpenRoad,
@@ -34,6 +35,7 @@ from vc_core.commands import (
     WakeRoad,
     WriteRoad,
 )
+from vc_core.grant import Claims
 from vc_core.ids import LinkId, Rung, Way
 from vc_core.messages import Road
 from vc_core.senderkeys import Opened
@@ -69,6 +71,10 @@ class Network:
         self.dead_forwarders: set[int] = set()
         self.far_from: set[tuple[str, int]] = set()
         """(person, forwarder) between whom no packet passes."""
+        self.spreads: dict[str, int] = {}
+        """Frames that each person gave to a forwarder to be copied."""
+        self.singles: dict[str, int] = {}
+        """Copies of frames that each person sent itself."""
         self.on_voice: Callable[[Person, Opened], None] = lambda person, opened: None
         self._clock = clock
         self._chance = chance
@@ -87,7 +93,8 @@ class Network:
             WakeRoad: lambda person, order: None,
             CloseRoad: self._close_road,
             OpenForwarder: self._open_forwarder,
-            CloseForwarder: lambda person, order: person.slots.discard(order.number),
+            CloseForwarder: self._close_forwarder,
+            EvictSlot: self._evict,
         }
 
     def obey(self, person: Person, command: Command) -> None:
@@ -170,6 +177,19 @@ class Network:
             if self._passes(end, way) and self._chance.random() >= self.weather.loss:
                 self._clock.later(self._delay(), lambda: self._land(end, way, datagram))
 
+    def speak(self, person: Person, datagram: bytes) -> None:
+        """One sealed frame to everybody who listens, as a driver sends it."""
+        session = person.session
+        spread = session.spread_by()
+        if spread is not None:
+            self.spreads[person.name] = self.spreads.get(person.name, 0) + 1
+            way = session.room.ways.berths.way(spread)
+            for link in list(person.ends):
+                self.send_by(person, link, way, datagram)
+        for _, link in session.listeners(spread):
+            self.singles[person.name] = self.singles.get(person.name, 0) + 1
+            self.send(person, link, datagram)
+
     def _close_road(self, person: Person, command: CloseRoad) -> None:
         end = person.ends.get(command.link)
         if end is not None:
@@ -177,16 +197,30 @@ class Network:
 
     def _open_forwarder(self, person: Person, command: OpenForwarder) -> None:
         number = command.number
+        person.opened[number] = command
         if number in person.slots or not self._reaches(person, number):
             return
         person.slots.add(number)
 
         def attached() -> None:
-            if not person.dead and number in person.slots:
-                person.session.forwarder_attached(number, "udp", self._clock.now)
+            forwarding = person.session.forwarding
+            if not person.dead and number in person.slots and forwarding is not None:
+                forwarding.attached(number, "udp", self._clock.now)
                 self._pump(person)
 
         self._clock.later(3 * self._delay(), attached)
+
+    def _close_forwarder(self, person: Person, command: CloseForwarder) -> None:
+        person.slots.discard(command.number)
+        person.opened.pop(command.number, None)
+
+    def _evict(self, _host: Person, command: EvictSlot) -> None:
+        """The host's own forwarder takes a slot back."""
+        for person in self._people.values():
+            if person.session.room.number == command.slot:
+                for number, order in person.opened.items():
+                    if any(Claims.parse(one.claims).room == command.room for one in order.grants):
+                        person.slots.discard(number)
 
     # What the network does
 
@@ -216,8 +250,9 @@ class Network:
                 self._clock.later(SLOT_LIFE, partial(self._slot_lost, person, number))
 
     def _slot_lost(self, person: Person, number: int) -> None:
-        if not person.dead:
-            person.session.forwarder_lost(number, "relay-silent", self._clock.now)
+        forwarding = person.session.forwarding
+        if not person.dead and forwarding is not None:
+            forwarding.lost(number, "relay-silent", self._clock.now)
             self._pump(person)
 
     def _reaches(self, person: Person, number: int) -> bool:

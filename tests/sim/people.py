@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vc_core.commands import OpenForwarder
 from vc_core.events import Ended, Event
 from vc_core.ids import LinkId, Member, Way
 from vc_core.keys import Identity
@@ -63,6 +64,8 @@ class Person:
     ends: dict[LinkId, End] = field(default_factory=dict)
     slots: set[int] = field(default_factory=set)
     """Forwarders that it is attached to."""
+    opened: dict[int, OpenForwarder] = field(default_factory=dict)
+    """Forwarders that it was told to attach to, with the newest grants."""
     dead: bool = False
     timer: float | None = None
     asleep: bool = False

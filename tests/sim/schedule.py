@@ -332,8 +332,7 @@ class Schedule:
             session = person.session
             datagram = session.speak(0, 0, person.name.encode(), now)
             if datagram is not None:
-                for _, link in session.listeners():
-                    self.bottle.network.send(person, link, datagram)
+                self.bottle.network.speak(person, datagram)
             self.bottle.pump(person)
         if now < 101.0 + STORM + 10:
             self.bottle.clock.later(self.chance.uniform(0.2, 0.6), self._speak)

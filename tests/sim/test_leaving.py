@@ -9,6 +9,7 @@ from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, room_code, texts
 from vc_core.events import CodeEnded, CodeReady, MemberJoined
 from vc_core.keys import Identity
+from vc_core.peer import Peer
 
 
 @pytest.fixture
@@ -215,3 +216,22 @@ def test_a_good_bye_arrives_at_whatever_moment_of_the_making_of_a_road(
             assert ann.ended and ending(ann) == "host-left", f"{moment} s after the welcome"
         else:
             assert left(host) == [("ann", "left")], f"{moment} s after the welcome"
+
+
+def test_a_link_that_lives_again_is_kept_when_the_greeting_of_its_darkness_is_answered(
+    bottle: Bottle,
+) -> None:
+    people = bottle.party("host", "ann")
+
+    def peer(one: Person) -> Peer:
+        return one.session.room.peers[people[one is people[0]].number]
+
+    before = [peer(one).link for one in people]
+    (greeter,) = (one for one in people if peer(one).greets)
+    assert greeter.session._inside is not None
+    greeter.session._inside.matchmaker._greet(peer(greeter), bottle.now)
+    assert peer(greeter).greeting is not None
+    bottle.pump(greeter)
+    assert bottle.run(5.0, lambda: peer(greeter).greeting is None)
+    bottle.run(1.0)
+    assert [peer(one).link for one in people] == before

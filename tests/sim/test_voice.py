@@ -35,8 +35,7 @@ class Ears:
         bottle, session = self.bottle, person.session
         datagram = session.speak(0, 0, payload, bottle.now)
         if datagram is not None:
-            for _, link in session.listeners():
-                bottle.network.send(person, link, datagram)
+            bottle.network.speak(person, datagram)
         bottle.run(0.3)
         return datagram
 

@@ -6,7 +6,16 @@ import pytest
 
 from client.net.kem import MlKem
 from tests.vectors.seeded import seeded
-from vc_core.entrance import DENIALS, PATIENCE, REFUSALS, Entrance, State
+from vc_core.entrance import (
+    DENIALS,
+    PASSING,
+    PATIENCE,
+    PAUSE,
+    REFUSALS,
+    WAITING,
+    Entrance,
+    State,
+)
 from vc_core.errors import Ending, LocalProtocolError
 from vc_core.ids import ExchangeId
 from vc_core.invite import parse_invitation
@@ -26,7 +35,7 @@ def entrance() -> Entrance:
 
 
 def opened(entrance: Entrance) -> Entrance:
-    entrance.receive(Opened(5, bytes(32), "1234"))
+    entrance.receive(Opened(5, bytes(32), "1234"), 1.0)
     return entrance
 
 
@@ -46,13 +55,38 @@ def test_it_asks_as_soon_as_the_exchange_is_open(entrance: Entrance) -> None:
 
 @pytest.mark.parametrize("refusal", list(REFUSALS))
 def test_each_refusal_of_the_server_has_its_ending(entrance: Entrance, refusal: Refusal) -> None:
-    entrance.receive(Refused(refusal, "1234"))
+    entrance.receive(Refused(refusal, "1234"), WAITING)
     assert entrance.ending is REFUSALS[refusal]
+
+
+@pytest.mark.parametrize("refusal", PASSING)
+def test_who_comes_with_too_many_others_knocks_again_for_a_while(
+    entrance: Entrance, refusal: Refusal
+) -> None:
+    now, knocks = 0.0, 1
+    while entrance.ending is None:
+        entrance.receive(Refused(refusal, "1234"), now)
+        due = entrance.next_timer()
+        assert due is not None
+        if entrance.state is State.WAITING:
+            assert now + PAUSE <= due <= now + 2 * PAUSE
+            entrance.handle_timer(due)
+            now, knocks = due, knocks + 1
+    assert WAITING <= now <= WAITING + 2 * PAUSE
+    assert list(entrance.signals) == [Knock("1234")] * knocks
+    assert entrance.ending is REFUSALS[refusal]
+
+
+def test_the_second_knock_may_be_the_one_that_is_heard(entrance: Entrance) -> None:
+    entrance.receive(Refused(Refusal.FULL, "1234"), 0.0)
+    entrance.handle_timer(2 * PAUSE)
+    assert opened(entrance).state is State.PROVING
+    assert entrance.ending is None
 
 
 @pytest.mark.parametrize("denial", list(DENIALS))
 def test_each_denial_of_the_host_has_its_ending(entrance: Entrance, denial: Denial) -> None:
-    opened(entrance).receive(Posted(5, JOIN.write(Denied(denial))))
+    opened(entrance).receive(Posted(5, JOIN.write(Denied(denial))), 1.0)
     assert entrance.ending is DENIALS[denial]
 
 
@@ -60,24 +94,24 @@ def test_each_denial_of_the_host_has_its_ending(entrance: Entrance, denial: Deni
 def test_an_unknown_reason_is_a_failure(entrance: Entrance, signal: Refused | Posted) -> None:
     if isinstance(signal, Posted):
         opened(entrance)
-    entrance.receive(signal)
+    entrance.receive(signal, 1.0)
     assert entrance.ending is Ending.FAILED
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"\x02" + bytes(20), JOIN.write(Denied(1)) + b"x"])
 def test_garbage_ends_the_try(entrance: Entrance, body: bytes) -> None:
-    opened(entrance).receive(Posted(5, body))
+    opened(entrance).receive(Posted(5, body), 1.0)
     assert entrance.ending is Ending.VERIFICATION_FAILED
 
 
 def test_what_belongs_to_another_exchange_changes_nothing(entrance: Entrance) -> None:
-    opened(entrance).receive(Posted(6, b"garbage"))
-    entrance.receive(Closed(6))
+    opened(entrance).receive(Posted(6, b"garbage"), 1.0)
+    entrance.receive(Closed(6), 1.0)
     assert entrance.ending is None
 
 
 def test_a_host_that_goes_away_ends_the_try(entrance: Entrance) -> None:
-    opened(entrance).receive(Closed(5))
+    opened(entrance).receive(Closed(5), 1.0)
     assert entrance.ending is Ending.HOST_LOST
 
 
@@ -93,8 +127,8 @@ def test_inside_nothing_ends_it_any_more(entrance: Entrance) -> None:
     opened(entrance)
     entrance.state = State.INSIDE
     for body in (JOIN.write(Denied(Denial.BANNED)), JOIN.write(Letter(bytes(8), 0, bytes(16)))):
-        entrance.receive(Posted(5, body))
-    entrance.receive(Closed(5))
+        entrance.receive(Posted(5, body), 1.0)
+    entrance.receive(Closed(5), 1.0)
     entrance.handle_timer(1000.0)
     assert entrance.ending is None and entrance.exchange is None
     assert entrance.next_timer() is None

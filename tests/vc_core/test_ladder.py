@@ -134,3 +134,19 @@ def test_what_is_said_of_a_way_that_is_not_open_changes_nothing() -> None:
         assert not what(RELAYED, 1.0)
     assert made.state_of(RELAYED) is None
     assert made.state_of(DIRECT) is State.ALIVE
+
+
+def test_a_way_that_the_other_side_refuses_is_left_at_once_and_told() -> None:
+    made = ladder(DIRECT, HOSTED)
+    assert made.refused(DIRECT, 1.0)
+    assert (*used(made), why(made)) == (HOSTED, "hosted", "refused")
+    made.fell(DIRECT, 3.0)
+    assert why(made) == "refused"
+    assert not made.refused(OTHER, 3.0)
+
+
+def test_a_way_that_is_refused_no_more_is_used_without_a_proof() -> None:
+    made = ladder(DIRECT, HOSTED)
+    made.refused(DIRECT, 1.0)
+    assert made.answered(DIRECT, 1.1)
+    assert used(made) == (DIRECT, "direct")

@@ -12,6 +12,7 @@ from vc_core.path import (
     BEATS_MISSED,
     BUSY_BEAT,
     CROWD_BEAT,
+    CROWD_WARM_BEAT,
     FIRST_TRIES,
     PROBE_SIZE,
     USED_BEAT,
@@ -198,11 +199,29 @@ def test_a_question_is_answered_at_once() -> None:
     assert len(pair.sent[pair.other]) > at
 
 
+def crowded() -> Pair:
+    pair = Pair()
+    for path in (pair.one, pair.other):
+        path.crowd(True, pair.now)
+    return pair.run(1.0)
+
+
 def test_a_crowd_beats_slowly_whatever_happens() -> None:
-    path = Path(A, B, 0.0, crowded=True)
-    path.use(True, 0.0)
-    path.handle_timer(0.0)
-    assert path.due == CROWD_BEAT
+    pair = crowded()
+    assert pair.beat(pair.one) == pytest.approx(CROWD_BEAT, rel=0.15)
+    pair.one.media(pair.now)
+    assert pair.beat(pair.one) == pytest.approx(CROWD_BEAT, rel=0.15)
+    pair.used()
+    pair.run(2.0)
+    assert pair.beat(pair.one) == pytest.approx(CROWD_WARM_BEAT, rel=0.3)
+    assert pair.one.state is pair.other.state is State.ALIVE
+
+
+def test_when_the_crowd_is_over_a_path_in_use_beats_quickly_again() -> None:
+    pair = crowded()
+    for path in (pair.one, pair.other):
+        path.crowd(False, pair.now)
+    assert pair.run(1.0).beat(pair.one) == pytest.approx(USED_BEAT, rel=0.1)
 
 
 def test_a_probe_counts_once_and_never_after_a_newer_one() -> None:
@@ -251,3 +270,24 @@ def test_the_next_beat_is_always_later(interval: float) -> None:
 
 def test_flags_fit_in_their_byte() -> None:
     assert sum(Flag) < 256
+
+
+def test_who_leaves_says_so_at_once_and_may_stay_after_all() -> None:
+    pair = Pair().run(2.0)
+    said = len(pair.sent[pair.one])
+    pair.one.leave(True, pair.now)
+    pair.run(0.05)
+    assert len(pair.sent[pair.one]) == said + 1
+    assert pair.other.refused and not pair.one.refused
+    assert pair.other.state is State.ALIVE
+    pair.one.leave(False, pair.now)
+    pair.run(0.05)
+    assert not pair.other.refused
+
+
+def test_who_leaves_a_warm_path_repeats_it_in_quick_succession() -> None:
+    pair = Pair()
+    pair.used()
+    pair.run(5.0)
+    pair.one.leave(True, pair.now)
+    assert pair.beat(pair.one, 2.0) < 1.5 * BUSY_BEAT

@@ -1,0 +1,93 @@
+"""Berths: the forwarders at which we have a slot, and which of them serves what.
+
+chosen      over these a path to each member is opened unasked
+spread_by   this one copies voice for all, in a room too large for a mesh
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vc_core.ids import Rung, Way
+from vc_core.link import Link
+from vc_core.path import State
+
+# Specification
+PROBED_FORWARDERS = 2  # over which paths are opened unasked
+
+
+@dataclass(frozen=True)
+class Berth:
+    """A forwarder that has given us our slot."""
+
+    rung: Rung
+    transport: str
+    """udp or tcp."""
+
+
+def reaches(link: Link, way: Way) -> bool:
+    """Whether what is sent a way comes to a member, as far as we know."""
+    path = link.paths.get(way)
+    return path is not None and path.state is State.ALIVE
+
+
+class Berths:
+    """Of one member, by the forwarders' numbers."""
+
+    def __init__(self) -> None:
+        self.order: tuple[int, ...] = ()
+        """Forwarders as the host names them, the best first; we need not be attached."""
+        self._held: dict[int, Berth] = {}
+
+    # Getters
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._held
+
+    def get(self, number: int) -> Berth | None:
+        """The berth at a forwarder, if we have one."""
+        return self._held.get(number)
+
+    def way(self, number: int) -> Way:
+        """The way over a forwarder at which we have a berth."""
+        return Way(self._held[number].rung, number)
+
+    def transport(self, way: Way | None) -> str:
+        """udp or tcp: what carries packets that go a way."""
+        berth = self._held.get(way.number) if way and way.rung is not Rung.DIRECT else None
+        return berth.transport if berth is not None else "udp"
+
+    def chosen(self) -> list[Way]:
+        """The first of the host's order that we are attached to."""
+        known = [number for number in self.order if number in self._held]
+        return [self.way(number) for number in known[:PROBED_FORWARDERS]]
+
+    # World in
+
+    def take(self, number: int, berth: Berth) -> None:
+        """A forwarder has given us our slot, or moved us to another transport."""
+        self._held[number] = berth
+
+    def give_up(self, number: int) -> Way | None:
+        """A forwarder is gone for us; the way that led over it."""
+        berth = self._held.pop(number, None)
+        return Way(berth.rung, number) if berth is not None else None
+
+    # Voice of many
+
+    def spread_by(self, links: Iterable[Link]) -> int | None:
+        """The forwarder that reaches most.
+
+        Of several that reach as many a relay is taken before the host's own, and
+        then the first of the host's order.
+        """
+        known, order = list(links), self.order
+
+        def worth(number: int) -> tuple[int, bool, int]:
+            way = self.way(number)
+            reached = sum(reaches(link, way) for link in known)
+            place = order.index(number) if number in order else len(order)
+            return reached, self._held[number].rung is Rung.RELAYED, -place
+
+        return max(self._held, key=worth, default=None)
