@@ -169,8 +169,10 @@ class Office:
         elif self.state is not State.CLOSED:
             self._waits = True
             self._room.server = url
+            self._inside.mailboxes.back()
             self._furnish(now)
             self._inside.registrar.share()
+            self.settle()
 
     # Verbs
 
