@@ -37,7 +37,7 @@ REMOVALS = (Action.LEAVE, Action.KICK)
 # Implementation
 CAUGHT_UP = 64  # entries that one standing is answered with
 ENTRIES_OF_AN_ANSWER = 4  # entries that cost as much as one more answer
-ASKING_PAUSE = 0.5  # s between two questions for missing entries
+ASKING_PAUSE = 0.5  # s between two equal questions for missing entries
 
 
 class Registrar:
@@ -61,6 +61,8 @@ class Registrar:
         self._matchmaker = matchmaker
         self._forks = forks
         self._asked_at = float("-inf")
+        self._asked: set[Position] = set()
+        """Places from which entries were asked for within the last pause."""
 
     # The host's pen
 
@@ -145,8 +147,11 @@ class Registrar:
 
     def _ask(self, peer: Peer | None, position: Position, now: float) -> None:
         """Tell a member how far our chain reaches, so that it sends the rest."""
-        if peer is not None and now - self._asked_at >= ASKING_PAUSE:
+        if now - self._asked_at >= ASKING_PAUSE:
             self._asked_at = now
+            self._asked.clear()
+        if peer is not None and position not in self._asked:
+            self._asked.add(position)
             self._courier.send(peer, Standing(position))
 
     def opening(self, peer: Peer) -> None:
