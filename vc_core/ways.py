@@ -169,6 +169,7 @@ class Ways:
             link.paths.pop(way, None)
             link.attempts.failed(way.number, now, leading=link.leading)
             self._closed(peer, way, word)
+            self._use(peer, now)
 
     def receive_probe(self, peer: Peer, link: Link, way: Way, datagram: bytes, now: float) -> bool:
         """A probe; False unless it verifies."""
