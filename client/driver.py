@@ -19,6 +19,7 @@ from client.ears import BerthEar, RoadEar
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.forwarders import Forwarders
+from client.net.guess import Tries
 from client.net.mapped import mapped_ports
 from client.net.post import Post
 from client.net.turn_uri import TurnServer
@@ -84,6 +85,7 @@ class Driver:
         self.session: Session | None = None
         self._post = post
         self._reach = reach
+        self._tries = Tries()
         self._on_event = on_event
         self._on_voice = on_voice
         self._on_server = on_server
@@ -240,6 +242,7 @@ class Driver:
                 stun=self._reach.stun,
                 turn=self._reach.turn,
                 loopback=self._reach.loopback,
+                tries=self._tries,
                 mapper=mapped_ports(mapper) if mapper is not None else None,
                 release=partial(mapper.unmap, "udp") if mapper is not None else None,
                 on_description=on_description,

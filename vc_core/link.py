@@ -61,8 +61,6 @@ class Link:
         """Whether records may be written: QUIC stands and both ends know stream 0."""
         self.told_generation = 0
         """The generation of our sender key that the handshake itself carried."""
-        self.hints = 0
-        """How many descriptions of the other side's road have come."""
         self.paths: dict[Way, Path] = {}
         """The ways that are open."""
         self.last_life = now

@@ -30,7 +30,8 @@ ANSWERS = Rate(per_second=4, burst=40)  # what asks for answers: pulses, standin
 CARRIED = Rate(per_second=64 * 1024, burst=512 * 1024)  # bytes that the host carries for it
 GREETED = Rate(per_second=0.5, burst=8)  # handshakes that it may begin
 OPENINGS = Rate(per_second=1, burst=8)  # probes over forwarders that we did not choose
-MAX_HINTS = 16  # descriptions of its side of one road
+HINTS = Rate(per_second=0.5, burst=16)  # descriptions of its side of a direct pair
+ATTEMPT_COST = 4  # of them that beginning an attempt counts
 KEPT_ROADS = 8  # descriptions kept while it is blocked
 KEPT_TAGS = 1024  # greetings remembered, so that a copy is no second one
 
@@ -86,6 +87,7 @@ class Peer:
         self.answers = Bucket(ANSWERS, now)
         self.carried = Bucket(CARRIED, now)
         self.greeted = Bucket(GREETED, now)
+        self.hinted = Bucket(HINTS, now)
         self.openings = Bucket(OPENINGS, now)
 
     @property

@@ -63,7 +63,7 @@ class Switchboard:
         self._inside = inside
         self._room = inside.room
         self._handlers: dict[type[Record], Handler] = {
-            Road: lambda peer, road, _: self._room.ways.hint(peer, road),
+            Road: self._room.ways.hint,
             SenderKey: self._key,
             KeyTaken: inside.keyring.taken,
             NewEntry: self._entry,

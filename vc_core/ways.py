@@ -41,7 +41,7 @@ from vc_core.ids import Member, Rung, Way
 from vc_core.link import Link
 from vc_core.messages import Road
 from vc_core.path import Path, State
-from vc_core.peer import MAX_HINTS, Peer
+from vc_core.peer import ATTEMPT_COST, Peer
 
 # Specification
 MESH_LIMIT = 8  # members up to which every pair looks for a direct way
@@ -102,7 +102,7 @@ class Ways:
         elif self.crowded:
             peer.ladder.explained(Rung.DIRECT, "crowded")
         while peer.kept_roads:
-            self.hint(peer, peer.kept_roads.popleft())
+            self.hint(peer, peer.kept_roads.popleft(), now)
 
     def drop(self, peer: Peer) -> None:
         """Forget all keys of a pair and close its road."""
@@ -133,17 +133,18 @@ class Ways:
         self._ask(DropDirect(peer.number, link.id, attempt))
         self._closed(peer, way, "")
 
-    def hint(self, peer: Peer, road: Road) -> None:
+    def hint(self, peer: Peer, road: Road, now: float) -> None:
         """The other side said how its end can be reached."""
         link = peer.link
         if peer.blocked:
             peer.kept_roads.append(road)
-        elif link is not None and link.hints < MAX_HINTS and Rung.DIRECT in self.allowed:
-            if road.attempt > link.attempts.number:
+        elif link is not None and Rung.DIRECT in self.allowed:
+            begins = road.attempt > link.attempts.number
+            if not peer.hinted.take(now, ATTEMPT_COST if begins else 1):
+                return
+            if begins:
                 self._try(peer, link, road.attempt)
-                link.hints = 0
             if road.attempt in link.pairs:
-                link.hints += 1
                 self._ask(HintRoad(peer.number, link.id, road))
 
     def addresses_changed(self, now: float) -> None:
@@ -168,6 +169,7 @@ class Ways:
             link.paths.pop(way, None)
             link.attempts.failed(way.number, now, leading=link.leading)
             self._closed(peer, way, word)
+            self._use(peer, now)
 
     def receive_probe(self, peer: Peer, link: Link, way: Way, datagram: bytes, now: float) -> bool:
         """A probe; False unless it verifies."""

@@ -65,11 +65,15 @@ class Forwarders:
         channels: list[Channel] = []
         if order.addresses == ("local",):
             return [OwnChannel(self._own)] if self._own is not None else []
-        if order.rung is Rung.HOSTED:
+        found = targets(order.addresses, loopback=self._loopback)[:MAX_CHANNELS]
+        for target in found:
+            if target.transport == "udp":
+                channels.append(UdpChannel(target, loopback=self._loopback))
+        if order.rung is Rung.HOSTED:  # it dies with the pair, so what stands by itself is better
             channels.append(LinkChannel())
-        for target in targets(order.addresses, loopback=self._loopback)[:MAX_CHANNELS]:
-            kind = UdpChannel if target.transport == "udp" else WebChannel
-            channels.append(kind(target, loopback=self._loopback))
+        for target in found:
+            if target.transport == "tcp":
+                channels.append(WebChannel(target, loopback=self._loopback))
         return channels
 
     def shut(self, number: int) -> None:
