@@ -217,6 +217,10 @@ class Bottle:
             if not person.dead and not person.ended and MAIN in person.servers.known:
                 self._reach(person, MAIN)
 
+    def runs(self, url: str) -> bool:
+        """Whether a server answers there."""
+        return self._up(url)
+
     def _up(self, url: str) -> bool:
         return self.server_up if url == MAIN else url in self._servers
 

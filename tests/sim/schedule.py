@@ -448,10 +448,15 @@ class Schedule:
                     self._check_parted(one, other)
 
     def _check_parted(self, one: list[Person], other: list[Person]) -> None:
-        """Two rooms out of one: nobody of one has a seat in the other, or people were told."""
+        """Two rooms out of one: nobody of one has a seat in the other, people were told, or
+
+        they know no living server in common (that of a host that died), and no road is left.
+        """
         strangers = not self._seated(one, other) or not self._seated(other, one)
         told = any("roster-differs" in warnings(p) for p in (*one, *other))
-        assert strangers or told, (
+        known = [{url for p in room for url in p.servers.known} for room in (one, other)]
+        nowhere = not any(self.bottle.runs(url) for url in known[0] & known[1])
+        assert strangers or told or nowhere, (
             f"{[p.name for p in one]} and {[p.name for p in other]} do not come together"
         )
 
