@@ -208,6 +208,18 @@ def test_who_comes_with_many_others_costs_one_room_code(monkeypatch: pytest.Monk
     assert all(warnings(person) == [] for person in people)
 
 
+def test_many_who_type_the_code_at_the_same_moment_all_come_in() -> None:
+    bottle = Bottle(53)
+    host = crowd(bottle, "host")[0]
+    code = bottle.code(host)
+    people = [host, *(bottle.join(f"guest{n}", code) for n in range(14))]
+    assert bottle.run(10, lambda: all(person.living for person in people))
+    assert bottle.run(10, lambda: bottle._together(people))
+    bottle.run(4)
+    assert len({room_code(person) for person in people}) == 1
+    assert all(warnings(person) == [] for person in people)
+
+
 def test_in_a_quiet_crowd_nobody_sends_more_than_two_probes_a_second_for_each_other() -> None:
     bottle = Bottle(51)
     people = crowd(bottle, *NAMES)
