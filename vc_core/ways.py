@@ -114,7 +114,7 @@ class Ways:
 
     def _may_try(self, link: Link) -> bool:
         """Whether we begin attempts; those of the other side are always joined."""
-        forwarded = self.crowded and bool(self.berths.order)
+        forwarded = self.crowded and self.berths.promising
         return Rung.DIRECT in self.allowed and (link.paired or not forwarded)
 
     def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
@@ -351,8 +351,10 @@ class Ways:
         return due
 
     def _attempt_due(self, link: Link) -> float:
-        wanted = link.attempts.waits and self._may_try(link) and link.alive
-        return link.attempts.due if wanted else float("inf")
+        """A first attempt may be late, when a forwarder is lost; further ones need a living way."""
+        if not (link.attempts.waits and self._may_try(link)):
+            return float("inf")
+        return link.attempts.due if link.alive or not link.attempts.number else float("inf")
 
     def handle_timer(self, now: float) -> None:
         """Probe every path; begin what is due."""
