@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from vc_core.grant import CLOCK_ERROR, MAX_LIFE, Claims, open_secret, tag_is_rig
 from vc_core.ids import Rung, Way
 from vc_core.messages import Forwarder, Forwarders, Road
 from vc_core.peer import Peer
+from vc_core.wire import Record
 
 RELAYS = (("192.0.2.7:3478",), ("192.0.2.8:3478",), ("192.0.2.9:3478",))
 SECRET = bytes(range(32))
@@ -164,13 +166,21 @@ def test_who_allows_relays_only_never_opens_a_direct_attempt(bottle: Bottle) -> 
     tried: list[Person] = []
     told: list[Person] = []
     begin = bottle.network.orders[TryDirect]
-    bottle.network.orders[TryDirect] = lambda who, order: (tried.append(who), begin(who, order))[1]
+
+    def note_attempt(who: Person, order: Any) -> None:
+        tried.append(who)
+        begin(who, order)
+
+    bottle.network.orders[TryDirect] = note_attempt
     ann = bottle.join("ann", bottle.code(host))
     send = ann.session._courier.send
-    ann.session._courier.send = lambda peer, message: (  # type: ignore[method-assign]
-        told.append(ann) if isinstance(message, Road) else None,
-        send(peer, message),
-    )[1]
+
+    def note_road(peer: Peer, message: Record) -> bool:
+        if isinstance(message, Road):
+            told.append(ann)
+        return send(peer, message)
+
+    ann.session._courier.send = note_road  # type: ignore[method-assign]
     ann.session.allow(frozenset({Rung.RELAYED}), bottle.now)
     bottle.pump(ann)
     people = [host, bob, ann]
