@@ -68,6 +68,8 @@ class Reach:
     """The forwarder that this client runs for its room."""
     mapper: Mapper | None
     """Asks the router for ports."""
+    relays: frozenset[str] = frozenset()
+    """Addresses of relays that we or our signaling server named."""
 
 
 class Driver:
@@ -286,6 +288,8 @@ class Driver:
     def allow(self, rungs: frozenset[Rung]) -> None:
         """Which rungs may be used."""
         session = self.session
+        # A relay that the host alone names may be its own machine: it would learn our address.
+        self.forwarders.trusted = self._reach.relays if rungs == {Rung.RELAYED} else None
         if session is not None:
             self.feed(lambda: session.allow(rungs, time.monotonic()))
 

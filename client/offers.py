@@ -71,6 +71,11 @@ class Offers:
         found = tuple(addresses for text in known if (addresses := _addresses(text)))
         return self._order if set(self._order) == set(found) else found
 
+    @property
+    def relay_addresses(self) -> frozenset[str]:
+        """All addresses of these relays."""
+        return frozenset(text for addresses in self._relays() for text in addresses)
+
     def stun_servers(self, own: tuple[str, int] | None) -> list[tuple[str, int]]:
         """Whom to ask how the world sees us; ``own`` is that of the signaling server."""
         settings = self._settings

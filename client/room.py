@@ -117,6 +117,7 @@ class Room:
                 loopback=self._loopback,
                 own=self._offers.forwarder,
                 mapper=self._offers.mapper,
+                relays=self._offers.relay_addresses,
             ),
             on_event=self._happened,
             on_voice=self._heard,

@@ -178,6 +178,7 @@ PATHS: Mapping[str, str] = {
     "lost": "{rung} failed: the pair of addresses died",
     "relay-silent": "{rung} failed: the forwarder does not answer any more",
     "relay-unreachable": "{rung} failed: no forwarder answered",
+    "relay-unknown": "{rung} failed: neither you nor your signaling server named the host's relays",
     "relay-refused": "{rung} failed: the forwarder gave no slot",
 }
 """By a word of the ladder, for each rung that is in use or is not."""

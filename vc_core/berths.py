@@ -39,6 +39,8 @@ class Berths:
         self.order: tuple[int, ...] = ()
         """Forwarders as the host names them, the best first; we need not be attached."""
         self._held: dict[int, Berth] = {}
+        self._gone: set[int] = set()
+        """Forwarders that did not answer, or do no more."""
 
     # Getters
 
@@ -48,6 +50,11 @@ class Berths:
     def get(self, number: int) -> Berth | None:
         """The berth at a forwarder, if we have one."""
         return self._held.get(number)
+
+    @property
+    def promising(self) -> bool:
+        """Whether any forwarder that the host names carries for us, or may do so soon."""
+        return not self._gone.issuperset(self.order)
 
     def way(self, number: int) -> Way:
         """The way over a forwarder at which we have a berth."""
@@ -68,10 +75,12 @@ class Berths:
     def take(self, number: int, berth: Berth) -> None:
         """A forwarder has given us our slot, or moved us to another transport."""
         self._held[number] = berth
+        self._gone.discard(number)
 
     def give_up(self, number: int) -> Way | None:
         """A forwarder is gone for us; the way that led over it."""
         berth = self._held.pop(number, None)
+        self._gone = {number, *self._gone}.intersection(self.order)
         return Way(berth.rung, number) if berth is not None else None
 
     # Voice of many

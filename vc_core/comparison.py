@@ -1,18 +1,28 @@
 """Comparison: a room code for each roster, and who did not help to make it.
 
+A round is n² messages, twice. Where many come one after another it waits until the
+roster has rested for a while, so that all of them cost one round.
+
 Commitments and nonces may overtake the roster entry that they belong to; the
 newest few of each member are kept until their roster is ours.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from vc_core.courier import Courier
+from vc_core.errors import RemoteProtocolError
 from vc_core.events import RoomCodeShown, Warned
 from vc_core.ids import Member
 from vc_core.messages import Commit, Reveal
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.roomcode import PATIENCE, RoomCode
+
+# Specification
+SMALL = 8  # members up to which a round begins at once
+REST = 0.1  # s for each further one that the roster must have rested before
 
 # Implementation
 KEPT_EARLY = 4  # rosters ahead of ours for which one member's messages are kept
@@ -25,6 +35,7 @@ class Comparison:
         self._room = room
         self._courier = courier
         self._round: RoomCode | None = None
+        self._begin_at = float("inf")
         self._early: dict[Member, dict[bytes, list[Commit | Reveal]]] = {}
 
     @property
@@ -33,12 +44,19 @@ class Comparison:
         return self._round.words if self._round is not None else None
 
     def begin(self, now: float) -> None:
-        """A round for the newest roster, unless it runs already."""
-        room = self._room
-        if self._round is not None and self._round.roster == room.roster.hash:
+        """A round for the newest roster, unless it runs already; in a large room, soon."""
+        roster = self._room.roster
+        if self._round is not None and self._round.roster == roster.hash:
             return
-        keys = {seat.number: seat.sign for seat in room.roster.present()}
         self._round = None
+        self._begin_at = now + REST * max(0, len(roster.present()) - SMALL)
+        if self._begin_at <= now:
+            self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        room = self._room
+        self._begin_at = float("inf")
+        keys = {seat.number: seat.sign for seat in room.roster.present()}
         if room.number in keys and len(keys) > 1:
             self._round = RoomCode(room.roster.hash, room.number, keys, room.rng, now)
             self._courier.send_all(self._round.commit)
@@ -48,7 +66,8 @@ class Comparison:
     def _take_early(self, peer: Peer) -> None:
         kept = self._early.get(peer.number, {}).pop(self._room.roster.hash, [])
         for message in kept:
-            self.take(peer, message)
+            with suppress(RemoteProtocolError):  # it counts as not sent
+                self.take(peer, message)
 
     def take(self, peer: Peer, message: Commit | Reveal) -> None:
         """A commitment or a nonce; ``RemoteProtocolError`` if it contradicts an earlier one."""
@@ -85,11 +104,14 @@ class Comparison:
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
         code = self._round
-        waiting = code is not None and not code.named and code.words is None
-        return code.begun + PATIENCE if code is not None and waiting else None
+        if code is None:
+            return self._begin_at
+        return code.begun + PATIENCE if not code.named and code.words is None else None
 
     def handle_timer(self, now: float) -> None:
-        """Name those who did not reveal in time, once."""
+        """Begin what is due; name those who did not reveal in time, once."""
+        if now >= self._begin_at:
+            self._begin(now)
         due = self.next_timer()
         if self._round is not None and due is not None and now >= due:
             self._round.named = True

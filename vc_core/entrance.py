@@ -62,7 +62,7 @@ class State(Enum):
 
     OUTSIDE = "nothing was sent"
     KNOCKING = "the server looks for the host"
-    WAITING = "the server has no place now; another knock follows"
+    WAITING = "server or host have no place now; another knock follows"
     PROVING = "the exchange of five messages runs"
     PROVEN = "both know each other; the host's first letter is awaited"
     INSIDE = "the host has let us in"
@@ -97,7 +97,7 @@ MOVES: Table[State] = {
     State.OUTSIDE: {Knocked: State.KNOCKING},
     State.KNOCKING: {Heard: State.PROVING, TurnedAway: State.WAITING},
     State.WAITING: {Knocked: State.KNOCKING},
-    State.PROVING: {Proved: State.PROVEN},
+    State.PROVING: {Proved: State.PROVEN, TurnedAway: State.WAITING},
     State.PROVEN: {Welcomed: State.INSIDE},
     State.INSIDE: {},
 }
@@ -169,17 +169,21 @@ class Entrance:
         elif isinstance(signal, Closed) and signal.exchange == self.exchange:
             self.ending = Ending.HOST_LOST
         elif isinstance(signal, Posted) and signal.exchange == self.exchange:
-            return self._read(signal.body)
+            return self._read(signal.body, now)
         return None
 
     def _refused(self, reason: int, now: float) -> None:
         if reason in PASSING and now < self._insists_until:
-            self.state = step(MOVES, self.state, TurnedAway())
-            self._knock_at = now + PAUSE * (1 + self._rng(1)[0] / 255)
+            self._wait(now)
             return
         known = reason in set(Refusal)
         self.ending = REFUSALS.get(Refusal(reason)) if known else None
         self.ending = self.ending or Ending.FAILED
+
+    def _wait(self, now: float) -> None:
+        self.state = step(MOVES, self.state, TurnedAway())
+        self.exchange = self._handshake = None
+        self._knock_at = now + PAUSE * (1 + self._rng(1)[0] / 255)
 
     def _ask(self, mailbox: bytes) -> None:
         invitation = self._invitation
@@ -194,12 +198,14 @@ class Entrance:
         )
         self._post(self._handshake.ask)
 
-    def _read(self, body: bytes) -> Met | Letter | None:
+    def _read(self, body: bytes, now: float) -> Met | Letter | None:
         message = JOIN.read(body)
         handshake = self._handshake
         if isinstance(message, Letter):
             return message
-        if isinstance(message, Denied):
+        if isinstance(message, Denied) and self._passing(message, now):
+            self._wait(now)
+        elif isinstance(message, Denied):
             known = message.reason in set(Denial)
             self.ending = DENIALS.get(Denial(message.reason)) if known else None
             self.ending = self.ending or Ending.FAILED
@@ -213,6 +219,11 @@ class Entrance:
             self.state = step(MOVES, self.state, Proved())
             return met
         return None
+
+    def _passing(self, denied: Denied, now: float) -> bool:
+        """Too many prove themselves to the host just now; of a burnt code the server tells."""
+        early = self.state is State.PROVING and now < self._insists_until
+        return early and denied.reason == Denial.TOO_MANY_TRIES
 
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""

@@ -89,8 +89,7 @@ class Ways:
 
     def open(self, peer: Peer, now: float) -> None:
         """Look for ways of the link in use, unless the member is blocked."""
-        link = peer.link
-        if link is None or peer.blocked:
+        if (link := peer.link) is None or peer.blocked:
             return
         self._ask(OpenRoad(peer.number, link.id, link.leading))
         peer.ladder.allow(self.allowed)
@@ -114,7 +113,7 @@ class Ways:
 
     def _may_try(self, link: Link) -> bool:
         """Whether we begin attempts; those of the other side are always joined."""
-        forwarded = self.crowded and bool(self.berths.order)
+        forwarded = self.crowded and self.berths.promising
         return Rung.DIRECT in self.allowed and (link.paired or not forwarded)
 
     def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
@@ -252,16 +251,13 @@ class Ways:
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.explained(rung, word))
 
-    # A crowd
-
     def crowd(self, on: bool, now: float) -> None:
         """The room has become too large for a mesh, or small enough again."""
         if on is self.crowded:
             return
         self.crowded = on
         for peer in self._peers.values():
-            link = peer.link
-            if link is None:
+            if (link := peer.link) is None:
                 continue
             for path in link.paths.values():
                 path.crowd(on, now)
@@ -306,8 +302,8 @@ class Ways:
 
     def _use(self, peer: Peer, now: float) -> None:
         """Send where the ladder says."""
-        link, way = peer.link, peer.ladder.used
-        if link is None or link.used == way:
+        way = peer.ladder.used
+        if (link := peer.link) is None or link.used == way:
             return
         for one, path in link.paths.items():
             path.use(one == way, now)
@@ -351,8 +347,10 @@ class Ways:
         return due
 
     def _attempt_due(self, link: Link) -> float:
-        wanted = link.attempts.waits and self._may_try(link) and link.alive
-        return link.attempts.due if wanted else float("inf")
+        """A first attempt may be late, when a forwarder is lost; further ones need a living way."""
+        if not (link.attempts.waits and self._may_try(link)):
+            return float("inf")
+        return link.attempts.due if link.alive or not link.attempts.number else float("inf")
 
     def handle_timer(self, now: float) -> None:
         """Probe every path; begin what is due."""

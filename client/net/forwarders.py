@@ -51,6 +51,8 @@ class Forwarders:
         self._own = own
         self._holdings: dict[int, Holding] = {}
         self._pair: Callable[[bytes], None] | None = None
+        self.trusted: frozenset[str] | None = None
+        """The only addresses of relays that may be tried; None for whatever the host names."""
 
     def open(self, order: OpenForwarder) -> None:
         """Get a slot, or take fresh grants for one that is held."""
@@ -58,8 +60,16 @@ class Forwarders:
         if known is not None:
             known.renew(order)
             return
+        if not self._may_try(order):
+            self._told.lost(order.number, "relay-unknown")
+            return
         holding = self._holdings[order.number] = Holding(order, self._channels(order), self._told)
         holding.link(self._pair)
+
+    def _may_try(self, order: OpenForwarder) -> bool:
+        if order.rung is not Rung.RELAYED or self.trusted is None:
+            return True
+        return self.trusted.issuperset(order.addresses)
 
     def _channels(self, order: OpenForwarder) -> list[Channel]:
         channels: list[Channel] = []

@@ -215,13 +215,13 @@ class Joined:
 
 
 def join(one: Crowd) -> list[Joined]:
-    """All come in, one each ``pace`` seconds."""
+    """All come in, each ``pace`` seconds after the one before is in the room."""
     code, begun = one.host.code, []
     for engine in one.engines[1:]:
         begun.append(time.monotonic())
         engine.write(code.encode() + b"\n")
+        engine.wait("room", PATIENCE)
         if engine in one.talkers:
-            engine.wait("room", PATIENCE)
             engine.say("mute", on=True)
         time.sleep(one.plan.pace)
     found = []

@@ -49,6 +49,8 @@ class Cell:
     transport: str = ""
     reason: str = ""
     problem: str = ""
+    story: str = ""
+    """What both told, if there is a problem."""
 
     @property
     def word(self) -> str:
@@ -158,7 +160,7 @@ def _row(  # what a row is
             assert guest.leave() == 0, guest.story()
         except AssertionError as error:
             cell.problem = str(error).splitlines()[0][:200]
-            cell.problem += f" [{guest.folder.name}]"
+            cell.story = f"guest\n{guest.story()}\nhost\n{host.story()}"
             guest.kill()
             host.kill()
             host = None
@@ -236,6 +238,8 @@ def show(*options: str) -> bool:
     for cell in run(PLACES, PLACES, *options):
         grid.cells.append(cell)
         print(f"  {cell.host} - {cell.guest}: {cell.word} {cell.problem}", flush=True)
+        if cell.problem:
+            print(cell.story, flush=True)
     for line in grid.lines():
         print(line, flush=True)
     print(f"took {time.monotonic() - begun:.0f} s", flush=True)

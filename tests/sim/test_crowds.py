@@ -7,8 +7,8 @@ import pytest
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from tests.sim.test_voice import Ears
-from tests.sim.words import texts
-from vc_core.events import CodeReady
+from tests.sim.words import room_code, texts, warnings
+from vc_core.events import CodeReady, RoomCodeShown
 from vc_core.ids import Rung, Way
 from vc_core.path import State
 from vc_core.peer import Peer
@@ -189,6 +189,35 @@ def test_who_does_not_reach_the_forwarder_finds_direct_pairs_in_a_crowd() -> Non
     bottle.pump(people[1])
     bottle.run(2)
     assert texts(eve) == ["hello eve"]
+
+
+def test_who_comes_with_many_others_costs_one_room_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vc_core.comparison.SMALL", 2)
+    monkeypatch.setattr("vc_core.comparison.REST", 0.5)
+    bottle = Bottle(52)
+    people = crowd(bottle, "host", "ann")
+    shown = len(people[1].of(RoomCodeShown))
+    for name in ("bob", "cyd", "dan", "eve"):
+        people.append(bottle.join(name, bottle.code(people[0])))
+        bottle.run(0.4)
+    assert bottle.run(15, lambda: bottle._together(people))
+    bottle.run(5)
+    assert len({room_code(person) for person in people}) == 1
+    assert room_code(people[0]) is not None
+    assert len(people[1].of(RoomCodeShown)) - shown == 1
+    assert all(warnings(person) == [] for person in people)
+
+
+def test_many_who_type_the_code_at_the_same_moment_all_come_in() -> None:
+    bottle = Bottle(53)
+    host = crowd(bottle, "host")[0]
+    code = bottle.code(host)
+    people = [host, *(bottle.join(f"guest{n}", code) for n in range(14))]
+    assert bottle.run(10, lambda: all(person.living for person in people))
+    assert bottle.run(10, lambda: bottle._together(people))
+    bottle.run(4)
+    assert len({room_code(person) for person in people}) == 1
+    assert all(warnings(person) == [] for person in people)
 
 
 def test_in_a_quiet_crowd_nobody_sends_more_than_two_probes_a_second_for_each_other() -> None:

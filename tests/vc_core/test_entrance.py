@@ -86,8 +86,18 @@ def test_the_second_knock_may_be_the_one_that_is_heard(entrance: Entrance) -> No
 
 @pytest.mark.parametrize("denial", list(DENIALS))
 def test_each_denial_of_the_host_has_its_ending(entrance: Entrance, denial: Denial) -> None:
-    opened(entrance).receive(Posted(5, JOIN.write(Denied(denial))), 1.0)
+    opened(entrance).receive(Posted(5, JOIN.write(Denied(denial))), WAITING)
     assert entrance.ending is DENIALS[denial]
+
+
+def test_whom_the_host_has_no_time_for_knocks_again(entrance: Entrance) -> None:
+    busy = Posted(5, JOIN.write(Denied(Denial.TOO_MANY_TRIES)))
+    opened(entrance).receive(busy, 1.0)
+    assert (entrance.state, entrance.exchange, entrance.ending) == (State.WAITING, None, None)
+    entrance.receive(Closed(5), 1.0)
+    entrance.handle_timer(1.0 + 2 * PAUSE)
+    assert entrance.signals[-1] == Knock("1234")
+    assert opened(entrance).state is State.PROVING
 
 
 @pytest.mark.parametrize("signal", [Refused(200, ""), Posted(5, JOIN.write(Denied(200)))])
