@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from client import hosting
 from client import room as rooms
 from client.embedded import Embedded
 from client.net.lan import Missing, NotFoundError
@@ -97,7 +98,7 @@ async def test_a_server_inside_is_announced_where_others_may_come_directly(
     async def embed(*_: object) -> Embedded:
         return Embedded(server, "ws://127.0.0.1", "192.168.1.9:8765", loopback)
 
-    monkeypatch.setattr(rooms, "embed", embed)
+    monkeypatch.setattr(hosting, "embed", embed)
     room = Room(settings, Identity.generate(seeded("ann")))
     await room._server(None)
     assert (room._own_server._announcer is not None) is announced
