@@ -32,7 +32,7 @@ from audio.pcm import RATE, Samples
 from tests.audio.signal import speech
 from tests.bench.process import cpu_seconds, resident_mb
 from tests.calls.engines import EngineProcess, Program, Told
-from tests.calls.sounds import best_pieces, read_wav, write_wav
+from tests.calls.sounds import best_pieces, recorded, write_wav
 
 # Implementation
 AT_ONCE = 3  # engines that start at a time
@@ -315,7 +315,7 @@ def listen(one: Crowd, told: dict[int, Told]) -> list[Ear]:
             figures = stats[talker.member]
             found.append(
                 Ear(
-                    likeness(one.sounds[number - 1], read_wav(path)),
+                    likeness(one.sounds[number - 1], recorded(path, LOOP + 4.0, PATIENCE)),
                     figures["concealed"],
                     figures["loss_in"],
                     figures["playout_ms"],
@@ -370,7 +370,6 @@ def run(plan: Plan, folder: Path) -> dict[str, str]:
         busy = measure(one)
         told = _stats(one)
         memory = {k: [resident_mb(p.process.pid) for p in ps] for k, ps in one.kinds().items()}
-        time.sleep(max(0.0, LOOP + 3.0 - plan.seconds - SETTLED))
         ears = listen(one, told)
         warnings = Counter(told["code"] for e in one.engines for told in e.of("warning"))
         lost = sum(len(engine.of("path", rung="none")) for engine in one.engines)
