@@ -74,7 +74,7 @@ def test_every_reason_why_no_host_was_found_has_its_sentence() -> None:
 
 def test_every_reason_of_a_path_and_of_a_departure_has_its_sentence() -> None:
     failures = {failure.value for failure in Failure} - {""}
-    relays = {"relay-silent", "relay-unreachable", "relay-refused"}
+    relays = {"relay-silent", "relay-unreachable", "relay-refused", "relay-unknown"}
     assert set(words.PATHS) == REASONS | failures | relays
     assert set(words.DEPARTURES) == {"left", "vanished", "kicked"}
 
