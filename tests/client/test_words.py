@@ -76,7 +76,7 @@ def test_every_reason_of_a_path_and_of_a_departure_has_its_sentence() -> None:
     failures = {failure.value for failure in Failure} - {""}
     relays = {"relay-silent", "relay-unreachable", "relay-refused", "relay-unknown"}
     assert set(words.PATHS) == REASONS | failures | relays
-    assert set(words.DEPARTURES) == {"left", "vanished", "kicked"}
+    assert set(words.DEPARTURES) == {"left", "vanished", "kicked", "moved"}
 
 
 def literals(callee: str, place: int) -> set[str]:
