@@ -118,24 +118,26 @@ class Driver:
         """Inputs, commands, events, timer."""
         if self._pumping or self.session is None:
             return
-        self._pumping = True
+        self._pumping, session = True, self.session
         try:
-            session = self.session
-            while True:
-                while (command := session.next_command()) is not None:
-                    self._obey(command)
-                for opened in session.ready_media():
-                    self._on_voice(opened)
-                if not self._inputs:
-                    break
-                self._inputs.popleft()()
-            while (event := session.next_event()) is not None:
-                self._on_event(event)
-            self._arm(session)
-        finally:
+            self._digest(session)
+        finally:  # a bug is loud, and the call goes on
             self._pumping = False
+            self._arm(session)
         if self._inputs:
             self.pump()
+
+    def _digest(self, session: Session) -> None:
+        while True:
+            while (command := session.next_command()) is not None:
+                self._obey(command)
+            for opened in session.ready_media():
+                self._on_voice(opened)
+            if not self._inputs:
+                break
+            self._inputs.popleft()()
+        while (event := session.next_event()) is not None:
+            self._on_event(event)
 
     def _arm(self, session: Session) -> None:
         due = session.next_timer()
