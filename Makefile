@@ -33,7 +33,7 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	@status=0; \
 	$(MAKE) --no-print-directory lint || status=1; \
-	$(BIN)/python -m pytest $(ARGS) || status=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) || status=1; \
 	exit $$status
 
 lint: $(VENV)/dev.stamp
