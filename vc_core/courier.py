@@ -7,9 +7,9 @@
 
 Texts, attestations, mute marks and what concerns pictures wait for the control
 stream: they need order, and letters may be lost or overtaken. Everything else also
-goes as letters. What is lost with a road is said again when the next stream opens; after *last words*
-there is none, so they go every way that there is, and are read even when the end
-of their road has come before them.
+goes as letters. What is lost with a road is said again when the next stream opens;
+after *last words* there is none, so they go every way that there is, and are read
+even when the end of their road has come before them.
 """
 
 from __future__ import annotations

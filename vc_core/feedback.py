@@ -75,20 +75,19 @@ def fit(
     """Arrivals of one generation in as many datagrams as they need, oldest first."""
     found: list[Feedback] = []
     some: list[Arrival] = []
+    low = high = 0
     for one in arrivals:
-        if some and not _fits(some, one):
+        low, high = (min(low, one.ctr), max(high, one.ctr)) if some else (one.ctr, one.ctr)
+        if some and not (_follows(some[-1], one) and high - low < _U16 and len(some) < MAX_ARRIVALS):
             found.append(Feedback(stream, generation, tuple(some)))
-            some = []
+            some, low, high = [], one.ctr, one.ctr
         some.append(one)
     found.append(Feedback(stream, generation, tuple(some), tuple(wanted[:MAX_WANTED])))
     return found
 
 
-def _fits(some: list[Arrival], one: Arrival) -> bool:
-    counters = [one.ctr, *(other.ctr for other in some)]
-    later = round(one.at / TICK) - round(some[-1].at / TICK)
-    near = max(counters) - min(counters) < _U16 and 0 <= later < _U16
-    return near and len(some) < MAX_ARRIVALS
+def _follows(last: Arrival, one: Arrival) -> bool:
+    return 0 <= round(one.at / TICK) - round(last.at / TICK) < _U16
 
 
 class Feedbacks:

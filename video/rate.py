@@ -1,0 +1,236 @@
+"""Rate: how much one path to a viewer carries, from what its feedback says.
+
+    arrivals   -> one-way delay above its lowest: the queue in front of the bottleneck
+               -> bytes delivered per second
+    no arrival -> loss
+
+    queue short and the rate is used     grow: doubling within a second at first, later by
+                                         little near what the path gave last, then faster
+    queue long, or more loss than usual  below what was delivered, so that the queue drains
+    no feedback                          halve, down to the floor
+
+Delay comes first (as in GCC, draft-ietf-rmcat-gcc-02, and SCReAM, RFC 8298), so that
+voice on the same path is not queued. Loss counts only beyond what the path loses
+anyway. Growth needs use: who sends little learns little.
+
+Rule: after a way has changed everything measured is forgotten but the rate.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Implementation
+START = 1_000_000.0  # bit/s
+FLOOR = 100_000.0  # bit/s
+CEILING = 80_000_000.0  # bit/s
+WIRE = 28  # bytes of IPv4 and UDP around a datagram
+SHORT_QUEUE = 0.010  # s: may grow
+LONG_QUEUE = 0.025  # s: must shrink
+DEEP_QUEUE = 0.080  # s: must shrink more
+BASE_WINDOW = 10.0  # s over which the lowest delay is kept, twice
+RATE_WINDOW = 0.35  # s over which delivery is measured
+LOSS_WINDOW = 1.5  # s over which loss is measured
+LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
+MUCH_LOSS = 0.05  # beyond what the path loses anyway
+USED = 0.4  # of the rate that must have been sent, so that it may grow
+FIRST_GROWTH = 2.4  # per second, until the first congestion
+NEAR = (0.80, 1.04)  # of what was delivered at the last congestion: grow by little
+NEAR_GROWTH = 0.03  # per second
+NEAR_LIFE = 6.0  # s that the last congestion is remembered so
+SLOWEST_GROWTH, FASTEST_GROWTH = 0.10, 0.80  # per second, beyond
+BACK_OFF, DEEP_BACK_OFF = 0.85, 0.65  # of what was delivered
+SILENCE = 0.6  # s without feedback although something was sent
+MAX_SENT = 8192  # packets remembered
+
+Name = tuple[int, int, int]
+"""A packet: stream, generation, CTR."""
+
+
+@dataclass
+class Sent:
+    """One packet under way."""
+
+    at: float
+    size: int
+    again: bool = False
+    """Sent twice: its arrival says nothing about delay."""
+
+
+class LowestDelay:
+    """The lowest of the last windows; forgets, so that clocks may drift."""
+
+    def __init__(self) -> None:
+        self._now = self._before = float("inf")
+        self._until = float("-inf")
+
+    def take(self, delay: float, now: float) -> float:
+        """The queueing part of ``delay`` in seconds."""
+        if now >= self._until:
+            self._before, self._now = self._now, float("inf")
+            self._until = now + BASE_WINDOW
+        self._now = min(self._now, delay)
+        return delay - min(self._now, self._before)
+
+
+class RateControl:
+    """For one viewer."""
+
+    def __init__(self, now: float, start: float = START) -> None:
+        self.target = start
+        """bit/s that may be sent, datagrams with their IP and UDP headers."""
+        self.queue = 0.0
+        """s of queue, as the newest feedback saw it."""
+        self.loss = 0.0
+        self.delivered = 0.0
+        """bit/s that arrived."""
+        self.starting = True
+        """No congestion yet."""
+        self._sent: OrderedDict[Name, Sent] = OrderedDict()
+        self._base = LowestDelay()
+        self._arrived: deque[tuple[float, int]] = deque()
+        self._fates: deque[tuple[float, bool]] = deque()
+        """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
+        self._usual_loss = 0.0
+        self._given: deque[tuple[float, int]] = deque()
+        """What was sent in the last second."""
+        self._newest = float("-inf")
+        """When the newest arrival was sent."""
+        self._congested_at = float("-inf")
+        self._settled = now
+        self._ceiling = 0.0
+        self._updated = now
+        self._heard_at = now
+        self._quiet_since = now
+
+    # Out
+
+    def sent(self, name: Name, size: int, now: float) -> None:
+        """A packet went out, for the first time or again."""
+        known = self._sent.get(name)
+        if known is not None:
+            known.again = True
+        else:
+            self._sent[name] = Sent(now, size + WIRE)
+            if len(self._sent) > MAX_SENT:
+                self._sent.popitem(last=False)
+        if not self._given:
+            self._quiet_since = max(self._heard_at, now)
+        self._given.append((now, size + WIRE))
+
+    def moved(self, now: float) -> None:
+        """The way has changed: another delay, another bottleneck perhaps."""
+        self._base = LowestDelay()
+        self._sent.clear()
+        self._arrived.clear()
+        self._fates.clear()
+        self.target = max(FLOOR, min(self.target, 2 * START))
+        self.starting = True
+        self._heard_at = self._quiet_since = now
+
+    # In
+
+    def receive(self, arrivals: Sequence[tuple[Name, float]], now: float) -> None:
+        """What one feedback says: packets and when they arrived, in order."""
+        queues = []
+        for name, at in arrivals:
+            packet = self._sent.pop(name, None)
+            if packet is None:
+                continue
+            self._arrived.append((at, packet.size))
+            self._newest = max(self._newest, packet.at)
+            self._fates.append((packet.at, packet.again))
+            if not packet.again:
+                queues.append(self._base.take(at - packet.at, now))
+        self._heard_at = now
+        self._count_lost(now)
+        self._measure()
+        if queues:
+            queues.sort()
+            self.queue = queues[len(queues) // 4]
+        self._steer(now)
+
+    def _count_lost(self, now: float) -> None:
+        for name in list(self._sent):
+            packet = self._sent[name]
+            if packet.at > self._newest - LOST_AFTER:
+                break
+            del self._sent[name]
+            self._fates.append((packet.at, True))
+        while self._fates and self._fates[0][0] < self._newest - LOSS_WINDOW:
+            self._fates.popleft()
+        if len(self._fates) >= 20:
+            self.loss = sum(lost for _, lost in self._fates) / len(self._fates)
+
+    def _measure(self) -> None:
+        if not self._arrived:
+            return
+        end = self._arrived[-1][0]
+        while self._arrived and self._arrived[0][0] < end - RATE_WINDOW:
+            self._arrived.popleft()
+        span = end - self._arrived[0][0]
+        if span > RATE_WINDOW / 4:
+            total = sum(size for _, size in self._arrived) - self._arrived[0][1]
+            self.delivered = 8 * total / span
+
+    # The decision
+
+    def _steer(self, now: float) -> None:
+        passed = min(now - self._updated, 0.25)
+        self._updated = now
+        excess = self.loss - self._usual_loss
+        drift = 0.02 if excess > 0 else 0.3
+        self._usual_loss += min(1.0, drift * passed) * excess
+        if self.queue >= LONG_QUEUE or excess > MUCH_LOSS:
+            self._back_off(now, lossy=self.queue < LONG_QUEUE)
+        elif self.queue <= SHORT_QUEUE and self._used(now):
+            self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
+
+    def _back_off(self, now: float, *, lossy: bool) -> None:
+        pause = 0.15 + self.queue + (0.35 if lossy else 0.0)
+        if now - self._congested_at < pause:
+            return
+        gave = min(self.delivered or self.target, self.target)
+        if lossy:
+            wished = self.target * 0.85
+            self._usual_loss += 0.25 * (self.loss - self._usual_loss)
+        else:
+            wished = gave * (DEEP_BACK_OFF if self.queue >= DEEP_QUEUE else BACK_OFF)
+        if self.target <= FLOOR * 1.01 and now - self._settled > 3.0:
+            self._base = LowestDelay()  # at the floor it cannot be our own queue
+            self._settled = now
+        if self.target > FLOOR * 1.01:
+            self._settled = now
+        self.target = max(FLOOR, min(self.target, wished))
+        self._congested_at, self._ceiling = now, gave
+        self.starting = False
+
+    def _growth(self, now: float) -> float:
+        """Share per second."""
+        if self.starting:
+            return FIRST_GROWTH - 1
+        since = now - self._congested_at
+        near = NEAR[0] * self._ceiling <= self.target <= NEAR[1] * self._ceiling
+        if near and since < NEAR_LIFE:
+            return NEAR_GROWTH
+        return min(FASTEST_GROWTH, SLOWEST_GROWTH + 0.05 * since)
+
+    def _used(self, now: float) -> bool:
+        while self._given and self._given[0][0] < now - 1.0:
+            self._given.popleft()
+        span = max(0.2, min(1.0, now - self._given[0][0])) if self._given else 1.0
+        return 8 * sum(size for _, size in self._given) / span >= USED * self.target
+
+    # Time
+
+    def handle_timer(self, now: float) -> None:
+        """Feedback that stays away is congestion as well."""
+        quiet = now - max(self._heard_at, self._quiet_since)
+        if self._given and now - self._given[-1][0] < SILENCE and quiet >= SILENCE:
+            self.target = max(FLOOR, self.target / 2)
+            self._quiet_since = now
+            self.starting = False
+            self._ceiling = self.target
+            self._congested_at = now
