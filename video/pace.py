@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 # Implementation
 CREDIT = 0.005  # s of rate that may leave at once
 BEAT = 0.004  # s between two looks at a lane that is busy
-GAIN_AT_FIRST = 1.9  # of the rate while nothing was congested: a first key frame is large
+GAIN_AT_FIRST = 1.5  # of the rate while nothing was congested: a first key frame is large
 GAIN = 1.15  # of the rate later: an encoder's frames are not all of one size
 MAX_AGAIN = 256  # pieces that wait to be sent again
 

@@ -35,13 +35,15 @@ RATE_WINDOW = 0.35  # s over which delivery is measured
 LOSS_WINDOW = 1.5  # s over which loss is measured
 LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
 MUCH_LOSS = 0.05  # beyond what the path loses anyway
-USED = 0.4  # of the rate that must have been sent, so that it may grow
+USED = 0.5  # of the rate that must have been sent, so that it may grow
 FIRST_GROWTH = 2.4  # per second, until the first congestion
-NEAR = (0.80, 1.04)  # of what was delivered at the last congestion: grow by little
+NEAR = (0.85, 1.04)  # of what was delivered at the last congestion: grow by little
 NEAR_GROWTH = 0.03  # per second
 NEAR_LIFE = 6.0  # s that the last congestion is remembered so
 SLOWEST_GROWTH, FASTEST_GROWTH = 0.10, 0.80  # per second, beyond
-BACK_OFF, DEEP_BACK_OFF = 0.85, 0.65  # of what was delivered
+RETURN_GROWTH = 0.80  # per second, below
+BACK_OFF, DEEP_BACK_OFF = 0.9, 0.7  # of what was delivered
+LOSSY_BACK_OFF = 0.85  # of the rate
 SILENCE = 0.6  # s without feedback although something was sent
 MAX_SENT = 8192  # packets remembered
 
@@ -99,6 +101,8 @@ class RateControl:
         self._newest = float("-inf")
         """When the newest arrival was sent."""
         self._congested_at = float("-inf")
+        self._patient_until = float("-inf")
+        self._queue_then = 0.0
         self._settled = now
         self._ceiling = 0.0
         self._updated = now
@@ -153,8 +157,8 @@ class RateControl:
         self._steer(now)
 
     def _count_lost(self, now: float) -> None:
-        for name in list(self._sent):
-            packet = self._sent[name]
+        while self._sent:
+            name, packet = next(iter(self._sent.items()))
             if packet.at > self._newest - LOST_AFTER:
                 break
             del self._sent[name]
@@ -189,15 +193,15 @@ class RateControl:
             self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
 
     def _back_off(self, now: float, *, lossy: bool) -> None:
-        pause = 0.15 + self.queue + (0.35 if lossy else 0.0)
-        if now - self._congested_at < pause:
-            return
+        if now < self._patient_until and self.queue <= 1.5 * self._queue_then:
+            return  # the queue needs time to drain, and feedback to say so
         gave = min(self.delivered or self.target, self.target)
+        share = LOSSY_BACK_OFF if lossy else BACK_OFF
+        if self.queue >= DEEP_QUEUE:
+            share = DEEP_BACK_OFF
+        wished = share * (self.target if lossy else gave)
         if lossy:
-            wished = self.target * 0.85
             self._usual_loss += 0.25 * (self.loss - self._usual_loss)
-        else:
-            wished = gave * (DEEP_BACK_OFF if self.queue >= DEEP_QUEUE else BACK_OFF)
         if self.target <= FLOOR * 1.01 and now - self._settled > 3.0:
             self._base = LowestDelay()  # at the floor it cannot be our own queue
             self._settled = now
@@ -205,6 +209,10 @@ class RateControl:
             self._settled = now
         self.target = max(FLOOR, min(self.target, wished))
         self._congested_at, self._ceiling = now, gave
+        self._queue_then = self.queue
+        self._patient_until = now + 0.15 + (0.35 if lossy else self.queue / (1 - share))
+        self._fates.clear()
+        self.loss = min(self.loss, self._usual_loss + MUCH_LOSS)
         self.starting = False
 
     def _growth(self, now: float) -> float:
@@ -215,6 +223,8 @@ class RateControl:
         near = NEAR[0] * self._ceiling <= self.target <= NEAR[1] * self._ceiling
         if near and since < NEAR_LIFE:
             return NEAR_GROWTH
+        if self.target < NEAR[0] * self._ceiling:
+            return RETURN_GROWTH
         return min(FASTEST_GROWTH, SLOWEST_GROWTH + 0.05 * since)
 
     def _used(self, now: float) -> bool:
