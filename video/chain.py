@@ -27,7 +27,7 @@ from vc_core.ids import Member
 from vc_core.keyring import SealedPiece
 from video.fragment import MAX_BACK, Picture
 from video.groups import size_for, split
-from video.history import History, OnItsWay, rows_for
+from video.history import LOSSY, History, OnItsWay, rows_for
 from video.pace import BEAT, GAIN, GAIN_AT_FIRST, Lane, Queued
 from video.rate import RateControl
 
@@ -313,19 +313,27 @@ class Sharer:
         self, streaming: Streaming, name: LaneKey, out: Out, frame: OnItsWay, now: float
     ) -> None:
         key, waits = frame.picture.key, out.lane.backlog
+        if self._thin(streaming, name) and not (key and out.lane.empty):
+            out.waits_for_key = True
+            return
         out.large = out.large and waits > BACKLOG / 2
         if key or waits > (LARGE_BACKLOG if out.large else BACKLOG):
             self._drop(streaming, out)
             out.waits_for_key, out.large = True, key
         if out.waits_for_key and not key:
             return
-        out.waits_for_key = False
+        out.waits_for_key = self._thin(streaming, name)
         fragments = frame.fragments
         for index in range(fragments.count):
             item = frame, False, index
             out.lane.push(Queued(frame.picture.number, item, len(fragments.data(index)) + 64))
         for index in range(self._rows(streaming, name, fragments.count) * fragments.blocks):
             out.lane.push(Queued(frame.picture.number, (frame, True, index), 1228))
+
+    @staticmethod
+    def _thin(streaming: Streaming, name: LaneKey) -> bool:
+        """Whether a viewer cannot follow and there is no second encoding for it."""
+        return name[1] in streaming.slow and not streaming.second_on
 
     def _rows(self, streaming: Streaming, name: LaneKey, count: int) -> int:
         reached = self._reaches(streaming, name)
@@ -369,11 +377,11 @@ class Sharer:
         stream, member, forwarder = name
         for viewer in self._reaches(streaming, name):
             packet = stream, piece.generation, piece.ctr
-            viewer.rate.sent(packet, len(piece.datagram), now)
+            again = not of_parity and (viewer.member, index) in frame.sent
+            viewer.rate.sent(packet, len(piece.datagram), now, again=again)
             if not of_parity:
-                again = (viewer.member, index) in frame.sent and member is not None
                 frame.sent[viewer.member, index] = now
-                streaming.sent["again"] += again
+                streaming.sent["again"] += again and member is not None
         streaming.sent["parity" if of_parity else "data"] += 1
         handle = stream if member is None else 0
         to.append(Outgoing(piece.datagram, member, forwarder, handle))
@@ -407,8 +415,9 @@ class Sharer:
             if sent is None or now - sent < RESENT * viewer.rtt:
                 continue
             size = len(frame.fragments.data(index)) + 64
-            if out.lane.push_again(Queued(wanted.frame, (frame, False, index), size)):
-                frame.sent[viewer.member, index] = now
+            for _ in range(2 if viewer.rate.loss >= LOSSY else 1):
+                if out.lane.push_again(Queued(wanted.frame, (frame, False, index), size)):
+                    frame.sent[viewer.member, index] = now
 
     # Decisions
 
@@ -499,8 +508,7 @@ class Sharer:
         if not out.waits_for_key or not out.lane.empty:
             return
         second = streaming.second_on and name[1] in streaming.slow
-        slow = name[1] in streaming.slow and not second
-        pause = SLOW_KEY_PAUSE if slow else KEY_PAUSE
+        pause = SLOW_KEY_PAUSE if self._thin(streaming, name) else KEY_PAUSE
         encoding = streaming.encoding(second)
         if now - max(encoding.key_ordered, encoding.key_pushed) >= pause:
             self._order_key(streaming, now, second=second)

@@ -21,7 +21,7 @@ from video.parity import BLOCK, ROWS
 # Implementation
 LIFE = 1.5  # s that a frame can be asked for
 MAX_BYTES = 8 << 20  # bytes of frames kept for one stream
-SPARED = 0.02  # share of blocks that may stay broken in spite of parity
+SPARED = 0.01  # share of blocks that may stay broken in spite of parity
 LITTLE_LOSS = 0.005  # below, parity costs more than it saves
 FAR = 0.08  # s of round trip from which asking again takes too long
 LOSSY = 0.05  # loss from which parity is worth it on any path

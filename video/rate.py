@@ -29,18 +29,22 @@ CEILING = 80_000_000.0  # bit/s
 WIRE = 28  # bytes of IPv4 and UDP around a datagram
 SHORT_QUEUE = 0.010  # s: may grow
 LONG_QUEUE = 0.025  # s: must shrink
-DEEP_QUEUE = 0.080  # s: must shrink more
+FIRST_QUEUE = 0.015  # s: the same before the first congestion
+DEEP_QUEUE = 0.050  # s: must shrink more
 BASE_WINDOW = 10.0  # s over which the lowest delay is kept, twice
 RATE_WINDOW = 0.35  # s over which delivery is measured
 LOSS_WINDOW = 1.5  # s over which loss is measured
 LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
-MUCH_LOSS = 0.05  # beyond what the path loses anyway
+MUCH_LOSS = 0.06  # beyond what the path loses anyway
+LEARNING = 0.04  # per second, of what the path loses anyway
+SAME_LOSS = 0.7  # of the loss before: sending less has not helped
 USED = 0.5  # of the rate that must have been sent, so that it may grow
 FIRST_GROWTH = 2.4  # per second, until the first congestion
 NEAR = (0.85, 1.04)  # of what was delivered at the last congestion: grow by little
 NEAR_GROWTH = 0.03  # per second
 NEAR_LIFE = 6.0  # s that the last congestion is remembered so
 SLOWEST_GROWTH, FASTEST_GROWTH = 0.10, 0.80  # per second, beyond
+QUICKER = 0.12  # per second and second
 RETURN_GROWTH = 0.80  # per second, below
 BACK_OFF, DEEP_BACK_OFF = 0.9, 0.7  # of what was delivered
 LOSSY_BACK_OFF = 0.85  # of the rate
@@ -103,25 +107,29 @@ class RateControl:
         self._congested_at = float("-inf")
         self._patient_until = float("-inf")
         self._queue_then = 0.0
+        self._loss_then = (1.0, float("-inf"), 0.0)
+        """Loss, time and rate at the last congestion that only loss has shown."""
         self._settled = now
         self._ceiling = 0.0
         self._updated = now
-        self._heard_at = now
-        self._quiet_since = now
+        self._unanswered_since: float | None = None
+        """When the oldest packet was sent since feedback came."""
 
     # Out
 
-    def sent(self, name: Name, size: int, now: float) -> None:
+    def sent(self, name: Name, size: int, now: float, *, again: bool = False) -> None:
         """A packet went out, for the first time or again."""
         known = self._sent.get(name)
         if known is not None:
+            if not known.again:
+                self._fates.append((known.at, True))
             known.again = True
         else:
-            self._sent[name] = Sent(now, size + WIRE)
+            self._sent[name] = Sent(now, size + WIRE, again)
             if len(self._sent) > MAX_SENT:
                 self._sent.popitem(last=False)
-        if not self._given:
-            self._quiet_since = max(self._heard_at, now)
+        if self._unanswered_since is None:
+            self._unanswered_since = now
         self._given.append((now, size + WIRE))
 
     def moved(self, now: float) -> None:
@@ -132,7 +140,7 @@ class RateControl:
         self._fates.clear()
         self.target = max(FLOOR, min(self.target, 2 * START))
         self.starting = True
-        self._heard_at = self._quiet_since = now
+        self._unanswered_since = None
 
     # In
 
@@ -145,10 +153,10 @@ class RateControl:
                 continue
             self._arrived.append((at, packet.size))
             self._newest = max(self._newest, packet.at)
-            self._fates.append((packet.at, packet.again))
             if not packet.again:
+                self._fates.append((packet.at, False))
                 queues.append(self._base.take(at - packet.at, now))
-        self._heard_at = now
+        self._unanswered_since = None
         self._count_lost(now)
         self._measure()
         if queues:
@@ -162,7 +170,8 @@ class RateControl:
             if packet.at > self._newest - LOST_AFTER:
                 break
             del self._sent[name]
-            self._fates.append((packet.at, True))
+            if not packet.again:
+                self._fates.append((packet.at, True))
         while self._fates and self._fates[0][0] < self._newest - LOSS_WINDOW:
             self._fates.popleft()
         if len(self._fates) >= 20:
@@ -185,10 +194,10 @@ class RateControl:
         passed = min(now - self._updated, 0.25)
         self._updated = now
         excess = self.loss - self._usual_loss
-        drift = 0.02 if excess > 0 else 0.3
-        self._usual_loss += min(1.0, drift * passed) * excess
-        if self.queue >= LONG_QUEUE or excess > MUCH_LOSS:
-            self._back_off(now, lossy=self.queue < LONG_QUEUE)
+        self._usual_loss += LEARNING * passed * excess
+        long = FIRST_QUEUE if self.starting else LONG_QUEUE
+        if self.queue >= long or excess > MUCH_LOSS:
+            self._back_off(now, lossy=self.queue < long)
         elif self.queue <= SHORT_QUEUE and self._used(now):
             self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
 
@@ -200,20 +209,31 @@ class RateControl:
         if self.queue >= DEEP_QUEUE:
             share = DEEP_BACK_OFF
         wished = share * (self.target if lossy else gave)
-        if lossy:
-            self._usual_loss += 0.25 * (self.loss - self._usual_loss)
+        if lossy and self._helps_nothing(now):
+            return
         if self.target <= FLOOR * 1.01 and now - self._settled > 3.0:
             self._base = LowestDelay()  # at the floor it cannot be our own queue
             self._settled = now
         if self.target > FLOOR * 1.01:
             self._settled = now
         self.target = max(FLOOR, min(self.target, wished))
-        self._congested_at, self._ceiling = now, gave
+        again = now - self._congested_at < NEAR_LIFE
+        self._ceiling = max(gave, 0.7 * self._ceiling if again else 0.0)
+        self._congested_at = now
         self._queue_then = self.queue
         self._patient_until = now + 0.15 + (0.35 if lossy else self.queue / (1 - share))
         self._fates.clear()
-        self.loss = min(self.loss, self._usual_loss + MUCH_LOSS)
         self.starting = False
+
+    def _helps_nothing(self, now: float) -> bool:
+        """Whether loss has stayed when less was sent: then the path loses anyway."""
+        before, then, rate = self._loss_then
+        if now - then < NEAR_LIFE and self.loss >= SAME_LOSS * before:
+            self._usual_loss = self.loss
+            self.target = max(self.target, rate)
+            return True
+        self._loss_then = self.loss, now, self.target
+        return False
 
     def _growth(self, now: float) -> float:
         """Share per second."""
@@ -225,7 +245,7 @@ class RateControl:
             return NEAR_GROWTH
         if self.target < NEAR[0] * self._ceiling:
             return RETURN_GROWTH
-        return min(FASTEST_GROWTH, SLOWEST_GROWTH + 0.05 * since)
+        return min(FASTEST_GROWTH, SLOWEST_GROWTH + QUICKER * max(0.0, since - NEAR_LIFE))
 
     def _used(self, now: float) -> bool:
         while self._given and self._given[0][0] < now - 1.0:
@@ -237,10 +257,10 @@ class RateControl:
 
     def handle_timer(self, now: float) -> None:
         """Feedback that stays away is congestion as well."""
-        quiet = now - max(self._heard_at, self._quiet_since)
-        if self._given and now - self._given[-1][0] < SILENCE and quiet >= SILENCE:
+        since = self._unanswered_since
+        if since is not None and now - since >= SILENCE:
             self.target = max(FLOOR, self.target / 2)
-            self._quiet_since = now
+            self._unanswered_since = now
             self.starting = False
-            self._ceiling = self.target
+            self._ceiling = max(self.target, self._ceiling / 2)
             self._congested_at = now
