@@ -412,7 +412,7 @@ class Sharer:
         _, out = self._out(streaming, (streaming.number, viewer.member, 0), now)
         for index in indices:
             sent = frame.sent.get((viewer.member, index))
-            if sent is None or now - sent < RESENT * viewer.rtt:
+            if sent is None or now - sent < RESENT * viewer.rtt or out.lane.backlog > BACKLOG:
                 continue
             size = len(frame.fragments.data(index)) + 64
             for _ in range(2 if viewer.rate.loss >= LOSSY else 1):

@@ -37,6 +37,7 @@ LOSS_WINDOW = 1.5  # s over which loss is measured
 LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
 MUCH_LOSS = 0.06  # beyond what the path loses anyway
 LEARNING = 0.04  # per second, of what the path loses anyway
+FEW = 20  # packets whose fate says nothing about loss yet
 SAME_LOSS = 0.7  # of the loss before: sending less has not helped
 USED = 0.5  # of the rate that must have been sent, so that it may grow
 FIRST_GROWTH = 2.4  # per second, until the first congestion
@@ -100,6 +101,7 @@ class RateControl:
         self._fates: deque[tuple[float, bool]] = deque()
         """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
         self._usual_loss = 0.0
+        self._loss_known = False
         self._given: deque[tuple[float, int]] = deque()
         """What was sent in the last second."""
         self._newest = float("-inf")
@@ -159,10 +161,10 @@ class RateControl:
         self._unanswered_since = None
         self._count_lost(now)
         self._measure()
+        queues.sort()
         if queues:
-            queues.sort()
             self.queue = queues[len(queues) // 4]
-        self._steer(now)
+            self._steer(now)
 
     def _count_lost(self, now: float) -> None:
         while self._sent:
@@ -174,7 +176,8 @@ class RateControl:
                 self._fates.append((packet.at, True))
         while self._fates and self._fates[0][0] < self._newest - LOSS_WINDOW:
             self._fates.popleft()
-        if len(self._fates) >= 20:
+        self._loss_known = len(self._fates) >= FEW
+        if self._loss_known:
             self.loss = sum(lost for _, lost in self._fates) / len(self._fates)
 
     def _measure(self) -> None:
@@ -193,7 +196,7 @@ class RateControl:
     def _steer(self, now: float) -> None:
         passed = min(now - self._updated, 0.25)
         self._updated = now
-        excess = self.loss - self._usual_loss
+        excess = self.loss - self._usual_loss if self._loss_known else 0.0
         self._usual_loss += LEARNING * passed * excess
         long = FIRST_QUEUE if self.starting else LONG_QUEUE
         if self.queue >= long or excess > MUCH_LOSS:
@@ -223,7 +226,7 @@ class RateControl:
         self._queue_then = self.queue
         self._patient_until = now + 0.15 + (0.35 if lossy else self.queue / (1 - share))
         self._fates.clear()
-        self.starting = False
+        self._loss_known = self.starting = False
 
     def _helps_nothing(self, now: float) -> bool:
         """Whether loss has stayed when less was sent: then the path loses anyway."""
