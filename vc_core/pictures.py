@@ -4,8 +4,8 @@
              StreamEnded   -> everybody                   KeyWanted, feedback -> the sharer
              StreamCarried -> a viewer whose copies come by a forwarder
 
-Frames themselves do not pass through here: ``video.chain`` cuts, paces and puts
-together; here pieces are sealed and feedback is opened.
+Frames themselves do not pass through here: ``video.sending`` cuts and paces,
+``video.watching`` puts together; here pieces are sealed and feedback is opened.
 
 Rule 1: a piece is sent only to members who said ``Watch`` and are here and not blocked.
 Rule 2: a stream ends with its sharer; a subscription ends with its viewer or its stream.

@@ -19,7 +19,8 @@ from vc_core.ids import Member
 from vc_core.keyring import SealedPiece
 from vc_core.packet import Media
 from vc_core.senderkeys import Opened
-from video.chain import Encoded, Outgoing, Sharer
+from video.sending import Sharer
+from video.sharing import Encoded, Outgoing
 from video.watching import Watching
 
 STEP = 0.001
@@ -170,8 +171,15 @@ class Stage:
     # People
 
     def join(
-        self, number: int, *, bandwidth: float = 100e6, rtt: float = 0.04, loss: float = 0.0,
-        jitter: float = 0.0, queue: int = 64_000, forwarder: int = 0,
+        self,
+        number: int,
+        *,
+        bandwidth: float = 100e6,
+        rtt: float = 0.04,
+        loss: float = 0.0,
+        jitter: float = 0.0,
+        queue: int = 64_000,
+        forwarder: int = 0,
     ) -> Seat:
         member = Member(number)
         down = Link(self.clock, self.chance, rtt / 2, bandwidth, queue, loss, jitter)
@@ -213,17 +221,17 @@ class Stage:
 
     def _obey(self) -> None:
         for order in self.sharer.orders():
-            words = order.words
-            encoder = self.encoders[1 if words.get("second") or words["do"] == "second" else 0]
+            words, encoder = order.words, self.encoders[order.second]
             if words["do"] == "key":
                 encoder.key_due = True
             elif words["do"] == "bitrate":
                 encoder.bitrate = words["bps"]
-            elif words["do"] == "second":
-                encoder.on = words["on"]
-                if encoder.on:
-                    encoder.bitrate, encoder.fps = words["bitrate"], words["fps"]
-                    encoder.key_due, encoder.next_at = True, self.clock.now
+            elif words["do"] == "open":
+                encoder.bitrate, encoder.fps = words["bitrate"], words["fps"]
+                encoder.on = encoder.key_due = True
+                encoder.next_at = self.clock.now
+            else:
+                encoder.on = False
 
     def _carry(self, outgoing: Outgoing) -> None:
         if outgoing.member is None:
@@ -252,9 +260,7 @@ class Stage:
         if seat.watching.key_wanted(now):
             # the reliable plane: late rather than lost
             when = now + seat.up.delay * (3 if self.chance.random() < seat.up.loss else 1)
-            self.clock.at(
-                when, lambda: self.sharer.key_wanted(STREAM, seat.member, self.clock.now)
-            )
+            self.clock.at(when, lambda: self.sharer.key_wanted(STREAM, seat.member, self.clock.now))
 
     def _hear(self, seat: Seat, datagram: bytes) -> None:
         feedback: Feedback = seat.sharers_end.read(datagram)
