@@ -149,16 +149,16 @@ class Witness:
             self._signed.popitem(last=False)
         return honest
 
-    def overdue(self, now: float) -> set[int]:
-        """Generations of frames that nobody signed in time; each frame counts once."""
-        generations = set()
+    def overdue(self, now: float) -> set[tuple[int, int]]:
+        """(stream, generation) of frames that nobody signed in time; each frame counts once."""
+        found = set()
         while self._unsigned:
             frame, (since, _, generation) = next(iter(self._unsigned.items()))
             if now - since < PATIENCE:
                 break
             del self._unsigned[frame]
-            generations.add(generation)
-        return generations
+            found.add((frame[0], generation))
+        return found
 
     def clear(self) -> None:
         """Forget what waits (the reliable plane was away, so nothing could be signed)."""

@@ -78,7 +78,9 @@ def fit(
     low = high = 0
     for one in arrivals:
         low, high = (min(low, one.ctr), max(high, one.ctr)) if some else (one.ctr, one.ctr)
-        if some and not (_follows(some[-1], one) and high - low < _U16 and len(some) < MAX_ARRIVALS):
+        if some and not (
+            _follows(some[-1], one) and high - low < _U16 and len(some) < MAX_ARRIVALS
+        ):
             found.append(Feedback(stream, generation, tuple(some)))
             some, low, high = [], one.ctr, one.ctr
         some.append(one)

@@ -201,7 +201,7 @@ class Keyring:
         """A member signed what it sent."""
         key = self._others.announcement(peer.number, attest.generation)
         if key is not None and not peer.witness.receive(attest, key):
-            self._warn(peer, now)
+            self._warn(peer, attest.stream, now)
 
     def _attest(self, attests: list[Attest], to: Iterable[Peer] | None = None) -> None:
         for attest in attests:
@@ -209,10 +209,11 @@ class Keyring:
                 if peer.streaming and not peer.blocked:
                     self._courier.send(peer, attest)
 
-    def _warn(self, peer: Peer, now: float) -> None:
+    def _warn(self, peer: Peer, stream: int, now: float) -> None:
         if now - self._warned.get(peer.number, float("-inf")) >= FORGED_PAUSE:
             self._warned[peer.number] = now
-            self._room.tell(Warned("voice-forged", peer.number))
+            word = "voice-forged" if stream == VOICE else "picture-forged"
+            self._room.tell(Warned(word, peer.number))
 
     # Time
 
@@ -236,8 +237,10 @@ class Keyring:
                 self.own.gone(peer.number, now)
             if self._unjudged(peer, now):
                 peer.witness.clear()
-            elif any(self._known(peer, one) for one in peer.witness.overdue(now)):
-                self._warn(peer, now)
+                continue
+            for stream, generation in peer.witness.overdue(now):
+                if self._known(peer, generation):
+                    self._warn(peer, stream, now)
 
     def _known(self, peer: Peer, generation: int) -> bool:
         """Whether a signature over frames of a generation could be checked."""
