@@ -130,6 +130,10 @@ class Fragments:
             raise LocalProtocolError("a frame that cannot be sent")
         self._picture = picture
 
+    def size(self, index: int) -> int:
+        """Bytes of a data piece's payload."""
+        return PIECE_LAYOUT.size + len(self._data[index])
+
     def data(self, index: int) -> bytes:
         """Payload of a data piece."""
         return self._head(index, Flag(0)) + self._data[index]

@@ -23,10 +23,11 @@ from collections.abc import Iterator
 from vc_core.attest import picture_digest
 from vc_core.feedback import EVERY_PIECE, Feedback, Wanted
 from vc_core.ids import Member
+from vc_core.packet import MAX_DATAGRAM, OVERHEAD
 from video.fragment import MAX_BACK, Picture
 from video.history import LOSSY, History, OnItsWay, rows_for
 from video.pace import BEAT, Lane, Queued
-from video.rate import RateControl
+from video.rate import WIRE, RateControl
 from video.sharing import (
     Edge,
     Encoded,
@@ -43,6 +44,7 @@ from video.steering import SPREAD_OVERLAP, Steering
 # Implementation
 BACKLOG = 0.30  # s that frames may wait until they are dropped
 LARGE_BACKLOG = 1.2  # s that a key frame may wait
+WRAPPED = OVERHEAD + WIRE  # bytes around a piece
 RESENT = 0.7  # round trips in which a piece is not sent again
 
 
@@ -202,9 +204,9 @@ class Sharer:
         fragments = frame.fragments
         for index in range(fragments.count):
             item = frame, False, index
-            out.lane.push(Queued(frame.picture.number, item, len(fragments.data(index)) + 64))
+            out.lane.push(Queued(frame.picture.number, item, fragments.size(index) + WRAPPED))
         for index in range(self._rows(streaming, name, fragments.count) * fragments.blocks):
-            out.lane.push(Queued(frame.picture.number, (frame, True, index), 1228))
+            out.lane.push(Queued(frame.picture.number, (frame, True, index), MAX_DATAGRAM + WIRE))
 
     def _rows(self, streaming: Streaming, name: LaneKey, count: int) -> int:
         reached = streaming.behind(name, self._viewers)
@@ -273,7 +275,7 @@ class Sharer:
             sent = frame.sent.get((viewer.member, index))
             if sent is None or now - sent < RESENT * viewer.rtt or out.lane.backlog > BACKLOG:
                 continue
-            size = len(frame.fragments.data(index)) + 64
+            size = frame.fragments.size(index) + WRAPPED
             for _ in range(2 if viewer.rate.loss >= LOSSY else 1):
                 if out.lane.push_again(Queued(wanted.frame, (frame, False, index), size)):
                     frame.sent[viewer.member, index] = now
