@@ -28,7 +28,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "nacl": tuple(
         f"vc_core/{room}.py" for room in ("keys", "noise", "packet", "pake", "seal", "streams")
     ),
-    "numpy": ("audio/*.py",),
+    "numpy": ("audio/*.py", "video/*.py"),
     "opuslib": ("audio/codec.py", "audio/libopus.py"),
     "platformdirs": ("client/config.py",),
     "prompt_toolkit": ("client/ui/*.py",),
