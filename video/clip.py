@@ -29,8 +29,8 @@ THREADS = 2  # of a decoder
 class Clip:
     """A video file, each picture at its time."""
 
-    mostly_still = False
     glance = 0.0
+    ended = False
 
     def __init__(self, path: str, *, again: bool) -> None:
         """``again``: from the start when it ends. ``PictureUnavailable`` if it is no video."""
@@ -44,17 +44,14 @@ class Clip:
         self.fps = float(stream.average_rate or stream.guessed_rate or 30)
         self._pictures = self._timed(stream)
 
-    def stirred(self) -> bool:
-        """A film always moves."""
-        return True
-
     def read(self) -> Shot | None:
         """The next picture, when it is due."""
         try:
             frame = next(self._pictures, None)
         except FFmpegError as error:
             raise PictureUnavailable("picture-file", f"{self.name}: {error.strerror}") from error
-        return frame and Shot(frame, time.monotonic_ns() // 1000)
+        self.ended = frame is None
+        return Shot(frame, time.monotonic_ns() // 1000) if frame else None
 
     def _timed(self, stream: VideoStream) -> Iterator[av.VideoFrame]:
         while True:
@@ -75,6 +72,9 @@ class Clip:
             time.sleep(max(0.0, 1 / self.fps))
             self._container.close()
             self._container, stream = _open(self._path)
+
+    def forget(self) -> None:
+        """Each picture is a new one."""
 
     def close(self) -> None:
         """Close the file."""
@@ -100,8 +100,8 @@ class Drawn:
     """The source ``test``."""
 
     name = "test pattern"
-    mostly_still = False
     glance = 0.0
+    ended = False
 
     def __init__(self, wish: Wish) -> None:
         box = Size(wish.box.width or TEST_SIZE.width, wish.box.height or TEST_SIZE.height)
@@ -110,10 +110,6 @@ class Drawn:
         self._pattern = Pattern(self.size.width, self.size.height)
         self._number = 0
         self._began = time.monotonic()
-
-    def stirred(self) -> bool:
-        """It always moves."""
-        return True
 
     def read(self) -> Shot:
         """The next picture, in its rate; one that nobody was there to read is passed over."""
@@ -127,6 +123,9 @@ class Drawn:
         picture = self._pattern.draw(Mark(self._number, captured))
         self._number += 1
         return Shot(av.VideoFrame.from_numpy_buffer(picture, format="yuv420p"), captured)
+
+    def forget(self) -> None:
+        """Each picture is a new one."""
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -18,7 +18,7 @@ from video.pipe import MAX_SIDE
 LEAST_SIDE = 16  # pixels; encoders refuse less
 MOST_FPS = 120
 FPS = 30  # where nobody asks for another
-BITS_PER_PIXEL = 0.055
+BITS_PER_PIXEL = 0.08
 """Of a picture at 30 per second; a screen of text is readable with it while it scrolls."""
 LEAST_BITRATE, MOST_BITRATE = 50_000, 50_000_000  # bit/s
 PIXELS_PER_CORE = 1920 * 1080 * 60

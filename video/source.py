@@ -47,17 +47,18 @@ class Source(Protocol):
     """For people."""
     size: Size
     fps: float
-    """Pictures per second at most; 0 where whoever reads sets the rate."""
-    mostly_still: bool
-    """Whether equal pictures in a row are worth looking for."""
+    """Pictures per second that it gives by itself; 0 where whoever reads sets the rate."""
     glance: float
-    """Seconds between two questions while nothing changes."""
-
-    def stirred(self) -> bool:
-        """Whether reading is worth it: False where nothing can have changed."""
+    """Seconds between two looks while nothing changes."""
+    ended: bool
+    """Whether there will be no more."""
 
     def read(self) -> Shot | None:
-        """The next picture; None at the end. ``PictureUnavailable`` if it breaks."""
+        """The next picture, or None if it would be as the last. ``PictureUnavailable`` if it
+        breaks."""
+
+    def forget(self) -> None:
+        """Let the next read give a picture even if it is as the last."""
 
     def close(self) -> None:
         """Give back what was opened."""

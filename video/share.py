@@ -1,0 +1,321 @@
+"""The sharing process: ``python -m video.share``, a child of the engine.
+
+Orders come on stdin, frames and events go to stdout (``video.pipe``). It has no
+keys and no network. It ends when stdin closes, when it is told to stop, and when
+what it shares ends; then its last word is ``ended``.
+
+    open source width height fps bitrate codec cursor [encoder]
+    start | bitrate bps | size width height fps | key | stop
+    -> opened | stats | error | ended, and frames
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from av import VideoFrame
+
+from vc_core.errors import LocalProtocolError, RemoteProtocolError
+from video import orders
+from video.chain import Capture, Inbox, Over, Taken
+from video.encoder import Encoder, Unit
+from video.picture import fit, rate, usual_bitrate
+from video.pipe import FrameRecord, Reader, Words, frame_head, write_words
+from video.rhythm import Stillness
+from video.source import WAITS_FOR_VIEWERS, Source, kind_of, open_source
+from video.unavailable import PictureUnavailable
+
+log = logging.getLogger(__name__)
+
+# Implementation
+STATS_EVERY = 1.0  # seconds
+NICENESS = 5  # voice comes first
+_READ = 1 << 16  # bytes of orders at once
+
+
+class Outlet:
+    """The pipe to the engine; writing waits while it is full. ``OSError`` when it is gone."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def say(self, event: str, **words: object) -> None:
+        """An event."""
+        self._write(memoryview(write_words({"event": event, **words})))
+
+    def complain(self, error: PictureUnavailable) -> None:
+        """An ``error`` event."""
+        self.say("error", code=error.code, message=error.message, hint=error.hint)
+
+    def frame(self, record: FrameRecord, data: memoryview) -> None:
+        """A frame; ``data`` instead of the record's."""
+        self._write(memoryview(frame_head(record, len(data))))
+        self._write(data)
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+class Sharing:
+    """One open source on its way to the pipe."""
+
+    def __init__(self, wanted: orders.Open, inbox: Inbox, outlet: Outlet) -> None:
+        """``PictureUnavailable`` if the source or an encoder cannot be had."""
+        self._wanted, self._outlet = wanted, outlet
+        self._source: Source = open_source(wanted.wish)
+        try:
+            self._fps = rate(wanted.wish.fps, self._source.fps)
+            size = fit(self._source.size, wanted.wish.box)
+            self._bitrate = wanted.bitrate or usual_bitrate(size, self._fps)
+            self.encoder = Encoder(
+                wanted.codec, size, self._fps, self._bitrate, wanted=wanted.encoder
+            )
+        except BaseException:
+            self._source.close()
+            raise
+        self.capture = Capture(self._source, size, self._fps, inbox)
+        self._stillness = Stillness()
+        self._last: VideoFrame | None = None
+        self._number = self._stamp = 0
+        self.encoded = 0
+
+    def begin(self) -> None:
+        """Say what is shared; a file waits for its first viewer."""
+        self._tell()
+        if kind_of(self._wanted.wish.spec) not in WAITS_FOR_VIEWERS:
+            self.capture.start()
+
+    def _tell(self) -> None:
+        encoder = self.encoder
+        self._outlet.say(
+            "opened",
+            width=encoder.size.width,
+            height=encoder.size.height,
+            fps=round(self._fps, 3),
+            codec=encoder.codec.name.lower(),
+            encoder=encoder.name,
+            source=self._source.name,
+        )
+
+    @property
+    def due(self) -> float:
+        """When the last picture is sent again if no other comes; the monotonic clock."""
+        return self._stillness.due if self._last is not None else float("inf")
+
+    def take(self, taken: Taken) -> None:
+        """Encode and send a new picture."""
+        size = self.encoder.size
+        if (taken.frame.width, taken.frame.height) == (size.width, size.height):
+            self._last = taken.frame
+            self._send(taken.captured, changed=True)
+
+    def again(self) -> None:
+        """Send the last picture again: it is still what is to be seen."""
+        if self._last is not None:
+            self._send(time.monotonic_ns() // 1000, changed=False)
+
+    def _send(self, captured: int, *, changed: bool) -> None:
+        if self._last is None:
+            return
+        self._stamp = max(captured, self._stamp + 1)
+        units = self.encoder.encode(self._last, self._stamp)
+        for unit in units:
+            self._write(unit)
+        quantizer = units[-1].quantizer if units else None
+        self._stillness.sent(time.monotonic(), quantizer, changed=changed)
+
+    def _write(self, unit: Unit) -> None:
+        encoder = self.encoder
+        record = FrameRecord(
+            self._number,
+            unit.captured,
+            unit.key,
+            encoder.codec,
+            encoder.size.width,
+            encoder.size.height,
+            b"",
+        )
+        self._outlet.frame(record, memoryview(unit.data))
+        self._number = self._number + 1 & 0xFFFF_FFFF
+        self.encoded += 1
+
+    def set_bitrate(self, bitrate: int) -> None:
+        """Keep to another bitrate."""
+        self._bitrate = bitrate
+        self.encoder.set_bitrate(bitrate)
+
+    def want_key(self) -> None:
+        """A key frame at once, of the last picture if no other comes in time."""
+        self.encoder.want_key()
+        if self._last is not None and time.monotonic() - self._stamp / 1e6 > 1 / self._fps:
+            self.again()
+
+    def resize(self, words: Words) -> None:
+        """Another size or rate."""
+        size = fit(self._source.size, orders.box(words))
+        fps = rate(orders.fps(words) or self._fps, self._source.fps)
+        if (size, fps) == (self.encoder.size, self._fps):
+            return
+        old, self._fps = self.encoder, fps
+        self.encoder = Encoder(old.codec, size, fps, self._bitrate, wanted=old.name)
+        old.close()
+        self._last = None
+        self.capture.reshape(size, fps)
+        self._tell()
+
+    def close(self) -> None:
+        """End everything."""
+        self.capture.close()
+        self.encoder.close()
+
+
+class Child:
+    """The process's one loop."""
+
+    def __init__(self, inbox: Inbox, outlet: Outlet) -> None:
+        self._inbox, self._outlet = inbox, outlet
+        self._sharing: Sharing | None = None
+        self._ended: str | None = None
+        self._counted = (time.monotonic(), time.process_time(), 0, 0, 0)
+
+    def run(self) -> None:
+        """Until the end; its last word is ``ended``. ``OSError`` when the engine is gone."""
+        try:
+            while self._ended is None:
+                self._turn()
+            if self._ended:
+                self._outlet.say("ended", reason=self._ended)
+        finally:
+            if self._sharing is not None:
+                self._sharing.close()
+
+    def _turn(self) -> None:
+        sharing = self._sharing
+        until = self._counted[0] + STATS_EVERY if sharing else float("inf")
+        self._inbox.wait(min(until, sharing.due) if sharing else time.monotonic() + 60)
+        try:
+            self._work()
+        except orders.BadOrder as error:
+            self._outlet.complain(error)
+        except PictureUnavailable as error:
+            self._outlet.complain(error)
+            if self._sharing is not None:
+                self._ended = "failed"
+        if self._sharing is not None and time.monotonic() >= until:
+            self._count(self._sharing)
+
+    def _work(self) -> None:
+        with contextlib.suppress(IndexError):
+            while self._ended is None:
+                self._obey(self._inbox.next_order())
+        if self._sharing is None or self._ended is not None:
+            return
+        found = self._inbox.take()
+        if isinstance(found, Taken):
+            self._sharing.take(found)
+        elif isinstance(found, Over):
+            if found.why is not None:
+                raise found.why
+            self._ended = "finished"
+        elif time.monotonic() >= self._sharing.due:
+            self._sharing.again()
+
+    def _obey(self, words: Words | None) -> None:
+        if words is None:
+            self._ended = ""
+            return
+        do = words.get("do")
+        if do == "open":
+            self._open(words)
+        elif do == "stop":
+            self._ended = "stopped"
+        elif isinstance(do, str) and do in ORDERS:
+            if self._sharing is None:
+                raise orders.BadOrder(f"'{do}' comes after 'open'")
+            ORDERS[do](self._sharing, words)
+        else:
+            raise orders.BadOrder("there is no such order")
+
+    def _open(self, words: Words) -> None:
+        if self._sharing is not None:
+            raise orders.BadOrder("something is open already")
+        self._sharing = Sharing(orders.read_open(words), self._inbox, self._outlet)
+        self._counted = (time.monotonic(), time.process_time(), 0, 0, 0)
+        self._sharing.begin()
+
+    def _count(self, sharing: Sharing) -> None:
+        capture = sharing.capture
+        was, self._counted = (
+            self._counted,
+            (
+                time.monotonic(),
+                time.process_time(),
+                capture.looked,
+                sharing.encoded,
+                capture.unchanged,
+            ),
+        )
+        seconds, cpu, looked, encoded, unchanged = (
+            now - before for now, before in zip(self._counted, was, strict=True)
+        )
+        self._outlet.say(
+            "stats",
+            fps_captured=round(looked / seconds, 2),
+            fps_encoded=round(encoded / seconds, 2),
+            unchanged=int(unchanged),
+            cpu=round(cpu / seconds, 4),
+        )
+
+
+ORDERS: dict[str, Callable[[Sharing, Words], None]] = {
+    "start": lambda sharing, words: sharing.capture.start(),
+    "bitrate": lambda sharing, words: sharing.set_bitrate(orders.bits(words, "bps", None)),
+    "size": lambda sharing, words: sharing.resize(words),
+    "key": lambda sharing, words: sharing.want_key(),
+}
+
+
+def listen(descriptor: int, inbox: Inbox, outlet: Outlet) -> None:
+    """Read orders until stdin closes; what is no order is said, what is no record ends it."""
+    reader = Reader()
+    try:
+        while data := os.read(descriptor, _READ):
+            for record in reader.feed(data):
+                inbox.order({} if isinstance(record, FrameRecord) else record)
+    except (OSError, RemoteProtocolError) as error:
+        log.warning("orders: %s", error)
+    inbox.order(None)
+
+
+def main() -> None:
+    """The program."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: it means the engine
+    descriptor = os.dup(1)
+    os.dup2(2, 1)  # what a library prints does not get between the records
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    inbox, outlet = Inbox(), Outlet(descriptor)
+    threading.Thread(target=listen, args=(0, inbox, outlet), name="orders", daemon=True).start()
+    status = 0
+    try:
+        Child(inbox, outlet).run()
+    except (BrokenPipeError, ConnectionResetError):
+        status = 1
+    except LocalProtocolError:
+        log.exception("our own mistake")
+        status = 1
+    sys.stderr.flush()
+    os._exit(status)  # a source that hangs in its driver must not keep us
+
+
+if __name__ == "__main__":
+    main()
