@@ -20,8 +20,8 @@ from av import VideoFrame
 from av.error import FFmpegError
 
 from video.convert import Converter
-from video.pipe import Words
 from video.picture import Size
+from video.pipe import Words
 from video.rhythm import Rhythm
 from video.source import Source
 from video.unavailable import PictureUnavailable

@@ -58,7 +58,9 @@ class Damage:
             drawn |= number == self._told
             moved |= number == self._shape
         if drawn:  # before looking, so that what is drawn meanwhile is told again
-            self._connection.send(self._opcode, _DAMAGE_SUBTRACT, struct.pack("<III", self._id, 0, 0))
+            self._connection.send(
+                self._opcode, _DAMAGE_SUBTRACT, struct.pack("<III", self._id, 0, 0)
+            )
         return drawn or moved
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ way the encoder is opened anew at the next key frame."""
 class Unit:
     """One compressed picture."""
 
-    data: av.Packet
+    data: av.Packet[av.VideoStream]
     """Readable as a buffer."""
     key: bool
     captured: int
@@ -71,8 +71,8 @@ class Encoder:
         self._bitrate = within(bitrate)
         hardware_first = too_much_for(os.cpu_count() or 1, size, fps)
         self._left = order(codec, hardware_first=hardware_first)
-        if wanted in RECIPES and RECIPES[wanted].codec is codec:
-            self._left.insert(0, RECIPES[wanted])
+        if (first := RECIPES.get(wanted or "")) and first.codec is codec:
+            self._left.insert(0, first)
         self._captured: dict[int, int] = {}
         self._key_wanted = True
         self._context: VideoCodecContext | None = None
@@ -126,7 +126,7 @@ class Encoder:
         self._key_wanted = False
         return [self._unit(packet) for packet in context.encode(frame)]
 
-    def _unit(self, packet: av.Packet) -> Unit:
+    def _unit(self, packet: av.Packet[av.VideoStream]) -> Unit:
         return Unit(packet, packet.is_keyframe, packet.pts or 0, _quantizer(packet, self.codec))
 
     def _choose(self) -> None:
@@ -190,7 +190,7 @@ class Encoder:
             self._context = None
 
 
-def _quantizer(packet: av.Packet, codec: Codec) -> int | None:
+def _quantizer(packet: av.Packet[av.VideoStream], codec: Codec) -> int | None:
     if codec is not Codec.H264 or not packet.has_sidedata("quality_stats"):
         return None
     return int.from_bytes(bytes(packet.get_sidedata("quality_stats"))[:4], "little") // _LAMBDA

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from video.pipe import CODECS, MAX_SIDE, Codec, Words
 from video.picture import Size
+from video.pipe import CODECS, MAX_SIDE, Codec, Words
 from video.source import Wish, kind_of
 from video.unavailable import PictureUnavailable
 

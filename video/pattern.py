@@ -45,12 +45,13 @@ class Mark:
 
 
 def _check(bits: int) -> int:
-    """Fletcher's sum over the bytes, so that swapped cells are seen as well."""
-    low, high = 0x5, 0xA
+    """CRC-8 (polynomial 0x07), begun so that neither black nor white passes."""
+    check = 0xA5
     for byte in bits.to_bytes((NUMBER_BITS + CLOCK_BITS) // 8, "big"):
-        low = (low + byte) % 251
-        high = (high + low) % 251
-    return low ^ (high * 3 & 0xFF)
+        check ^= byte
+        for _ in range(8):
+            check = (check << 1 ^ 0x07 if check & 0x80 else check << 1) & 0xFF
+    return check
 
 
 def cells(mark: Mark) -> Luma:

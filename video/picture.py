@@ -42,14 +42,15 @@ class Size:
 
 
 def even(number: float) -> int:
-    """The nearest even number, at least ``LEAST_SIDE``."""
-    return min(MAX_SIDE - 1, max(LEAST_SIDE, 2 * round(number / 2)))
+    """The next even number below, at least ``LEAST_SIDE``."""
+    return min(MAX_SIDE - 1, max(LEAST_SIDE, 2 * int(number / 2 + 1e-6)))
 
 
 def fit(source: Size, box: Size) -> Size:
     """The largest even size with the proportions of ``source`` that lies in ``box``.
 
-    A side of 0 bounds nothing; nothing is ever enlarged.
+    A side of 0 bounds nothing. Nothing is ever enlarged (but what is tiny); an odd source
+    loses a row or a column.
     """
     ratios = [1.0]
     if box.width:
@@ -57,8 +58,6 @@ def fit(source: Size, box: Size) -> Size:
     if box.height:
         ratios.append(box.height / source.height)
     ratio = min(ratios)
-    if ratio == 1:  # an odd source loses a row or a column
-        return Size(even(source.width // 2 * 2), even(source.height // 2 * 2))
     return Size(even(source.width * ratio), even(source.height * ratio))
 
 

@@ -58,7 +58,12 @@ def _nvenc(bitrate: int) -> Mapping[str, str]:
 
 
 def _qsv(bitrate: int) -> Mapping[str, str]:
-    fast = {"preset": "veryfast", "async_depth": "1", "look_ahead": "0", "scenario": "displayremoting"}
+    fast = {
+        "preset": "veryfast",
+        "async_depth": "1",
+        "look_ahead": "0",
+        "scenario": "displayremoting",
+    }
     return {**_buffer(bitrate), **fast, "forced_idr": "1"}
 
 
@@ -71,13 +76,20 @@ def _videotoolbox(bitrate: int) -> Mapping[str, str]:
 
 
 def _vp9(bitrate: int) -> Mapping[str, str]:
-    fast = {"deadline": "realtime", "cpu-used": "9", "lag-in-frames": "0", "row-mt": "1"}
-    return {**_buffer(bitrate), **fast, "tune-content": "screen", "tile-columns": "1", "auto-alt-ref": "0"}
+    fast = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "row-mt": "1"}
+    return {
+        **_buffer(bitrate),
+        **fast,
+        "tune-content": "screen",
+        "tile-columns": "1",
+        "auto-alt-ref": "0",
+    }
 
 
 def _av1(bitrate: int) -> Mapping[str, str]:
-    low = "pred-struct=1:rc=2:scm=1:lookahead=0:scd=0:buf-initial-sz=250:buf-optimal-sz=250:buf-sz=500"
-    return {"preset": "12", "svtav1-params": low}
+    low = "pred-struct=1:rc=2:scm=1:lookahead=0:scd=0"
+    buffer = "buf-initial-sz=250:buf-optimal-sz=250:buf-sz=500"  # ms
+    return {"preset": "11", "svtav1-params": f"{low}:{buffer}"}
 
 
 RECIPES: Mapping[str, Recipe] = {

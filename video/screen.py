@@ -153,11 +153,10 @@ class X11Grabber:
     def grab(self) -> tuple[av.VideoFrame, NDArray[np.uint8]]:
         """The picture in the X server's shared memory; the next ones come in other pieces."""
         (frame,) = next(self._packets).decode()
-        return frame, np.frombuffer(frame.planes[0], np.uint8)
+        return frame, np.frombuffer(memoryview(frame.planes[0]), np.uint8)
 
     def close(self) -> None:
         """Close the grabber."""
-        self._packets.close()
         self._container.close()
 
 
@@ -168,7 +167,12 @@ class MssGrabber:
         """``desktop`` is closed with it."""
         size = monitor.size
         self._desktop, self._size = desktop, size
-        self._part = (monitor.left, monitor.top, monitor.left + size.width, monitor.top + size.height)
+        self._part = (
+            monitor.left,
+            monitor.top,
+            monitor.left + size.width,
+            monitor.top + size.height,
+        )
 
     def grab(self) -> tuple[av.VideoFrame, NDArray[np.uint8]]:
         """The picture as mss copied it."""

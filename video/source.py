@@ -1,6 +1,6 @@
 """Where pictures come from: one edge for screens, cameras, files and the test pattern.
 
-    SPEC    screen | screen:N | camera | camera:NAME | file:PATH | loop:PATH | test
+SPEC    screen | screen:N | camera | camera:NAME | file:PATH | loop:PATH | test
 """
 
 from __future__ import annotations
@@ -48,14 +48,16 @@ class Source(Protocol):
     size: Size
     fps: float
     """Pictures per second that it gives by itself; 0 where whoever reads sets the rate."""
-    glance: float
-    """Seconds between two looks while nothing changes."""
     ended: bool
     """Whether there will be no more."""
 
     def read(self) -> Shot | None:
         """The next picture, or None if it would be as the last. ``PictureUnavailable`` if it
         breaks."""
+
+    @property
+    def glance(self) -> float:
+        """Seconds between two looks while nothing changes."""
 
     def forget(self) -> None:
         """Let the next read give a picture even if it is as the last."""

@@ -34,7 +34,7 @@ def display_number(display: str) -> int:
     found = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", display)
     if found is None:
         raise OSError(f"not a local X display: '{display}'")
-    return int(found[1])
+    return int(found.group(1))
 
 
 def cookie(number: int) -> bytes:
@@ -80,12 +80,11 @@ class Connection:
         answer = self._read(words * 4)
         if status != 1:
             raise OSError("the X server refuses us")
-        self._base, mask, vendor, formats = struct.unpack_from("<4xII4xH3xB", answer)[:4]
-        self._step, self._used = mask & -mask, 0
+        base, mask, vendor, formats = struct.unpack_from("<4xII4xH3xB", answer)
+        self._base, self._step, self._used = int(base), int(mask & -mask), 0
         screen = 32 + len(padded(bytes(vendor))) + formats * 8
         (self.root,) = struct.unpack_from("<I", answer, screen)
-        (self.visual,) = struct.unpack_from("<I", answer, screen + 32)
-        self.depth = answer[screen + 38]
+        self.depth: int = answer[screen + 38]
 
     def close(self) -> None:
         """Hang up; the server forgets what was made."""
@@ -144,7 +143,7 @@ class Connection:
         """Where the pointer is."""
         answer = self.ask(_QUERY_POINTER, 0, struct.pack("<I", self.root))
         x, y = struct.unpack_from("<16xhh", answer)
-        return x, y
+        return int(x), int(y)
 
     def _packet(self) -> bytes:
         head = self._read(32)

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -46,7 +45,6 @@ def xvfb(width: int, height: int) -> Iterator[tuple[str, int]]:
     finally:
         server.terminate()
         server.wait()
-        Path(f"/tmp/.X{display[1:]}-lock").unlink(missing_ok=True)
 
 
 class Desk:
