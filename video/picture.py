@@ -18,8 +18,9 @@ from video.pipe import MAX_SIDE
 LEAST_SIDE = 16  # pixels; encoders refuse less
 MOST_FPS = 120
 FPS = 30  # where nobody asks for another
-BITS_PER_PIXEL = 0.08
-"""Of a picture at 30 per second; a screen of text is readable with it while it scrolls."""
+USUAL_BITRATE = 5_000_000
+"""Bit/s of 1080p at 30 per second; a page of text is readable with it while it scrolls.
+Small pictures need more for each pixel, fast ones less for each picture."""
 LEAST_BITRATE, MOST_BITRATE = 50_000, 50_000_000  # bit/s
 PIXELS_PER_CORE = 1920 * 1080 * 60
 """Pixels per second that one core still encodes in software, with half of it left."""
@@ -69,7 +70,8 @@ def rate(asked: float, source: float = 0) -> float:
 
 def usual_bitrate(size: Size, fps: float) -> int:
     """Bit/s for a picture of that size, where nobody asks for another."""
-    return within(round(size.pixels * 30 * BITS_PER_PIXEL * math.sqrt(fps / 30)))
+    share = (size.pixels / (1920 * 1080)) ** 0.75 * math.sqrt(fps / 30)
+    return within(round(USUAL_BITRATE * share))
 
 
 def within(bitrate: int) -> int:

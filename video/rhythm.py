@@ -42,7 +42,9 @@ class Rhythm:
 class Stillness:
     """What happens after the last change."""
 
-    def __init__(self) -> None:
+    def __init__(self, fps: float) -> None:
+        """``fps`` of what moves: only what misses two pictures is still."""
+        self._refine_every = max(REFINE_EVERY, 2 / fps)
         self._changed = self._sent = 0.0
         self._sharp = True
         self._refined = 0
@@ -63,4 +65,4 @@ class Stillness:
     def due(self) -> float:
         """When the last picture is to be sent again, if no other comes before."""
         refining = not self._sharp and self._sent - self._changed < REFINE_FOR
-        return self._sent + (REFINE_EVERY if refining else REFRESH_EVERY)
+        return self._sent + (self._refine_every if refining else REFRESH_EVERY)

@@ -82,7 +82,7 @@ class Sharing:
             self._source.close()
             raise
         self.capture = Capture(self._source, size, self._fps, inbox)
-        self._stillness = Stillness()
+        self._stillness = Stillness(self._fps)
         self._last: VideoFrame | None = None
         self._number = self._stamp = 0
         self.encoded = 0
@@ -167,7 +167,7 @@ class Sharing:
         old, self._fps = self.encoder, fps
         self.encoder = Encoder(old.codec, size, fps, self._bitrate, wanted=old.name)
         old.close()
-        self._last = None
+        self._last, self._stillness = None, Stillness(fps)
         self.capture.reshape(size, fps)
         self._tell()
 

@@ -10,14 +10,14 @@ import av
 import numpy as np
 import pytest
 
+from tests.video.eyes import marks
 from video.encoder import Encoder, Unit, has_parameter_sets
-from video.pattern import Mark, Pattern, read_mark
+from video.pattern import Mark, Pattern
 from video.picture import Size
 from video.pipe import Codec
 from video.unavailable import PictureUnavailable
 
 SIZE = Size(320, 180)
-DECODERS = {Codec.H264: "h264", Codec.VP9: "vp9", Codec.AV1: "libdav1d"}
 
 
 def pictures(count: int, size: Size = SIZE, first: int = 0) -> Iterator[av.VideoFrame]:
@@ -36,15 +36,6 @@ def encode(encoder: Encoder, frames: Iterator[av.VideoFrame], begin: int = 0) ->
     return units
 
 
-def marks(units: list[Unit], codec: Codec, size: Size = SIZE) -> list[Mark | None]:
-    """What is read of them when they are decoded."""
-    decoder = av.CodecContext.create(DECODERS[codec], "r")
-    decoder.thread_count = 1
-    frames = [f for unit in units for f in decoder.decode(av.Packet(bytes(unit.data)))]
-    frames += decoder.decode(None)
-    return [read_mark(frame.to_ndarray(format="yuv420p")[: size.height]) for frame in frames]
-
-
 @pytest.mark.parametrize("codec", Codec)
 def test_each_picture_comes_out_at_once_and_can_be_read_when_decoded(codec: Codec) -> None:
     encoder = Encoder(codec, SIZE, 30, 1_000_000)
@@ -52,7 +43,7 @@ def test_each_picture_comes_out_at_once_and_can_be_read_when_decoded(codec: Code
         units = encoder.encode(frame, 5_000_000 + number * 33_333)
         assert [unit.captured for unit in units] == [5_000_000 + number * 33_333]
     units = encode(Encoder(codec, SIZE, 30, 1_000_000), pictures(12))
-    assert marks(units, codec) == [Mark(n, n * 1000) for n in range(12)]
+    assert marks(codec, units) == [Mark(n, n * 1000) for n in range(12)]
 
 
 @pytest.mark.parametrize("codec", Codec)
@@ -62,7 +53,7 @@ def test_key_frames_come_when_they_are_asked_for_and_never_else(codec: Codec) ->
     encoder.want_key()
     units += encode(encoder, pictures(20, first=10), 10)
     assert [n for n, unit in enumerate(units) if unit.key] == [0, 10]
-    assert marks(units[10:], codec)[0] == Mark(10, 10_000)
+    assert marks(codec, units[10:])[0] == Mark(10, 10_000)
 
 
 def test_a_key_frame_of_h264_brings_its_parameters_and_another_picture_does_not() -> None:

@@ -93,7 +93,7 @@ def test_what_came_late_is_not_made_up_for() -> None:
 
 
 def test_a_still_picture_is_refined_until_it_is_sharp_then_sent_seldom() -> None:
-    stillness, quantizer, now = Stillness(), 40, 100.0
+    stillness, quantizer, now = Stillness(30), 40, 100.0
     stillness.sent(now, quantizer, changed=True)
     times = []
     while now < 120:
@@ -106,7 +106,7 @@ def test_a_still_picture_is_refined_until_it_is_sharp_then_sent_seldom() -> None
 
 
 def test_a_picture_that_never_gets_sharp_is_not_refined_for_ever() -> None:
-    stillness, now, times = Stillness(), 100.0, []
+    stillness, now, times = Stillness(30), 100.0, []
     stillness.sent(now, 50, changed=True)
     while now < 120:
         now = stillness.due
