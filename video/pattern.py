@@ -93,8 +93,8 @@ def read_mark(picture: Luma) -> Mark | None:
 
 def _inside(count: int, length: int) -> NDArray[np.intp]:
     """Where to look: some pixels in the middle of each of ``count`` parts of ``length``."""
-    places = np.arange(count)[:, None] + np.array(INSIDE)
-    return (places * length / count).astype(np.intp).ravel()
+    places: NDArray[np.float64] = np.arange(count)[:, None] + np.array(INSIDE)
+    return np.ravel(places * length / count).astype(np.intp)
 
 
 def _scatter(count: int) -> NDArray[np.uint32]:

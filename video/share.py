@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 # Implementation
 STATS_EVERY = 1.0  # seconds
 NICENESS = 5  # voice comes first
+GRACE = 5.0  # seconds for a proper end when the engine is gone, whatever else is going on
 _READ = 1 << 16  # bytes of orders at once
 
 
@@ -283,8 +284,8 @@ ORDERS: dict[str, Callable[[Sharing, Words], None]] = {
 }
 
 
-def listen(descriptor: int, inbox: Inbox, outlet: Outlet) -> None:
-    """Read orders until stdin closes; what is no order is said, what is no record ends it."""
+def listen(descriptor: int, inbox: Inbox) -> None:
+    """Read orders until stdin closes or what comes is no record; then the end, in any case."""
     reader = Reader()
     try:
         while data := os.read(descriptor, _READ):
@@ -293,6 +294,8 @@ def listen(descriptor: int, inbox: Inbox, outlet: Outlet) -> None:
     except (OSError, RemoteProtocolError) as error:
         log.warning("orders: %s", error)
     inbox.order(None)
+    time.sleep(GRACE)
+    os._exit(1)
 
 
 def main() -> None:
@@ -304,7 +307,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     inbox, outlet = Inbox(), Outlet(descriptor)
-    threading.Thread(target=listen, args=(0, inbox, outlet), name="orders", daemon=True).start()
+    threading.Thread(target=listen, args=(0, inbox), name="orders", daemon=True).start()
     status = 0
     try:
         Child(inbox, outlet).run()

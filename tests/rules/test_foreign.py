@@ -24,6 +24,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "click": ("client/cli.py", "client/cli_*.py", "signaling/cli.py", "relay/cli.py"),
     "cryptography": ("client/net/kem.py", "client/net/quic*.py", "relay/certificate.py"),
     "ifaddr": ("client/net/direct.py", "client/net/interfaces.py"),
+    "jeepney": ("video/portal.py",),
     "miniaudio": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "nacl": tuple(
         f"vc_core/{room}.py" for room in ("keys", "noise", "packet", "pake", "seal", "streams")

@@ -44,7 +44,8 @@ def test_records_come_out_as_they_went_in_however_they_are_cut(
     data = b"".join(
         write_frame(one) if isinstance(one, FrameRecord) else write_words(one) for one in records
     )
-    reader, found = Reader(), []
+    reader = Reader()
+    found: list[object] = []
     for begin in range(0, len(data), step):
         found += reader.feed(data[begin : begin + step])
     assert found == records
