@@ -3,7 +3,8 @@
 Rule 1: a key frame comes when it is asked for, and never else; the first is one.
 Rule 2: hardware is trusted only after a probe: a picture must come out for each
         that goes in, the first of them a key frame with its parameter sets.
-Rule 3: what breaks later falls back to the next encoder, with a key frame.
+Rule 3: a bitrate is one of real time, however often pictures come.
+Rule 4: what breaks later falls back to the next encoder, with a key frame.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from av.video.frame import PictureType
 
 from video.picture import Size, is_standard, too_much_for, within
 from video.pipe import Codec
-from video.recipes import NEVER, RECIPES, Recipe, order, threads_for
+from video.recipes import CEILING, NEVER, RECIPES, Recipe, order, threads_for
+from video.rhythm import Budget
 from video.unavailable import PictureUnavailable
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ class Encoder:
         self._left = order(codec, hardware_first=hardware_first)
         if (first := RECIPES.get(wanted or "")) and first.codec is codec:
             self._left.insert(0, first)
-        self._captured: dict[int, int] = {}
+        self._budget = Budget(fps)
         self._key_wanted = True
         self._context: VideoCodecContext | None = None
         self._choose()
@@ -91,8 +93,6 @@ class Encoder:
     def set_bitrate(self, bitrate: int) -> None:
         """From the next picture on, as far as the encoder can do it without a key frame."""
         self._bitrate = within(bitrate)
-        if self._recipe.follows_bitrate and self._context is not None:
-            self._context.bit_rate = self._bitrate
 
     def want_key(self) -> None:
         """The next picture is a key frame."""
@@ -119,6 +119,11 @@ class Encoder:
 
     def _encode(self, frame: av.VideoFrame, captured: int) -> list[Unit]:
         context = cast("VideoCodecContext", self._context)
+        generosity = self._budget.comes(captured / 1e6)
+        if self._recipe.follows_bitrate:
+            told = round(min(self._bitrate * generosity, self._opened_bitrate * CEILING))
+            if told != context.bit_rate:
+                context.bit_rate = told
         if self._recipe.pixels != "yuv420p":
             frame = frame.reformat(format=self._recipe.pixels)
         frame.pts, frame.time_base = captured, MICROSECONDS
@@ -154,7 +159,7 @@ class Encoder:
         context.pix_fmt = recipe.pixels
         context.time_base = MICROSECONDS
         context.framerate = Fraction(self.fps).limit_denominator(1001)
-        context.bit_rate = self._bitrate
+        context.bit_rate = self._bitrate * (CEILING if recipe.follows_bitrate else 1)
         context.gop_size, context.max_b_frames = NEVER, 0
         context.color_range = _LIMITED
         matrix = _BT601 if is_standard(self.size) else _BT709

@@ -14,6 +14,9 @@ from video.pipe import Codec
 
 # Implementation
 BUFFER_SECONDS = 0.25  # how much of the bitrate may come at once: a key frame
+CEILING = 16
+"""Times the bitrate at which x264 is opened that it can be told later. It must be opened at
+the ceiling: only then is each later bitrate a constant one, and obeyed at once."""
 NEVER = 1 << 30  # pictures from key frame to key frame, where nobody asks for one
 MOST_THREADS = 4
 
@@ -34,7 +37,7 @@ class Recipe:
     hardware: bool = False
     pixels: str = "yuv420p"
     follows_bitrate: bool = False
-    """Whether a new bitrate takes effect without opening it again."""
+    """Whether it may be told another bitrate at any time; it is opened at the ceiling."""
 
 
 def _buffer(bitrate: int) -> dict[str, str]:
@@ -45,6 +48,7 @@ def _x264(bitrate: int) -> Mapping[str, str]:
     finer = "scenecut=0:cabac=1:partitions=i4x4,i8x8"
     return {
         **_buffer(bitrate),
+        "maxrate": str(bitrate * CEILING),
         "preset": "ultrafast",
         "tune": "zerolatency",
         "forced-idr": "1",

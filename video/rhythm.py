@@ -1,4 +1,4 @@
-"""When the next picture is taken, and when a still one is sent again.
+"""When the next picture is taken, when a still one is sent again, what it may cost.
 
 A screen that moves is looked at in its rate. One that has been still for a
 moment is looked at less often, so that it costs next to nothing. What was sent
@@ -14,8 +14,13 @@ GLANCE = 0.1  # between two looks at a still picture, where only looking tells
 REFINE_EVERY = 1 / 12
 REFINE_FOR = 3.0  # after the last change
 REFRESH_EVERY = 5.0
-SHARP = 22
+SHARP = 18
 """Quantizer (H.264's scale) from which a still picture needs no refinement."""
+LONGEST_GAP = 0.25  # that counts as one between two pictures
+MOST_GENEROUS = 5.0
+"""Times its even share that one picture may have where they come rarely."""
+SLOWER, FASTER = 0.2, 0.6  # how quickly a longer and a shorter gap are believed
+STEP = 0.25  # of generosity: each new value is work for the encoder
 BLIND_REFINEMENTS = 8  # where the encoder does not say how coarse it was
 
 
@@ -66,3 +71,30 @@ class Stillness:
         """When the last picture is to be sent again, if no other comes before."""
         refining = not self._sharp and self._sent - self._changed < REFINE_FOR
         return self._sent + (self._refine_every if refining else REFRESH_EVERY)
+
+
+class Budget:
+    """How much more than its even share of the bitrate a picture may have.
+
+    Encoders divide a bitrate by the rate that they were opened with, and a screen
+    seldom changes that often. Who tells them nothing sends a third of what could
+    be sent when every third picture comes.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._interval = 1 / fps
+        self._gap = self._interval
+        self._last: float | None = None
+        self.generosity = 1.0
+        """The factor, from 1."""
+
+    def comes(self, now: float) -> float:
+        """A picture is to be encoded; its generosity."""
+        if self._last is not None:
+            gap = min(max(now - self._last, self._interval), LONGEST_GAP)
+            self._gap += (gap - self._gap) * (SLOWER if gap > self._gap else FASTER)
+        self._last = now
+        exact = min(MOST_GENEROUS, self._gap / self._interval)
+        if abs(exact - self.generosity) >= STEP or exact < 1 + STEP / 2:
+            self.generosity = max(1.0, round(exact / STEP) * STEP)
+        return self.generosity

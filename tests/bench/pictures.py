@@ -1,6 +1,6 @@
 """Pictures: what they cost, how fast and how well they arrive.
 
-    python -m tests.bench.pictures [PART ...]
+python -m tests.bench.pictures [PART ...]
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from video.pattern import Mark, Pattern, draw_mark, read_mark
 from video.picture import Size, fit, rate, same, too_much_for, usual_bitrate
-from video.rhythm import DOZE_AFTER, REFINE_FOR, REFRESH_EVERY, Rhythm, Stillness
+from video.rhythm import DOZE_AFTER, REFINE_FOR, REFRESH_EVERY, Budget, Rhythm, Stillness
 
 SIDES = st.integers(16, 8000)
 
@@ -113,6 +113,17 @@ def test_a_picture_that_never_gets_sharp_is_not_refined_for_ever() -> None:
         stillness.sent(now, 50, changed=False)
         times.append(now)
     assert len([at for at in times if at > 100.2 + REFINE_FOR]) <= 4
+
+
+@pytest.mark.parametrize(("gap", "generosity"), [(1 / 60, 1), (1 / 20, 3), (1 / 30, 2), (5.0, 5)])
+def test_rare_pictures_may_cost_more(gap: float, generosity: float) -> None:
+    budget = Budget(60)
+    for number in range(60):
+        budget.comes(number * gap)
+    assert budget.generosity == pytest.approx(generosity, abs=0.3)
+    for number in range(6):
+        budget.comes(60 * gap + number / 60)
+    assert budget.generosity < 1.3
 
 
 @given(
