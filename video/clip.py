@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Implementation
 TEST_SIZE = Size(1280, 720)  # where none is asked for
 LATE = 0.1  # seconds behind real time from which pictures are passed over
+LEAP = 10.0  # seconds between two pictures from which the film's clock is not believed
 THREADS = 2  # of a decoder
 
 
@@ -55,14 +57,14 @@ class Clip:
 
     def _timed(self, stream: VideoStream) -> Iterator[av.VideoFrame]:
         while True:
-            empty = True
-            began = time.monotonic()
-            first: float | None = None
+            empty, began, last = True, 0.0, -math.inf
             for frame in self._container.decode(stream):
                 empty = False
-                at = frame.time if frame.pts is not None else None
-                first = at if first is None else first
-                wait = began + (at or 0.0) - (first or 0.0) - time.monotonic()
+                at = frame.time if frame.pts is not None else last + 1 / self.fps
+                now = time.monotonic()
+                if not 0 <= at - last <= LEAP:  # its clock leaps, or this is the first
+                    began = now - at
+                wait, last = began + at - now, at
                 if wait > 0:
                     time.sleep(wait)
                 if wait > -LATE:

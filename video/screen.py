@@ -1,4 +1,4 @@
-"""Screens: X11 by FFmpeg's grabber, Windows and macOS by mss, Wayland by its portal.
+"""Screens: X11 and Windows by FFmpeg's grabbers, macOS by mss, Wayland by its portal.
 
 FFmpeg's grabber hands over the X server's shared memory without a copy: 0.15 ms
 of ours for 1080p, mss 1.0 ms. Who shows an unchanged screen pays for nothing but
@@ -81,8 +81,8 @@ def _mss(*, cursor: bool = False) -> mss.MSS:
     import mss
     from mss.exception import ScreenShotError
 
-    try:
-        return mss.MSS(with_cursor=cursor)
+    try:  # elsewhere it cannot draw the pointer, and warns who asks for it
+        return mss.MSS(with_cursor=cursor) if sys.platform.startswith("linux") else mss.MSS()
     except (ScreenShotError, OSError) as error:
         raise PictureUnavailable("picture-screen", f"cannot reach the screen: {error}") from error
 
@@ -113,20 +113,32 @@ def open_screen(rest: str, wish: Wish) -> Source:
     desktop = _mss(cursor=wish.cursor)
     try:
         monitor = choose(list(_monitors(desktop)), rest)
-        if "x11grab" in av.formats_available and os.environ.get("DISPLAY"):
-            display = os.environ["DISPLAY"]
-            grabber: Grabber = X11Grabber(display, monitor, cursor=wish.cursor)
-            desktop.close()
-            return Screen(monitor, grabber, _damage(display, cursor=wish.cursor))
+        grabber = _ffmpeg(monitor, cursor=wish.cursor)
+        if grabber is None:
+            return Screen(monitor, MssGrabber(desktop, monitor), None)
+        desktop.close()
     except BaseException:
         desktop.close()
         raise
-    return Screen(monitor, MssGrabber(desktop, monitor), None)
+    damage = None if sys.platform == "win32" else _damage(cursor=wish.cursor)
+    return Screen(monitor, grabber, damage)
 
 
-def _damage(display: str, *, cursor: bool) -> Damage | None:
+def _ffmpeg(monitor: Monitor, *, cursor: bool) -> Grabber | None:
+    """FFmpeg's grabber of this system, if PyAV has it and it works."""
+    grabber = {"linux": X11Grabber, "win32": GdiGrabber}.get(sys.platform)
+    if grabber is None or grabber.format not in av.formats_available:
+        return None
     try:
-        return Damage(display, cursor=cursor)
+        return grabber(monitor, cursor=cursor)
+    except (FFmpegError, OSError) as error:
+        log.warning("%s does not work here: %s", grabber.format, error)
+        return None
+
+
+def _damage(*, cursor: bool) -> Damage | None:
+    try:
+        return Damage(os.environ.get("DISPLAY", ""), cursor=cursor)
     except OSError as error:
         log.info("no news of the screen, so it is looked at: %s", error)
         return None
@@ -135,20 +147,23 @@ def _damage(display: str, *, cursor: bool) -> Damage | None:
 class X11Grabber:
     """FFmpeg's ``x11grab``."""
 
-    def __init__(self, display: str, monitor: Monitor, *, cursor: bool) -> None:
+    format = "x11grab"
+    corner = ("grab_x", "grab_y")
+
+    def __init__(self, monitor: Monitor, *, cursor: bool) -> None:
+        """``FFmpegError`` or ``OSError`` if it does not work."""
         options = {
             "framerate": str(GRABS),
             "video_size": f"{monitor.size.width}x{monitor.size.height}",
-            "grab_x": str(monitor.left),
-            "grab_y": str(monitor.top),
+            self.corner[0]: str(monitor.left),
+            self.corner[1]: str(monitor.top),
             "draw_mouse": str(int(cursor)),
         }
-        try:
-            self._container = av.open(display, format="x11grab", options=options)
-        except (FFmpegError, OSError) as error:
-            raise PictureUnavailable("picture-screen", f"cannot look at it: {error}") from error
-        self._stream = self._container.streams.video[0]
-        self._packets = self._container.demux(self._stream)
+        self._container = av.open(self._desktop(), format=self.format, options=options)
+        self._packets = self._container.demux(self._container.streams.video[0])
+
+    def _desktop(self) -> str:
+        return os.environ.get("DISPLAY", "")
 
     def grab(self) -> tuple[av.VideoFrame, NDArray[np.uint8]]:
         """The picture in the X server's shared memory; the next ones come in other pieces."""
@@ -160,8 +175,18 @@ class X11Grabber:
         self._container.close()
 
 
+class GdiGrabber(X11Grabber):
+    """FFmpeg's ``gdigrab``: Windows, with the pointer."""
+
+    format = "gdigrab"
+    corner = ("offset_x", "offset_y")
+
+    def _desktop(self) -> str:
+        return "desktop"
+
+
 class MssGrabber:
-    """mss: Windows, macOS, and X11 where FFmpeg came without its grabber."""
+    """mss: macOS, and where FFmpeg came without its grabber. Off X11 it draws no pointer."""
 
     def __init__(self, desktop: mss.MSS, monitor: Monitor) -> None:
         """``desktop`` is closed with it."""
@@ -199,8 +224,14 @@ class Screen:
 
     def __init__(self, monitor: Monitor, grabber: Grabber, damage: Damage | None) -> None:
         """``damage``: who tells of changes, if there is somebody."""
-        self.name, self.size = monitor.name, monitor.size
+        self.name = monitor.name
         self._grabber, self._damage = grabber, damage
+        try:
+            frame, _ = grabber.grab()
+        except (FFmpegError, OSError, StopIteration) as error:
+            self._close()
+            raise PictureUnavailable("picture-screen", f"cannot look at it: {error}") from error
+        self.size = Size(frame.width, frame.height)  # macOS counts monitors in points
         self._before: tuple[av.VideoFrame, NDArray[np.uint8]] | None = None
         self._looked = 0.0
         self._untold = False  # a change was seen that nobody has told of yet
@@ -249,6 +280,9 @@ class Screen:
     def close(self) -> None:
         """Give everything back."""
         self._before = None
+        self._close()
+
+    def _close(self) -> None:
         self._grabber.close()
         if self._damage is not None:
             self._damage.close()

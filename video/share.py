@@ -303,7 +303,13 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: it means the engine
     descriptor = os.dup(1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for one in (0, descriptor):
+            msvcrt.setmode(one, os.O_BINARY)
     os.dup2(2, 1)  # what a library prints does not get between the records
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells its life on stderr
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     inbox, outlet = Inbox(), Outlet(descriptor)

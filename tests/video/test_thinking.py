@@ -98,11 +98,11 @@ def test_a_still_picture_is_refined_until_it_is_sharp_then_sent_seldom() -> None
     times = []
     while now < 120:
         now = stillness.due
-        quantizer = max(20, quantizer - 2)
+        quantizer = max(16, quantizer - 2)
         stillness.sent(now, quantizer, changed=False)
         times.append(now)
-    assert len([at for at in times if at < 101]) == 9
-    assert np.diff(times[9:]).min() == pytest.approx(REFRESH_EVERY)
+    assert len([at for at in times if at < 101]) == 11
+    assert np.diff(times[11:]).min() == pytest.approx(REFRESH_EVERY)
 
 
 def test_a_picture_that_never_gets_sharp_is_not_refined_for_ever() -> None:
