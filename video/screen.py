@@ -107,9 +107,9 @@ def choose(found: list[Monitor], rest: str) -> Monitor:
 def open_screen(rest: str, wish: Wish) -> Source:
     """The screen of that number; ``PictureUnavailable`` if it cannot be looked at."""
     if is_wayland():
-        from video.portal import open_portal
+        from video.cast import open_cast
 
-        return open_portal(wish)
+        return open_cast(wish)
     desktop = _mss(cursor=wish.cursor)
     try:
         monitor = choose(list(_monitors(desktop)), rest)

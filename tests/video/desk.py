@@ -31,11 +31,11 @@ _BAND = 48  # rows of a picture in one request
 
 
 @contextmanager
-def xvfb(width: int, height: int) -> Iterator[tuple[str, int]]:
+def xvfb(width: int, height: int, *more: str) -> Iterator[tuple[str, int]]:
     """A display with one screen: its name and its server's process."""
     reading, writing = os.pipe()
     size = f"{width}x{height}x24"
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp", *more]
     server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
     os.close(writing)
     try:

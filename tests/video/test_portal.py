@@ -17,10 +17,10 @@ from tests.rules.source import ROOT
 from tests.video.child import child
 from tests.video.eyes import marks
 from tests.video.portal_double import NODE, TOKEN
+from video.cast import pipeline
 from video.pattern import Mark, Pattern
 from video.picture import Size
 from video.pipe import Codec
-from video.portal import pipeline
 from video.y4m import NoFilm, picture_bytes, read_header
 
 WITHOUT_BUS = "" if shutil.which("dbus-daemon") else "dbus-daemon is not installed"

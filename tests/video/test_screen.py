@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import numpy as np
@@ -222,6 +224,35 @@ def test_drawing_and_pointing_are_told_without_looking(
     assert damage.stirred()
     assert not damage.stirred()
     damage.close()
+
+
+def authority(path: Path, secret: bytes) -> str:
+    """An authority file with a secret for every display."""
+    name, local = b"MIT-MAGIC-COOKIE-1", 0xFFFF  # family: wild
+    fields = (b"", b"", name, secret)
+    data = struct.pack(">H", local) + b"".join(struct.pack(">H", len(x)) + x for x in fields)
+    path.write_bytes(data)
+    return str(path)
+
+
+def test_a_display_with_a_secret_is_reached_by_who_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = authority(tmp_path / "right", b"0123456789abcdef")
+    wrong = authority(tmp_path / "wrong", b"fedcba9876543210")
+    with xvfb(320, 180, "-auth", right) as (display, _):
+        monkeypatch.setenv("XAUTHORITY", right)
+        Damage(display, cursor=True).close()
+        for file in (wrong, str(tmp_path / "none")):
+            monkeypatch.setenv("XAUTHORITY", file)
+            with pytest.raises(OSError, match="refuses"):
+                Damage(display, cursor=True)
+
+
+@pytest.mark.parametrize("display", ["", ":", "far.example:0", ":0:1", "wayland-0"])
+def test_only_local_displays_tell_of_changes(display: str) -> None:
+    with pytest.raises(OSError, match="not a local"):
+        Damage(display, cursor=True)
 
 
 class Mute:
