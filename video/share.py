@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # Implementation
 STATS_EVERY = 1.0  # seconds
-NICENESS = 5  # voice comes first
+NICENESS = 2  # voice comes first
 GRACE = 5.0  # seconds for a proper end when the engine is gone, whatever else is going on
 _READ = 1 << 16  # bytes of orders at once
 

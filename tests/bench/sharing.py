@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from tests.bench.process import cpu_seconds, run_seconds
+from tests.bench.process import cpu_seconds, run_seconds, wait_seconds
 from tests.bench.table import Row
 from tests.video.child import Child, child
 from tests.video.desk import MISSING, Desk, Scrolling, xvfb
@@ -44,7 +44,9 @@ def _moving(one: Child, desk: Desk, server: int, first: list[FrameRecord]) -> li
     before, one.frames = first + one.frames, []
     pids = (one.process.pid, server)
     costs, shown, began = [run_seconds(pid) for pid in pids], scrolling.shown, time.monotonic()
+    waited = wait_seconds(one.process.pid)
     delays = _listen(one, SECONDS)
+    waited = wait_seconds(one.process.pid) - waited
     seconds = time.monotonic() - began
     spent = [run_seconds(pid) - cost for pid, cost in zip(pids, costs, strict=True)]
     drawn = scrolling.shown - shown
@@ -55,6 +57,7 @@ def _moving(one: Child, desk: Desk, server: int, first: list[FrameRecord]) -> li
     return [
         Row("share: CPU per frame, all of our process", spent[0] / len(frames) * 1e3, 13, "ms"),
         Row("share: the X server's, drawing included", spent[1] / len(frames) * 1e3, None, "ms"),
+        Row("share: ready but without a core", waited / len(frames) * 1e3, None, "ms"),
         Row("share: the page was drawn", drawn / seconds, None, "fps", more=True),
         Row("share: frames delivered", len(frames) / seconds, 55, "fps", more=True),
         Row("share: of the drawn ones seen", len(seen) / drawn * 100, None, "%", more=True),
