@@ -20,14 +20,16 @@ from tests.rules import source
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "aioice": ("client/net/ice*.py", "client/net/turn.py"),
     "aioquic": ("client/net/quic*.py",),
-    "av": ("audio/files.py", "audio/sources.py"),
+    "av": ("audio/files.py", "audio/sources.py", "video/*.py"),
     "click": ("client/cli.py", "client/cli_*.py", "signaling/cli.py", "relay/cli.py"),
     "cryptography": ("client/net/kem.py", "client/net/quic*.py", "relay/certificate.py"),
     "ifaddr": ("client/net/direct.py", "client/net/interfaces.py"),
+    "jeepney": ("video/portal.py",),
     "miniaudio": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "nacl": tuple(
         f"vc_core/{room}.py" for room in ("keys", "noise", "packet", "pake", "seal", "streams")
     ),
+    "mss": ("video/screen.py",),
     "numpy": ("audio/*.py", "video/*.py"),
     "opuslib": ("audio/codec.py", "audio/libopus.py"),
     "platformdirs": ("client/config.py",),

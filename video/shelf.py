@@ -1,0 +1,58 @@
+"""What can be shared here: screens and cameras, as a SPEC names them. Blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from video.picture import Size
+from video.unavailable import PictureUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One screen or camera."""
+
+    spec: str
+    """What to share it by."""
+    name: str
+    """As the system calls it; not yet cleaned for a terminal."""
+    size: Size | None
+    """Pixels, where that is known without opening it."""
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """All of one kind."""
+
+    items: tuple[Item, ...]
+    hint: str = ""
+    """Why there are none, or what is to be known about them."""
+
+
+def screens() -> Shelf:
+    """The monitors; under Wayland the one that the portal asks about."""
+    from video import screen
+
+    if screen.is_wayland():
+        item = Item("screen", "the screen that you choose when asked", None, default=True)
+        return Shelf((item,), "Wayland: the desktop asks which screen")
+    try:
+        found = screen.monitors()
+    except PictureUnavailable as error:
+        return Shelf((), error.message)
+    return Shelf(
+        tuple(Item(f"screen:{one.number}", one.name, one.size, one.primary) for one in found)
+    )
+
+
+def cameras() -> Shelf:
+    """The cameras; the first is the default one."""
+    from video import camera
+
+    found = camera.cameras()
+    items = (
+        Item(f"camera:{one.name}", one.name, None, default=number == 0)
+        for number, one in enumerate(found)
+    )
+    return Shelf(tuple(items), "" if found else "no camera found")
