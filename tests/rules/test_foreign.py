@@ -20,7 +20,7 @@ from tests.rules import source
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "aioice": ("client/net/ice*.py", "client/net/turn.py"),
     "aioquic": ("client/net/quic*.py",),
-    "av": ("audio/files.py", "audio/sources.py"),
+    "av": ("audio/files.py", "audio/sources.py", "video/*.py"),
     "click": ("client/cli.py", "client/cli_*.py", "signaling/cli.py", "relay/cli.py"),
     "cryptography": ("client/net/kem.py", "client/net/quic*.py", "relay/certificate.py"),
     "ifaddr": ("client/net/direct.py", "client/net/interfaces.py"),
@@ -28,11 +28,12 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "nacl": tuple(
         f"vc_core/{room}.py" for room in ("keys", "noise", "packet", "pake", "seal", "streams")
     ),
-    "numpy": ("audio/*.py",),
+    "numpy": ("audio/*.py", "video/*.py", "client/ui/picture.py"),
     "opuslib": ("audio/codec.py", "audio/libopus.py"),
     "platformdirs": ("client/config.py",),
     "prompt_toolkit": ("client/ui/*.py",),
     "rich": ("client/*.py",),
+    "sdl2": ("video/window.py",),
     "sounddevice": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "soxr": ("audio/*.py",),
     "uvloop": ("client/loop.py", "signaling/cli.py", "relay/cli.py"),
