@@ -266,6 +266,10 @@ def watch(stdin: int, say: Say) -> None:
     except MemoryError:
         message = "the pictures need more memory than they may have"
         say({"event": "error", "code": "stream-damaged", "message": message, "hint": ""})
+    except Exception:
+        message, hint = "the viewer broke down", "watch again; please report it"
+        say({"event": "error", "code": "viewer-broken", "message": message, "hint": hint})
+        raise  # a bug of ours: loud
     finally:
         viewer.close()
         say({"event": "ended", "reason": reason})

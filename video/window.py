@@ -28,7 +28,10 @@ SHARE = 0.8  # of the display that a new window takes at most
 LEAST = (160, 90)  # pixels of the window
 LINE_ALPHA = 170
 LETTER = 8  # pixels of a letter of the line, before it is enlarged
+JPEG_COLOURS, BT601_COLOURS, BT709_COLOURS = 0, 1, 2  # SDL_YUV_CONVERSION_…
 BT709, FULL_RANGE = 1, 2  # of FFmpeg's colour spaces and ranges
+DRIVERS = b"x11,wayland"
+"""Without a display others would show the pictures where nobody sees them."""
 Lost = Callable[[], None]
 
 
@@ -56,8 +59,12 @@ class Window:
         self._event = sdl2.SDL_Event()
         if not has_display(os.environ, sys.platform):
             raise _no_display("there is no display")
+        if sys.platform == "linux" and not os.environ.get("SDL_VIDEODRIVER"):
+            sdl2.SDL_SetHint(b"SDL_VIDEODRIVER", DRIVERS)
         sdl2.SDL_SetHint(sdl2.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
         sdl2.SDL_SetHint(sdl2.SDL_HINT_RENDER_SCALE_QUALITY, b"1")
+        sdl2.SDL_SetHint(b"SDL_APP_NAME", b"vchat")
+        sdl2.SDL_SetHint(b"SDL_VIDEO_X11_WMCLASS", b"vchat")
         if sdl2.SDL_InitSubSystem(sdl2.SDL_INIT_VIDEO):
             raise _no_display(sdl2.SDL_GetError().decode(errors="replace"))
         self._watch_display(lost)
@@ -115,7 +122,7 @@ class Window:
     def _make_room(self, picture: VideoFrame) -> None:
         """Window, renderer and texture for pictures of this size and these colours."""
         sdl = self._sdl
-        kind = (picture.width, picture.height, _conversion(sdl, picture))
+        kind = (picture.width, picture.height, _conversion(picture))
         if kind == self._kind:
             return
         if self._window is None:
@@ -253,12 +260,11 @@ def has_display(environment: Mapping[str, str], platform: str) -> bool:
     return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
-def _conversion(sdl: Any, picture: VideoFrame) -> int:
+def _conversion(picture: VideoFrame) -> int:
     """How its colours were made; what says nothing is BT.601, as scalers make it."""
     if picture.color_range == FULL_RANGE or picture.format.name == "yuvj420p":
-        return int(sdl.SDL_YUV_CONVERSION_JPEG)
-    bt709 = picture.colorspace == BT709
-    return int(sdl.SDL_YUV_CONVERSION_BT709 if bt709 else sdl.SDL_YUV_CONVERSION_BT601)
+        return JPEG_COLOURS
+    return BT709_COLOURS if picture.colorspace == BT709 else BT601_COLOURS
 
 
 def _no_display(why: str) -> UnusableError:
