@@ -4,12 +4,14 @@
     us → it   u32 length | u16 width | u16 height | RGB24      big-endian; length of the rest
 
 Each picture is asked for, so a slow terminal gets fewer and never old ones. A picture
-that was sent is not sent again: the answer waits for the next one. The sizes are
-pixels of what will be drawn, and both of the terminal's process and here limited.
+that was sent is not sent again in the same size: the answer waits for the next one. A
+question that has not been answered is replaced by a newer one. Sizes are pixels of what
+will be drawn; both ends limit them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -39,6 +41,11 @@ class Canvas:
         self._reformatter = VideoReformatter()
         self._shown = shown
         self._newest: tuple[VideoFrame, FrameRecord] | None = None
+        self._fresh = False
+        """Whether the newest one was not sent yet."""
+        self._asked: tuple[int, int] | None = None
+        self._sent = (0, 0)
+        """The size of what was sent last."""
         self._changed = threading.Condition()
         self._gone = threading.Event()
         try:
@@ -47,7 +54,8 @@ class Canvas:
         except (OSError, AttributeError) as error:
             message = "the terminal does not take pictures"
             raise UnusableError("no-terminal", message, "try /watch NAME window") from error
-        threading.Thread(target=self._paint, name="terminal", daemon=True).start()
+        for work in (self._listen, self._paint):
+            threading.Thread(target=work, name="terminal", daemon=True).start()
 
     def unit(self, frame: FrameRecord) -> bool:
         """Only pictures count."""
@@ -56,7 +64,7 @@ class Canvas:
     def picture(self, picture: VideoFrame, frame: FrameRecord) -> None:
         """The newest one; what was not asked for in time is gone."""
         with self._changed:
-            self._newest = (picture, frame)
+            self._newest, self._fresh = (picture, frame), True
             self._changed.notify()
 
     def turn(self) -> None:
@@ -74,19 +82,32 @@ class Canvas:
         """Hang up."""
         self._socket.close()
 
-    def _paint(self) -> None:
-        asked = self._socket.makefile("rb")
-        try:
-            while (size := _size(asked.readline(MAX_LINE))) is not None:
+    def _listen(self) -> None:
+        lines = self._socket.makefile("rb")
+        with contextlib.suppress(OSError, ValueError):  # hung up
+            while (size := _size(lines.readline(MAX_LINE))) is not None:
                 with self._changed:
-                    while self._newest is None:
-                        self._changed.wait()
-                    (picture, frame), self._newest = self._newest, None
+                    self._asked = size
+                    self._changed.notify()
+        self._gone.set()
+
+    def _paint(self) -> None:
+        with contextlib.suppress(OSError):  # hung up
+            while True:
+                picture, frame, size = self._next()
                 self._socket.sendall(self._scaled(picture, *size))
                 self._shown(frame)
-        except (OSError, ValueError):  # hung up
-            pass
         self._gone.set()
+
+    def _next(self) -> tuple[VideoFrame, FrameRecord, tuple[int, int]]:
+        """Wait until a picture is wanted and there is one."""
+        with self._changed:
+            while True:
+                size = self._asked
+                if size and self._newest and (self._fresh or size != self._sent):
+                    self._asked, self._sent, self._fresh = None, size, False
+                    return *self._newest, size
+                self._changed.wait()
 
     def _scaled(self, picture: VideoFrame, width: int, height: int) -> bytes:
         from av.video.reformatter import Interpolation

@@ -70,7 +70,7 @@ Record = FrameRecord | Words
 
 
 def frame_head(record: FrameRecord, size: int) -> bytes:
-    """What stands before the ``size`` bytes of an access unit; ``LocalProtocolError`` if too big."""
+    """What stands before ``size`` bytes of an access unit; ``LocalProtocolError`` if too big."""
     if FRAME_HEAD.size + size > MAX_RECORD:
         raise LocalProtocolError("frame too large for the pipe")
     flags = FLAG_KEY if record.key else 0

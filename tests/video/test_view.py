@@ -86,10 +86,11 @@ def garbage(kind: str, count: int = 60) -> list[FrameRecord]:
         elif kind == "cut":
             data = sound.data[: rng.randrange(1, 40)]
         else:
-            data = bytearray(sound.data)
+            flipped = bytearray(sound.data)
             for _ in range(20):
-                data[rng.randrange(len(data))] = rng.randrange(256)
-        found.append(replace(sound, number=number, data=bytes(data)))
+                flipped[rng.randrange(len(flipped))] = rng.randrange(256)
+            data = bytes(flipped)
+        found.append(replace(sound, number=number, data=data))
     return found
 
 
