@@ -35,7 +35,7 @@ ANSWER = re.compile(
     r"|\x1bP>\|(?P<version>[^\x1b\x07]{0,200})(?:\x1b\\|\x07)"
     r"|\x1b\[\?(?P<abilities>[0-9;]{0,100})c"
     r"|\x1b\[6;(?P<height>[0-9]{1,4});(?P<width>[0-9]{1,4})t"
-    r"|\x1b\[\?1;(?P<status>[0-9]);(?P<registers>[0-9;]{1,20})S"
+    r"|\x1b\[\?1;(?P<status>[0-9])(?P<registers>[0-9;]{0,20})S"
     r"|\x1b\[(?P<drawn>[03])n"
 )
 BEGINNING = re.compile(
@@ -113,8 +113,8 @@ class Answers:
             width, height = int(found["width"]), int(found["height"])
             if 0 < width <= MOST_PIXELS and 0 < height <= MOST_PIXELS:
                 terminal.cell = (width, height)
-        elif found["registers"] is not None:
-            count = found["registers"].partition(";")[0]
+        elif found["status"] is not None:
+            count = found["registers"].removeprefix(";").partition(";")[0]
             terminal.registers = int(count[:6] or 0) if found["status"] == "0" else 0
         else:
             terminal.drawn += 1

@@ -20,8 +20,6 @@ from collections.abc import Iterator
 PIECE = 4096  # letters of base64 in one escape
 FILE_MARK = "tty-graphics-protocol"
 """Without it in its name a terminal deletes no temporary file."""
-BELOW = -1_073_741_825
-"""Under letters and under coloured backgrounds."""
 QUERY_DIRECT, QUERY_FILE = 31, 32
 """Numbers of the pictures that questions are asked with."""
 
@@ -56,7 +54,7 @@ def erase(number: int) -> bytes:
 
 def _place(size: tuple[int, int], number: int, cells: tuple[int, int]) -> str:
     (width, height), (columns, rows) = size, cells
-    return f"a=T,f=24,s={width},v={height},i={number},p=1,c={columns},r={rows},C=1,z={BELOW},q=2"
+    return f"a=T,f=24,s={width},v={height},i={number},p=1,c={columns},r={rows},C=1,q=2"
 
 
 def _pieces(keys: str, data: bytes) -> Iterator[bytes]:

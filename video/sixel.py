@@ -25,6 +25,7 @@ ASK_REGISTERS = b"\x1b[?1;1;0S"
 
 # Implementation
 BAYER = ((0, 8, 2, 10), (12, 4, 14, 6), (3, 11, 1, 9), (15, 7, 13, 5))
+MIXED = 180  # of 255: colours nearer to a level than the rest are that level, without dots
 RUNS = re.compile(rb"([?-~])\1{3,}")  # from four on, a count is shorter
 
 
@@ -46,7 +47,7 @@ def _indexes(rgb: Bytes, levels: int) -> Bytes:
     """The register of each pixel."""
     height, width, _ = rgb.shape
     bayer = np.tile(np.array(BAYER, np.int32), (height // 4 + 1, width // 4 + 1))
-    threshold = bayer[:height, :width, None] * 255 // 16 + 8  # of one step of 255
+    threshold = bayer[:height, :width, None] * MIXED // 15 + (255 - MIXED) // 2
     steps = (rgb.astype(np.int32) * (levels - 1) + threshold) // 255
     steps = np.minimum(steps, levels - 1)
     indexes: Bytes = (steps @ np.array((levels * levels, levels, 1))).astype(np.uint8)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import struct
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +19,15 @@ from typing import Any
 from prompt_toolkit.application import Application
 
 from video import kitty, sixel
-from video.answers import ASK_ABILITIES, ASK_CELL, ASK_VERSION, Answers, Means, Terminal
+from video.answers import (
+    ASK_ABILITIES,
+    ASK_CELL,
+    ASK_VERSION,
+    MOST_PIXELS,
+    Answers,
+    Means,
+    Terminal,
+)
 from video.cells import Depth
 
 # Implementation
@@ -63,12 +73,23 @@ class Inquiry:
         with tempfile.TemporaryDirectory(prefix="vchat-") as folder:
             probe = Path(folder) / f"{kitty.FILE_MARK}-probe"
             probe.write_bytes(bytes(3))
-            self._write(self._questions(str(probe)))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    while self.terminal.abilities is None:
-                        await asyncio.sleep(0.01)
-        return means_of(self.terminal)
+            await self._answered(self._questions(str(probe)))
+        means = means_of(self.terminal)
+        if means is Means.SIXEL:
+            await self._answered(sixel.ASK_REGISTERS.decode() + ASK_ABILITIES)
+        self.terminal.cell = self.terminal.cell or _cell_by_window()
+        # Sixels are not scaled: without the size of a cell nobody knows how many fit.
+        return Means.CELLS if means is Means.SIXEL and self.terminal.cell is None else means
+
+    async def _answered(self, questions: str) -> None:
+        """Ask, and wait for DA1, which is asked last, because every terminal answers it."""
+        self.terminal.abilities, known = None, self.terminal.abilities
+        self._write(questions)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while self.terminal.abilities is None:
+                    await asyncio.sleep(0.01)
+        self.terminal.abilities = self.terminal.abilities or known
 
     def write(self, text: str) -> None:
         """Raw, at once."""
@@ -79,11 +100,10 @@ class Inquiry:
         self._app.output.flush()
 
     def _questions(self, probe: str) -> str:
-        """All at once; DA1 is last, because every terminal answers it."""
+        """All at once."""
         inside = os.environ.get("TMUX") or os.environ["TERM"].startswith(MULTIPLEXERS)
         graphics = b"" if inside else kitty.ask_direct() + kitty.ask_file(probe)
-        asked = graphics + sixel.ASK_REGISTERS
-        return asked.decode() + ASK_VERSION + ASK_CELL + ASK_ABILITIES
+        return graphics.decode() + ASK_VERSION + ASK_CELL + ASK_ABILITIES
 
     def _feed(self, text: str) -> None:
         assert self._keys is not None
@@ -101,6 +121,20 @@ class Inquiry:
         self._torn = None
         if rest := self._answers.rest():
             self._keys(rest)
+
+
+def _cell_by_window() -> tuple[int, int] | None:
+    """From the window's size in pixels, where the terminal tells the system."""
+    try:
+        import fcntl
+        import termios
+
+        data = fcntl.ioctl(sys.stdout, termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError, ValueError):
+        return None
+    rows, columns, width, height = struct.unpack("HHHH", data)
+    cell = (width // max(1, columns), height // max(1, rows))
+    return cell if 0 < cell[0] <= MOST_PIXELS and 0 < cell[1] <= MOST_PIXELS else None
 
 
 def means_of(terminal: Terminal) -> Means:

@@ -16,6 +16,7 @@ Rule 2: the next picture is asked for when the terminal says that it has drawn t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -65,10 +66,13 @@ class Picture(UIControl):
         self._easel: Easel | None = None
         self._cells: Cells | None = None
         self._place: Place | None = None
-        self._drawn_size: Size | None = None
         self._last: object = None
         """The picture that was drawn last."""
+        self._under: NDArray[np.bool_] | None = None
+        """Which of its cells something else stood on then."""
         self._stale = True
+        self._file = ""
+        """What the terminal should have read and deleted."""
         self._awaiting = 0
         """The count of DSR answers that says that all is drawn; 0 when none is awaited."""
         self._await_until = 0.0
@@ -161,11 +165,9 @@ class Picture(UIControl):
             if self._forget():
                 return
         size = self._pixels(place)
-        newest, fresh = easel.newest, False
+        newest = easel.newest
         if newest is not None and newest[0] == size:
-            fresh = self._drawn_size != size or newest is not self._last
-            if fresh or self._stale or self._means is Means.CELLS:
-                self._draw(newest, place, fresh=fresh)
+            self._draw(newest, place)
         self._ask(easel, size)
 
     def _ask(self, easel: Easel, size: Size) -> None:
@@ -229,17 +231,21 @@ class Picture(UIControl):
 
     # ---- Drawing -------------------------------------------------------------------------
 
-    def _draw(self, picture: tuple[Size, bytes], place: Place, *, fresh: bool) -> None:
+    def _draw(self, picture: tuple[Size, bytes], place: Place) -> None:
+        covered, fresh = self._covered(place), picture is not self._last
+        newly = self._under is not None and (covered & ~self._under).any()
+        self._under = covered
+        if newly:  # blanks on top of us are none to prompt_toolkit: it must write all
+            self._begin_anew()
+            return
         size, rgb = picture
-        covered = self._covered(place)
         if self._means is Means.CELLS:
             text = self._as_cells(size, rgb, place, covered)
-        elif covered.any():
-            self._stale = True
+        elif covered.any() or not (fresh or self._stale):
             return
         else:
             text = self._as_pixels(size, rgb, place)
-        self._last, self._drawn_size, self._stale = picture, size, False
+        self._last, self._stale = picture, False
         if not fresh and not text:
             return
         self.drawings += fresh
@@ -265,23 +271,31 @@ class Picture(UIControl):
             levels = sixel.levels_of(self._inquiry.terminal.registers or 16)
             return BEGIN + move + sixel.show(pixels, levels) + END
         if self._means is Means.KITTY_FILE:
-            file = tempfile.NamedTemporaryFile(  # noqa: SIM115  (the terminal deletes it)
-                prefix="vchat-", suffix=kitty.FILE_MARK, dir=_memory(), delete=False
-            )
-            with file:
-                file.write(rgb)
-            return BEGIN + move + kitty.show_file(file.name, size, NUMBER, (columns, rows)) + END
+            self._file = path = _written(rgb)
+            return BEGIN + move + kitty.show_file(path, size, NUMBER, (columns, rows)) + END
         return BEGIN + move + kitty.show(rgb, size, NUMBER, (columns, rows)) + END
 
-    def _forget(self) -> bool:
-        """Nothing of ours stands anywhere any more; whether all is to be drawn again for that."""
-        drawn = self._drawn_size is not None
-        if drawn and self._means in (Means.KITTY, Means.KITTY_FILE):
+    def _take_away(self) -> None:
+        """A picture of pixels stands over whatever is written there."""
+        if not self._stale and self._means in (Means.KITTY, Means.KITTY_FILE):
             self._inquiry.write(kitty.erase(NUMBER).decode())
-        if drawn:  # prompt_toolkit does not know what stands there, so it begins anew
-            self._app.renderer.erase(leave_alternate_screen=False)
-            self._app.invalidate()
-        self._cells, self._drawn_size, self._last, self._stale = None, None, None, True
+        if self._file:
+            with contextlib.suppress(OSError):  # the terminal has deleted it
+                os.unlink(self._file)
+        self._stale, self._file = True, ""
+
+    def _begin_anew(self) -> None:
+        """prompt_toolkit does not know what stands there, so it writes everything again."""
+        self._take_away()
+        self._app.renderer.erase(leave_alternate_screen=False)
+        self._app.invalidate()
+
+    def _forget(self) -> bool:
+        """The place is given up; whether something of ours stood there."""
+        drawn = self._last is not None
+        if drawn:
+            self._begin_anew()
+        self._cells, self._last, self._under, self._stale = None, None, None, True
         return drawn
 
 
@@ -293,6 +307,10 @@ def fitted(shape: Size, room: Size, cell: Size) -> Size:
     return max(1, min(columns, round(width))), max(1, min(rows, round(height)))
 
 
-def _memory() -> str | None:
-    """A folder in memory, where there is one."""
-    return "/dev/shm" if os.path.isdir("/dev/shm") else None
+def _written(rgb: bytes) -> str:
+    """A file for the terminal, which deletes it; in memory, where there is such a folder."""
+    folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    descriptor, path = tempfile.mkstemp(f"-{kitty.FILE_MARK}", "vchat-", folder)
+    with open(descriptor, "wb") as file:
+        file.write(rgb)
+    return path

@@ -126,9 +126,7 @@ def complete(before: str, people: People) -> list[tuple[str, int]]:
         return []
     if slash.names_somebody:
         return [(f"{name} ", len(rest)) for name in _beginning(people, rest)]
-    choices = slash.wants.strip("[]").split("|") if "|" in slash.wants else []
-    choices = ["copy"] if slash.name == "code" else choices
-    choices = [choice.partition(" ")[0] for choice in choices]
+    choices = CHOICES.get(slash.name) or ("on", "off") * ("on|off" in slash.wants)
     return [(choice, len(rest)) for choice in choices if choice.startswith(rest.lower())]
 
 
@@ -239,7 +237,7 @@ def _share(slash: Slash, rest: str, _people: People) -> Meaning:
     source = words[0].lower() if words else "screen"
     which = rest.partition(" ")[2].strip() if source in PATHS else " ".join(words[1:])
     if source not in SOURCES or (source in PATHS and not which) or (source == "test" and which):
-        return Say(f"type {slash.usage}")
+        return Say("type /share, and screen, screen N, camera, camera NAME, test or file PATH")
     named = f"{source}:{which}" if which else source
     return Send({"do": "share", "source": named, **(quality or {})})
 
@@ -247,7 +245,7 @@ def _share(slash: Slash, rest: str, _people: People) -> Meaning:
 def _quality(slash: Slash, rest: str, _people: People) -> Meaning:
     quality = parse_quality(rest)
     if quality is None:
-        return Say(f"type {slash.usage}: 720p30, 1080p60, 1600x900@25, or native")
+        return Say("type /quality, and 720p30, 1080p60, 1600x900@25, or native")
     return Send({"do": "quality", **quality})
 
 
@@ -295,6 +293,12 @@ WATCHED = {"window": "to", "terminal": "to", "screen": "kind", "camera": "kind"}
 """Words behind a name, and what they say."""
 SOURCES = ("screen", "camera", "test", "file", "loop")
 PATHS = ("file", "loop")
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "code": ("copy",),
+    "share": SOURCES,
+    "quality": ("720p30", "720p60", "1080p30", "1080p60", "native"),
+}
+"""What may be typed first behind a command."""
 
 # ---- All commands ---------------------------------------------------------------------
 
@@ -322,11 +326,11 @@ ALL = (
     Slash("lock", "[on|off]", "let nobody in any more, or again (host)", _switch),
     Slash("accept", "NAME", "talk to a member whose key has changed", _member),
     Slash("save", "NAME", "keep a member's key as a contact", _member),
-    Slash("watch", "NAME [window|terminal]", "see what a member shares (me: yourself)", _watch),
+    Slash("watch", "NAME [PLACE]", "see what a member shares, in a window or terminal", _watch),
     Slash("unwatch", "[NAME]", "see it no more", _unwatch),
-    Slash("share", "[screen|camera|test|file PATH]", "show what you see to the others", _share),
+    Slash("share", "[WHAT] [SIZE]", "show a screen, camera, test or file PATH to all", _share),
     Slash("unshare", "", "end what you share", _alone),
-    Slash("quality", "720p30|1080p60|native", "size and rate of what you share", _quality),
+    Slash("quality", "SIZE", "of what you share: 720p30, 1080p60, native", _quality),
     Slash("screens", "", "which screens you could share", _plain),
     Slash("cameras", "", "which cameras you could share", _plain),
     Slash("detach", "", "close this window; the call goes on (vchat attach)", _alone),
