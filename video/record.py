@@ -1,12 +1,16 @@
-"""Streams as Matroska, not encoded again: into a file, or into a player's stdin.
+"""Streams in containers, not encoded again: into a file, or into a player's stdin.
 
-Time stamps are those of the capture: 0 is the first frame, whose time by this
-machine's clock stands in the file as its date (DateUTC).
+A file is Matroska. Time stamps are those of the capture: 0 is the first frame, whose
+time by this machine's clock stands in the file as its date (DateUTC).
+
+A player gets MPEG-TS, which ends with each frame; our muxer of Matroska holds a frame
+back until the next one, so it is only for codecs that MPEG-TS does not know.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import queue
 import shlex
@@ -33,22 +37,32 @@ FOURCC = {Codec.VP9: b"VP90", Codec.AV1: b"AV01"}
 MS = Fraction(1, 1000)
 
 # Implementation
-OPTIONS = {"cluster_time_limit": "1000", "flush_packets": "1"}
-LIVE = {"live": "1", "cluster_time_limit": "1", "flush_packets": "1"}
-"""A cluster of its own for each frame: a player shows it when it comes."""
+FILE = ("matroska", {"cluster_time_limit": "1000", "flush_packets": "1"})
+LIVE = ("mpegts", {"omit_video_pes_length": "0", "flush_packets": "1"})
+LIVE_ELSE = ("matroska", {"live": "1", "cluster_time_limit": "1", "flush_packets": "1"})
+"""Formats and their options; a cluster of its own for each frame."""
+LATE = tuple(f"av.{kind}.stream" for kind in ("video", "audio", "subtitles"))
+"""What PyAV would load with the first stream, when nothing can be loaded any more."""
 MOST_WAITING = 4 * 1024 * 1024  # bytes that a player has not taken
 PARTING = 1.0  # s that a player has to end by itself
 
 
-class Muxer:
-    """One track of Matroska."""
+def load() -> None:
+    """Everything that would be loaded with the first frame."""
+    for module in LATE:
+        importlib.import_module(module)
 
-    def __init__(self, target: Any, options: dict[str, str]) -> None:
+
+class Muxer:
+    """One track."""
+
+    def __init__(self, target: Any, kind: tuple[str, dict[str, str]]) -> None:
         import av
 
+        load()
         self._av = av
         self._error = av.error.FFmpegError
-        self._container = av.open(target, "w", format="matroska", options=options)
+        self._container = av.open(target, "w", format=kind[0], options=kind[1])
         self._stream: Any = None
         self._first = 0
         self._last = -1
@@ -79,7 +93,9 @@ class Muxer:
         began = datetime.fromtimestamp(time.time() - ago, UTC)
         self._container.metadata["creation_time"] = began.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         with self._probe(frame) as probe:
-            self._stream = self._container.add_stream_from_template(probe.streams.video[0])
+            self._stream = self._container.add_stream_from_template(
+                probe.streams.video[0], opaque=True
+            )
         self._stream.time_base = MS
         self._first = frame.captured
 
@@ -100,10 +116,11 @@ class Recording:
     def __init__(self, path: str, shown: Shown) -> None:
         self._shown = shown
         try:
-            self._muxer = Muxer(path, OPTIONS)
+            self._file = open(path, "wb")  # noqa: SIM115  (open until the stream ends)
         except OSError as error:
             message = f"'{path}' cannot be written: {error.strerror or error}"
             raise UnusableError("cannot-record", message, "give another file") from error
+        self._muxer = Muxer(self._file, FILE)
 
     def unit(self, frame: FrameRecord) -> bool:
         """Into the file."""
@@ -126,6 +143,7 @@ class Recording:
     def close(self) -> None:
         """Write the index."""
         self._muxer.close()
+        self._file.close()
 
 
 class Player:
@@ -148,12 +166,15 @@ class Player:
         self._gone = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="player", daemon=True)
         self._feeder.start()
-        self._muxer = Muxer(self, LIVE)
+        self._muxer: Muxer | None = None
+        load()
 
     def unit(self, frame: FrameRecord) -> bool:
         """To the player, unless it takes nothing; then it goes on from a key frame."""
         if self._waiting > MOST_WAITING:
             return False
+        if self._muxer is None:
+            self._muxer = Muxer(self, LIVE if frame.codec is Codec.H264 else LIVE_ELSE)
         self._muxer.write(frame)
         self._shown(frame)
         return True
@@ -180,7 +201,8 @@ class Player:
 
     def close(self) -> None:
         """The end of its input; a player that does not end then is asked to."""
-        self._muxer.close()
+        if self._muxer is not None:
+            self._muxer.close()
         self._pieces.put(b"")
         self._feeder.join(PARTING)
         try:

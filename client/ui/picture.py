@@ -46,7 +46,7 @@ RATES: Mapping[Means, float] = {
 # Implementation
 NUMBER = 7501  # of our picture among those of the terminal
 LEAST_ROWS = 4
-TEXT_ROWS = 8  # rows that stay for texts, status and input
+TEXT_ROWS = 6  # rows that stay for texts, status and input
 CELL = (8, 16)  # pixels, where the terminal does not say
 PATIENCE = 0.5  # s for the terminal to say that it has drawn
 STYLE = "class:picture"
