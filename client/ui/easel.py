@@ -71,7 +71,8 @@ class Easel:
         try:
             while True:
                 self._take(await self._read(reader))
-        except (OSError, asyncio.IncompleteReadError, ValueError):
+        except (OSError, asyncio.IncompleteReadError, ValueError, asyncio.CancelledError):
+            # Cancelled at the end of the face; asyncio 3.11 would print a traceback about it.
             self.gone, self._writer = True, None
             writer.close()
             self._changed()

@@ -152,6 +152,10 @@ class Screen:
         self._page.top = 0
         self.helping = True
 
+    def close(self) -> None:
+        """The face ends, the call may go on."""
+        self._picture.close()
+
     def copy(self, text: str) -> bool:
         """By OSC 52; whether the terminal allows it, nobody tells."""
         letters = base64.b64encode(text.encode()).decode()
