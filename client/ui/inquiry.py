@@ -14,11 +14,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.application import Application
 
-from video import kitty, sixel
+from video import kitty
 from video.answers import (
     ASK_ABILITIES,
     ASK_CELL,
@@ -28,7 +28,9 @@ from video.answers import (
     Means,
     Terminal,
 )
-from video.cells import Depth
+
+if TYPE_CHECKING:
+    from video.cells import Depth
 
 # Implementation
 PATIENCE = 1.0  # s that a terminal has to answer; over SSH it may need some
@@ -76,6 +78,8 @@ class Inquiry:
             await self._answered(self._questions(str(probe)))
         means = means_of(self.terminal)
         if means is Means.SIXEL:
+            from video import sixel
+
             await self._answered(sixel.ASK_REGISTERS.decode() + ASK_ABILITIES)
         self.terminal.cell = self.terminal.cell or _cell_by_window()
         # Sixels are not scaled: without the size of a cell nobody knows how many fit.
@@ -148,6 +152,8 @@ def means_of(terminal: Terminal) -> Means:
 
 def depth_of(environment: Mapping[str, str], terminal: Terminal) -> Depth:
     """Which colours half blocks can have."""
+    from video.cells import Depth
+
     term = environment.get("TERM", "")
     if environment.get("NO_COLOR") or term == "dumb":
         return Depth.NONE

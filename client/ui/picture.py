@@ -20,19 +20,22 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from prompt_toolkit.application import Application
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout import Dimension, UIContent, UIControl, Window
 
 from client.ui.easel import Easel, Size
 from client.ui.inquiry import Inquiry, depth_of
-from video import kitty, sixel
+from video import kitty
 from video.answers import ASK_DRAWN, Means
-from video.cells import BEGIN, END, Cells
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from video.cells import Cells
 
 # Specification
 RATES: Mapping[Means, float] = {
@@ -217,6 +220,8 @@ class Picture(UIControl):
 
     def _covered(self, place: Place) -> NDArray[np.bool_]:
         """Which of its cells something else stands on."""
+        import numpy as np
+
         left, top, columns, rows = place
         screen = self._app.renderer.last_rendered_screen
         assert screen is not None
@@ -257,6 +262,10 @@ class Picture(UIControl):
         self._inquiry.write(text.decode())
 
     def _as_cells(self, size: Size, rgb: bytes, place: Place, covered: NDArray[np.bool_]) -> bytes:
+        import numpy as np
+
+        from video.cells import Cells
+
         left, top, columns, rows = place
         if self._cells is None:
             self._cells = Cells(rows, columns, depth_of(os.environ, self._inquiry.terminal))
@@ -264,6 +273,11 @@ class Picture(UIControl):
         return self._cells.draw(pixels, left, top, covered)
 
     def _as_pixels(self, size: Size, rgb: bytes, place: Place) -> bytes:
+        import numpy as np
+
+        from video import sixel
+        from video.cells import BEGIN, END
+
         left, top, columns, rows = place
         move = f"\x1b[{top + 1};{left + 1}H".encode()
         if self._means is Means.SIXEL:

@@ -30,13 +30,13 @@ class Display:
     def __init__(self) -> None:
         reading, writing = os.pipe()
         self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-noreset"],
             pass_fds=(writing,),
             stderr=subprocess.DEVNULL,
         )
         os.close(writing)
-        self.name = ":" + os.read(reading, 16).decode().strip()
-        os.close(reading)
+        with open(reading) as numbers:
+            self.name = ":" + numbers.readline().strip()
 
     @property
     def environment(self) -> dict[str, str]:
