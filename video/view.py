@@ -279,6 +279,11 @@ def main() -> int:
     """The program."""
     close_inherited()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the engine
+    if sys.platform == "win32":
+        import msvcrt
+
+        for stream in (0, 1):
+            msvcrt.setmode(stream, os.O_BINARY)
     stdout = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is no event
 

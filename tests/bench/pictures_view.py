@@ -189,7 +189,7 @@ def terminal() -> list[Row]:
     ]
 
 
-async def face() -> None:
+async def face(lasts: float = LASTS) -> None:
     """The face in the terminal of ``terminal``; its last line of stderr are the figures."""
     from client.ui.screen import Screen
     from tests.client.ui import story
@@ -222,7 +222,7 @@ async def face() -> None:
         await asyncio.sleep(2.0)
         before = (screen._picture.drawings, time.process_time(), cpu_of(child.process.pid))
         began = time.monotonic()
-        await asyncio.sleep(LASTS)
+        await asyncio.sleep(lasts)
         lasted = time.monotonic() - began
         after = (screen._picture.drawings, time.process_time(), cpu_of(child.process.pid))
         done.set()
@@ -247,7 +247,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["face"]:
-        asyncio.run(face())
+    if sys.argv[1:2] == ["face"]:
+        asyncio.run(face(*map(float, sys.argv[2:])))
     else:
         main()
