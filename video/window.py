@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 # Implementation
-PATIENCE = 0.012  # s between two looks at keys and mouse
+PATIENCE = (0.012, 0.06)
+"""s between two looks at keys and mouse: while somebody uses them, and after a while."""
 SHARE = 0.8  # of the display that a new window takes at most
 LEAST = (160, 90)  # pixels of the window
 LINE_ALPHA = 170
@@ -38,7 +39,7 @@ Lost = Callable[[], None]
 class Window:
     """One window; it appears with the first picture."""
 
-    decodes, opens_files, writes_files, patience = True, True, False, PATIENCE
+    decodes, opens_files, writes_files = True, True, False
 
     def __init__(self, title: str, shown: Shown, lost: Lost) -> None:
         """``lost`` is called from within Xlib when the display is gone; it must not return."""
@@ -50,6 +51,7 @@ class Window:
         self._sdl, self._gfx = sdl2, sdlgfx
         self._title = title or "vchat"
         self._shown = shown
+        self.patience = PATIENCE[0]
         self._text = self._figures = ""
         self._lined = True
         self._window: Any = None
@@ -89,7 +91,9 @@ class Window:
     def turn(self) -> None:
         """Keys, mouse, the window's own buttons."""
         changed = False
+        self.patience = min(PATIENCE[1], 1.1 * self.patience)
         while self._sdl.SDL_PollEvent(ctypes.byref(self._event)):
+            self.patience = PATIENCE[0]
             changed = self._handle(self._event) or changed
         if changed:
             self._draw()
@@ -103,8 +107,10 @@ class Window:
         width, height, _ = self._kind
         ages = shown["latency_ms"]["shown"]
         delay = f"  {ages['p50']:.0f} ms" if ages else ""
-        self._figures = f"{width}x{height}  {shown['fps']:.0f} fps{delay}"
-        self._draw()
+        figures = f"{width}x{height}  {shown['fps']:.0f} fps{delay}"
+        if figures != self._figures:
+            self._figures = figures
+            self._draw()
 
     def close(self) -> None:
         """Away with it."""

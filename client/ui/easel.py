@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -30,7 +31,9 @@ class Easel:
         self.gone = False
         """Whether the viewer was here and is here no more."""
         self._changed = changed
-        self._folder = Path(tempfile.mkdtemp(prefix="vchat-picture-"))
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        folder = runtime if os.path.isdir(runtime) else None
+        self._folder = Path(tempfile.mkdtemp(prefix="vchat-picture-", dir=folder))
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._wanted: set[Size] = set()

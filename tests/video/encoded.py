@@ -63,9 +63,9 @@ def encoder(width: int, height: int, codec: Codec = Codec.H264) -> VideoCodecCon
 def stream(
     count: int, width: int = 320, height: int = 180, codec: Codec = Codec.H264, first: int = 0
 ) -> Iterator[FrameRecord]:
-    """Frames of the drawing, taken now one after the other."""
+    """Frames of the drawing, taken one after the other until now."""
     context = encoder(width, height, codec)
-    began = time.monotonic()
+    began = time.monotonic() - count / 30
     for number in range(count):
         picture = drawing(width, height, number)
         picture.pts = number
