@@ -30,11 +30,12 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         f"vc_core/{room}.py" for room in ("keys", "noise", "packet", "pake", "seal", "streams")
     ),
     "mss": ("video/screen.py",),
-    "numpy": ("audio/*.py", "video/*.py"),
+    "numpy": ("audio/*.py", "video/*.py", "client/ui/picture.py"),
     "opuslib": ("audio/codec.py", "audio/libopus.py"),
     "platformdirs": ("client/config.py",),
     "prompt_toolkit": ("client/ui/*.py",),
     "rich": ("client/*.py",),
+    "sdl2": ("video/window.py",),
     "sounddevice": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "soxr": ("audio/*.py",),
     "uvloop": ("client/loop.py", "signaling/cli.py", "relay/cli.py"),
