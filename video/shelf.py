@@ -56,3 +56,26 @@ def cameras() -> Shelf:
         for number, one in enumerate(found)
     )
     return Shelf(tuple(items), "" if found else "no camera found")
+
+
+def main(what: str) -> None:
+    """Write what can be shared as records: ``python -m video.shelf screens``."""
+    import os
+    import sys
+
+    from video.pipe import write_words
+
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # what a library prints is no record
+    found = {"screens": screens, "cameras": cameras}[what]()
+    for item in found.items:
+        size = f", {item.size.width}x{item.size.height}" if item.size is not None else ""
+        os.write(stdout, write_words({"source": item.spec, "about": f"{item.name}{size}"}))
+    sys.stdout.flush()
+    os._exit(0)  # a driver that hangs must not keep us
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1])
