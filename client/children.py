@@ -14,6 +14,7 @@ Rule 2: whatever way a child ends, ``on_gone`` is called once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -165,8 +166,10 @@ class Child(asyncio.SubprocessProtocol):
             self._transport.kill()
 
     async def ended(self) -> None:
-        """Until it is gone."""
-        await self._over.wait()
+        """Until it is gone, however that looks."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * GRACE):
+                await self._over.wait()
 
 
 def trouble(words: Words) -> tuple[str, str, str]:

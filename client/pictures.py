@@ -24,7 +24,7 @@ from vc_core.events import (
     StreamEnded,
     StreamWatched,
 )
-from vc_core.ids import LinkId, Member, member_word
+from vc_core.ids import Member, member_word
 from vc_core.senderkeys import Opened
 from video.pipe import FrameRecord, Record
 
@@ -53,6 +53,7 @@ class Pictures:
         self._showing = Showing(driver, self._told, own, self._spawn)
         self._viewing = Viewing(driver, self._showing, tell, own, self._spawn)
         self._counted_at = time.monotonic()
+        driver.on_feedback = self._showing.feedback
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -127,10 +128,6 @@ class Pictures:
     def receive(self, opened: Opened) -> None:
         """A packet of pictures that was opened."""
         self._viewing.receive(opened)
-
-    def feedback(self, member: Member, link: LinkId, datagram: bytes) -> None:
-        """What a viewer says."""
-        self._showing.feedback(member, link, datagram)
 
     # ---- Figures ---------------------------------------------------------------------
 

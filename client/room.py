@@ -135,7 +135,6 @@ class Room:
             record=settings.record,
         )
         self.pictures = Pictures(self._driver, self._tell, lambda: self.member, self._name)
-        self._driver.on_feedback = self.pictures.feedback
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))

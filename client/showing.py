@@ -23,7 +23,7 @@ from client.ui.fields import number
 from vc_core.errors import LocalProtocolError
 from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
 from vc_core.ids import LinkId, Member, Rung
-from vc_core.pictures import CAMERA, KINDS, SCREEN
+from vc_core.pictures import CAMERA, KINDS, MAX_FPS, SCREEN, Pictures
 from vc_core.senderkeys import MAX_STREAMS
 from video.pipe import FrameRecord, Record, Words
 from video.sending import Sharer
@@ -102,6 +102,11 @@ class Showing:
         self._ways: dict[Member, object] = {}
         """By which way a viewer was reached when we last looked."""
 
+    @property
+    def _pictures(self) -> Pictures | None:
+        session = self._driver.session
+        return session.pictures if session is not None else None
+
     # ---- Verbs -----------------------------------------------------------------------
 
     def share(self, wish: Wish) -> None:
@@ -139,7 +144,7 @@ class Showing:
 
     def offers(self, stream: int) -> bool:
         """Whether there is such a stream."""
-        return any(one.stream == stream for one in self._shows)
+        return stream in self.streams
 
     @property
     def streams(self) -> list[int]:
@@ -190,19 +195,24 @@ class Showing:
 
     def _opened(self, show: Show, words: Words) -> None:
         """The source is open, or has another size."""
-        session = self._driver.session
-        pictures = session.pictures if session is not None else None
+        pictures = self._pictures
         if pictures is None or show not in self._shows:
             show.child.stop()
             return
         width, height, fps = (round(number(words, key)) for key in ("width", "height", "fps"))
-        fps = max(1, fps)
+        fps = min(max(1, fps), MAX_FPS)
         if self._sharer is None:
             self._sharer = Sharer(pictures, time.monotonic())
-        if show.stream:
-            pictures.changed(show.stream, width, height, fps)
-        else:
-            show.stream = pictures.share(show.kind, width, height, fps)
+        try:
+            if show.stream:
+                pictures.changed(show.stream, width, height, fps)
+            else:
+                show.stream = pictures.share(show.kind, width, height, fps)
+        except LocalProtocolError as error:
+            show.failed = True
+            self._tell(PicturesFailed("share-size", str(error), "choose a smaller one"))
+            self._end(show)
+            return
         self._sharer.begin(show.stream, width, height, fps, show.wish.bitrate)
         kind = KINDS[show.kind]
         self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps))
@@ -210,7 +220,7 @@ class Showing:
     def _frame(self, show: Show, record: FrameRecord) -> None:
         for preview in list(show.previews.values()):
             preview(record)
-        if self._sharer is None or not show.stream:
+        if self._sharer is None or not show.stream or self._pictures is None:
             return
         size = record.width, record.height
         captured = record.captured / 1e6
@@ -248,8 +258,7 @@ class Showing:
             self._tell(StreamEnded(self._own(), show.stream))
 
     def _unoffer(self, stream: int) -> None:
-        session = self._driver.session
-        pictures = session.pictures if session is not None else None
+        pictures = self._pictures
         if pictures is not None and stream in pictures.shared:
             pictures.unshare(stream)
 
@@ -275,8 +284,7 @@ class Showing:
 
     def feedback(self, member: Member, link: LinkId, datagram: bytes) -> None:
         """What a viewer says of what came."""
-        session = self._driver.session
-        pictures = session.pictures if session is not None else None
+        pictures = self._pictures
         if pictures is None or self._sharer is None:
             return
         now = time.monotonic()
@@ -291,8 +299,7 @@ class Showing:
 
     def _look(self, sharer: Sharer, now: float) -> None:
         """How each viewer is reached."""
-        session = self._driver.session
-        pictures = session.pictures if session is not None else None
+        session, pictures = self._driver.session, self._pictures
         if session is None or pictures is None:
             return
         self._looked_at = now
@@ -314,7 +321,7 @@ class Showing:
     def _flush(self) -> None:
         """Everything that may leave now."""
         sharer, now = self._sharer, time.monotonic()
-        if sharer is None:
+        if sharer is None or self._pictures is None:
             return
         if now - self._looked_at >= LOOK:
             self._look(sharer, now)

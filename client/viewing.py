@@ -268,8 +268,8 @@ class Viewing:
         if self._views.get(view.name) is not view:
             return
         if not view.failed:
-            said = "viewer-died", "the process that showed pictures has died", "watch again"
-            self._tell(PicturesFailed(*said, *view.name))
+            message = "the process that showed the pictures has died"
+            self._tell(PicturesFailed("viewer-died", message, "watch again", *view.name))
         self._end(view)
 
     # ---- Ends ------------------------------------------------------------------------
