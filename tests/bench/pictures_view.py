@@ -28,9 +28,9 @@ import numpy as np
 
 from tests.bench.table import Row, lines
 from tests.rules.source import ROOT
-from tests.video.view_child import Child
 from tests.video.encoded import encoder
 from tests.video.test_window import Display
+from tests.video.viewing import Child
 from video.cells import Cells, Depth
 from video.decode import Decoder
 from video.pipe import Codec, FrameRecord

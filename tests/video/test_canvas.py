@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.video.view_child import Child
 from tests.video.encoded import stream
+from tests.video.viewing import Child
 from video.canvas import HEAD
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such sockets")

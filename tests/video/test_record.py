@@ -11,8 +11,8 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.video.view_child import Child
 from tests.video.encoded import stream
+from tests.video.viewing import Child
 from video.pipe import Codec
 
 READER = """

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.video.view_child import Child
 from tests.video.encoded import stream
+from tests.video.viewing import Child
 from video.pipe import Codec, FrameRecord
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")

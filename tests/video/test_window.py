@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.video.view_child import Child
 from tests.video.encoded import stream
+from tests.video.viewing import Child
 from video.window import fitted, has_display
 
 needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")
