@@ -1,110 +1,102 @@
-"""A sharing process, driven as the engine drives it."""
+"""The viewing process, run as the engine runs it."""
 
 from __future__ import annotations
 
 import os
-import selectors
+import queue
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from types import TracebackType
 from typing import Any
 
 from tests.rules.source import ROOT
-from video.pipe import FrameRecord, Reader, Words, write_words
+from video.confine import environment
+from video.pipe import FrameRecord, Reader, write_frame, write_words
 
 # Implementation
-PATIENCE = 20.0  # seconds; a busy machine
+PATIENCE = 10.0  # s that a test waits for a word
+
+Words = dict[str, Any]
 
 
 class Child:
-    """One ``python -m video.share`` and what it said."""
+    """Orders and frames in, events out."""
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, to: str = "none", more: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "video.share"],
+            [sys.executable, "-m", "video.view"],
+            cwd=ROOT,
+            env={**environment(os.environ), **(more or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
+            stderr=subprocess.PIPE,
         )
-        assert self.process.stdin and self.process.stdout
-        self._in, self._out = self.process.stdin, self.process.stdout
-        os.set_blocking(self._out.fileno(), False)
-        self._reader = Reader()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._out, selectors.EVENT_READ)
-        self.frames: list[FrameRecord] = []
         self.events: list[Words] = []
-        self.closed = False
+        self._heard: queue.SimpleQueue[Words | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.order(do="open", to=to, title="ann's screen")
 
-    def order(self, do: str, **words: Any) -> None:
-        """Give an order."""
-        self.raw(write_words({"do": do, **words}))
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def order(self, **words: Any) -> None:
+        """WORDS."""
+        self.raw(write_words(words))
+
+    def frames(self, frames: Iterable[FrameRecord], every: float = 0.0) -> None:
+        """FRAMEs, one ``every`` so many seconds."""
+        for frame in frames:
+            self.raw(write_frame(frame))
+            time.sleep(every)
 
     def raw(self, data: bytes) -> None:
-        """Write bytes to its stdin."""
-        self._in.write(data)
-        self._in.flush()
+        """Bytes; what cannot be written any more is dropped."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+        except OSError:
+            pass
 
-    def hang_up(self) -> None:
-        """Close its stdin."""
-        self._in.close()
-
-    def listen(self, seconds: float) -> None:
-        """Take in what comes during ``seconds`` or until its stdout closes."""
-        deadline = time.monotonic() + seconds
-        while not self.closed and (left := deadline - time.monotonic()) > 0:
-            self._take(left)
-
-    def _take(self, patience: float) -> None:
-        if not self._selector.select(patience):
-            return
-        data = os.read(self._out.fileno(), 1 << 20)
-        self.closed = not data
-        for record in self._reader.feed(data):
-            if isinstance(record, FrameRecord):
-                self.frames.append(record)
-            else:
-                self.events.append(record)
-
-    def wait(self, event: str, patience: float = PATIENCE) -> Words:
-        """The first such event that is not yet taken."""
-        deadline = time.monotonic() + patience
+    def hear(self, event: str, patience: float = PATIENCE) -> Words:
+        """The next event of this kind; those before it are kept in ``events``."""
+        until = time.monotonic() + patience
         while True:
-            for number, one in enumerate(self.events):
-                if one["event"] == event:
-                    return self.events.pop(number)
-            assert not self.closed and time.monotonic() < deadline, f"no {event}: {self.events}"
-            self._take(0.2)
+            try:
+                words = self._heard.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {event}, but {self.events}") from None
+            assert words is not None, f"ended without {event}: {self.events} {self.said()}"
+            self.events.append(words)
+            if words["event"] == event:
+                return words
 
-    def wait_frames(self, count: int, patience: float = PATIENCE) -> list[FrameRecord]:
-        """The next frames, at least ``count``; they are taken."""
-        deadline = time.monotonic() + patience
-        while len(self.frames) < count:
-            assert not self.closed, f"it ended: {self.events}"
-            assert time.monotonic() < deadline, f"{len(self.frames)} frames only: {self.events}"
-            self._take(0.2)
-        taken, self.frames = self.frames, []
-        return taken
+    def end(self) -> tuple[Words, int]:
+        """Its last word and its exit code."""
+        return self.hear("ended"), self.process.wait(PATIENCE)
 
-    def wait_end(self, patience: float = PATIENCE) -> int:
-        """Its exit code."""
-        self.listen(patience)
-        return self.process.wait(patience)
+    def said(self) -> str:
+        """What it wrote for people, once it is over."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()
 
-
-@contextmanager
-def child(environment: dict[str, str] | None = None) -> Iterator[Child]:
-    """A child that does not outlive the test."""
-    one = Child(environment)
-    try:
-        yield one
-    finally:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.wait()
-        one._selector.close()
-        for pipe in (one._in, one._out):
-            pipe.close()
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        reader = Reader()
+        while data := os.read(self.process.stdout.fileno(), 65536):
+            for record in reader.feed(data):
+                assert isinstance(record, dict)
+                self._heard.put(record)
+        self._heard.put(None)
