@@ -60,8 +60,8 @@ class Show:
         self.wish = wish
         self.stream = 0
         """0 until its source is open."""
-        self.failed = False
-        """Whether its trouble was told."""
+        self.over = False
+        """Whether the child said why it ends."""
         self.fps_captured = 0.0
         self.frames = self.bytes = 0
         """Sent since ``Showing.stats``."""
@@ -190,8 +190,10 @@ class Showing:
         elif record.get("event") == "stats":
             show.fps_captured = float(number(record, "fps_captured"))
         elif record.get("event") == "error":
-            show.failed = True
             self._tell(PicturesFailed(*trouble(record)))
+            show.over |= not show.stream  # what goes on had an order that it did not understand
+        elif record.get("event") == "ended":
+            show.over = True
 
     def _opened(self, show: Show, words: Words) -> None:
         """The source is open, or has another size."""
@@ -209,7 +211,7 @@ class Showing:
             else:
                 show.stream = pictures.share(show.kind, width, height, fps)
         except LocalProtocolError as error:
-            show.failed = True
+            show.over = True
             self._tell(PicturesFailed("share-size", str(error), "choose a smaller one"))
             self._end(show)
             return
@@ -238,14 +240,9 @@ class Showing:
         """The child has ended; if we did not want it, that is told."""
         if show not in self._shows:
             return
-        if not show.stream and not show.failed:
-            self._tell(
-                PicturesFailed(
-                    "share-died",
-                    "the process that captures pictures ended before it had begun",
-                    "vchat doctor says what is missing",
-                )
-            )
+        if not show.over:
+            message = "the process that captures pictures has died"
+            self._tell(PicturesFailed("share-died", message, "share again"))
         self._end(show)
 
     def _end(self, show: Show) -> None:

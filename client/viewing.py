@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.children import Child, trouble
 from client.events import PicturesFailed, RoomEvent, StreamStarted, StreamUnwatched
-from client.ui.fields import clean, number
+from client.ui.fields import clean, number, optional
 from vc_core.errors import LocalProtocolError
 from vc_core.events import StreamCarried, Warned
 from vc_core.ids import Member
@@ -304,8 +304,8 @@ class Viewing:
             decoded = decoded if isinstance(decoded, dict) else {}
             found[name] = {
                 "fps_shown": number(view.shown, "fps"),
-                "latency_ms": decoded.get("p50"),
-                "latency_p95_ms": decoded.get("p95"),
+                "latency_ms": optional(decoded, "p50"),
+                "latency_p95_ms": optional(decoded, "p95"),
                 "freezes": view.watching.freezes,
                 "lost": view.watching.lost,
             }
