@@ -236,6 +236,8 @@ class Sharer:
             return
         stream, member, forwarder = name
         for viewer in streaming.behind(name, self._viewers):
+            if member is None and self._has_its_own(streaming, viewer.member, frame):
+                continue  # counted there; twice would look like loss
             packet = stream, piece.generation, piece.ctr
             again = not of_parity and (viewer.member, index) in frame.sent
             viewer.rate.sent(packet, len(piece.datagram), now, again=again)
@@ -245,6 +247,12 @@ class Sharer:
         streaming.sent["parity" if of_parity else "data"] += 1
         handle = stream if member is None else 0
         to.append(Outgoing(piece.datagram, member, forwarder, handle))
+
+    @staticmethod
+    def _has_its_own(streaming: Streaming, member: Member, frame: OnItsWay) -> bool:
+        """Whether a viewer behind a forwarder was sent this frame by itself as well."""
+        _, since = streaming.spread.get(member, (0, frame.pushed))
+        return frame.pushed - since < SPREAD_OVERLAP
 
     # Feedback in
 

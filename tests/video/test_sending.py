@@ -155,6 +155,23 @@ def test_many_viewers_at_one_forwarder_get_one_copy() -> None:
         assert seat.freezes(4, 11) == 0
 
 
+def test_getting_everything_twice_for_a_moment_is_no_loss() -> None:
+    stage = Stage(most=4e6)
+
+    def copy(outgoing: Outgoing) -> None:
+        for seat in stage.seats.values():
+            stage.send(seat, outgoing.datagram)
+
+    stage.spread = copy
+    for number in range(1, 6):
+        stage.join(number, bandwidth=20e6, rtt=0.01, forwarder=77)
+    stage.run(4)
+    for number in range(1, 6):
+        rate = stage.sharer.rate_of(Member(number))
+        assert rate is not None and rate.loss < 0.02
+        assert rate.target > 1.5e6
+
+
 def test_what_was_never_sent_to_a_viewer_is_not_sent_again() -> None:
     stage = Stage(most=4e6)
     stage.join(1)
