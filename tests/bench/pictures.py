@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from tests.bench.sharing import share
 from tests.bench.table import Row, lines
+from tests.bench.watching import watching
 
-PARTS: dict[str, Callable[[], list[Row]]] = {"share": share}
+PARTS: dict[str, Callable[[], list[Row]]] = {"share": share, "watching": watching}
 
 
 def main() -> None:
