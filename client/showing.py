@@ -66,9 +66,16 @@ class Show:
         self.frames = self.bytes = 0
         """Sent since ``Showing.stats``."""
         self.previews: dict[object, Preview] = {}
+        self._rests = False
         self.child = Child(
             "video.share", on_record=partial(said, self), on_gone=partial(gone, self)
         )
+
+    def rest(self, on: bool) -> None:
+        """Whether nobody watches, so that nothing need be encoded."""
+        if on is not self._rests:
+            self._rests = on
+            self.child.order("rest", on=on)
 
     @property
     def kind(self) -> int:
@@ -132,8 +139,10 @@ class Showing:
         one = self._show(stream)
         if show is None:
             one.previews.pop(viewer, None)
+            self._rest(one)
             return
         one.previews[viewer] = show
+        self._rest(one)
         if one.waits:
             one.child.order("start")
         one.child.order("key")
@@ -217,6 +226,7 @@ class Showing:
             return
         self._sharer.begin(show.stream, width, height, fps, show.wish.bitrate)
         kind = KINDS[show.kind]
+        self._rest(show)
         self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps))
 
     def _frame(self, show: Show, record: FrameRecord) -> None:
@@ -268,10 +278,17 @@ class Showing:
         now = time.monotonic()
         self._sharer.watched(event.stream, event.member, event.on, now)
         show = self._show(event.stream)
+        self._rest(show)
         if event.on and show.waits:
             show.child.order("start")
         self._looked_at = -math.inf
         self._driver.feed(self._flush)
+
+    def _rest(self, show: Show) -> None:
+        """Who shows something to nobody pays nothing for it."""
+        pictures = self._pictures
+        if pictures is not None and show.stream:
+            show.rest(not show.previews and not pictures.viewers(show.stream))
 
     def key_wanted(self, event: KeyFrameWanted) -> None:
         """A member can show nothing."""

@@ -5,7 +5,7 @@ keys and no network. It ends when stdin closes, when it is told to stop, and whe
 what it shares ends; then its last word is ``ended``.
 
     open source width height fps bitrate codec cursor [encoder]
-    start | bitrate bps | size width height fps | key | stop
+    start | bitrate bps | size width height fps | key | rest on | stop
     -> opened | stats | error | ended, and frames
 """
 
@@ -139,6 +139,7 @@ ORDERS: dict[str, Callable[[Sharing, Words], None]] = {
     "bitrate": lambda sharing, words: sharing.set_bitrate(orders.bits(words, "bps", None)),
     "size": lambda sharing, words: sharing.resize(words),
     "key": lambda sharing, words: sharing.want_key(),
+    "rest": lambda sharing, words: sharing.rest(words.get("on") is True),
 }
 
 

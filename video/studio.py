@@ -67,6 +67,7 @@ class Sharing:
         self._stillness = Stillness(self._fps)
         self._last: VideoFrame | None = None
         self._number = self._stamp = 0
+        self._idle = False
         self.encoded = 0
 
     def begin(self) -> None:
@@ -90,14 +91,16 @@ class Sharing:
     @property
     def due(self) -> float:
         """When the last picture is sent again if no other comes; the monotonic clock."""
-        return self._stillness.due if self._last is not None else float("inf")
+        waits = self._last is not None and not self._idle
+        return self._stillness.due if waits else float("inf")
 
     def take(self, taken: Taken) -> None:
         """Encode and send a new picture."""
         size = self.encoder.size
         if (taken.frame.width, taken.frame.height) == (size.width, size.height):
             self._last = taken.frame
-            self._send(taken.captured, changed=True)
+            if not self._idle:
+                self._send(taken.captured, changed=True)
 
     def again(self) -> None:
         """Send the last picture again: it is still what is to be seen."""
@@ -129,6 +132,14 @@ class Sharing:
         self._number = self._number + 1 & 0xFFFF_FFFF
         self.encoded += 1
 
+    def rest(self, on: bool) -> None:
+        """Nobody watches: nothing is encoded; or somebody does again, and wants a key frame."""
+        if self._idle and not on:
+            self._idle = False
+            self.encoder.want_key()
+            self.again()
+        self._idle = on
+
     def set_bitrate(self, bitrate: int) -> None:
         """Keep to another bitrate."""
         self._bitrate = bitrate
@@ -137,6 +148,8 @@ class Sharing:
     def want_key(self) -> None:
         """A key frame at once, of the last picture if no other comes in time."""
         self.encoder.want_key()
+        if self._idle:
+            return
         if self._last is not None and time.monotonic() - self._stamp / 1e6 > 1 / self._fps:
             self.again()
 

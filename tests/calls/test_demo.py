@@ -54,6 +54,8 @@ def test_everything_arrives_and_nothing_is_left_behind(tmp_path: Path) -> None:
     pairs = {(row[0], row[1]) for row in rows}
     assert pairs == {(one, other) for one in demo.NAMES for other in demo.NAMES if one != other}
     assert all(row[-1] == "1/1" for row in rows)
+    seen = {row[1] for row in rows if any(cell.endswith("/s,") for cell in row)}
+    assert seen == set(demo.NAMES[1:])
     assert list(tmp_path.glob("vchat-demo-*")) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -59,6 +60,19 @@ def marks(film: Path, size: dict[str, int]) -> list[Mark | None]:
     return [read_mark(np.asarray(one, np.uint8)[: size["height"]]) for one in frames]
 
 
+def clock_error(film: Path) -> float:
+    """By how many seconds a recording is wrong about when its pictures were taken: the median."""
+    unix = time.time() - time.monotonic()
+    with av.open(str(film)) as container:
+        begun = datetime.fromisoformat(container.metadata["creation_time"]).timestamp() - unix
+        errors = []
+        for frame in container.decode(video=0):
+            mark = read_mark(np.asarray(frame.to_ndarray(format="yuv420p"), np.uint8)[:720])
+            assert mark is not None
+            errors.append(begun + frame.time - mark.clock / 1e6)
+    return sorted(errors)[len(errors) // 2]
+
+
 def child(engine: EngineProcess, module: str) -> int:
     """The process of an engine that runs a module."""
     for task in Path(f"/proc/{engine.process.pid}/task").iterdir():
@@ -106,6 +120,7 @@ def test_what_one_shares_another_sees_and_records(stage: Stage, tmp_path: Path) 
     assert None not in found
     numbers = [mark.number for mark in found if mark]
     assert all(later > earlier for earlier, later in pairwise(numbers))
+    assert abs(clock_error(film)) < 0.02, "the viewer is wrong about when pictures were taken"
     assert len(numbers) >= 0.8 * (numbers[-1] - numbers[0] + 1)
     assert (guest.leave(), host.leave()) == (0, 0)
 
@@ -125,6 +140,7 @@ def test_who_does_not_watch_is_sent_no_pictures_and_who_stops_no_more(stage: Sta
     guest.say("unwatch", member=host.member, stream=stream)
     guest.wait("stream-unwatched", member=host.member, stream=stream)
     assert settled(guest, 3.0)["members"][host.member]["bitrate_in"] < 15_000
+    assert settled(host, 1.0)["streams"][f"{host.member}/{stream}"]["fps_sent"] == 0
     watch(guest, host, stream)
     assert settled(guest)["streams"][f"{host.member}/{stream}"]["fps_shown"] > 8
 

@@ -250,3 +250,20 @@ def test_nothing_but_records_is_on_stdout_and_it_is_nice() -> None:
         one.order("open", **SMALL, codec="av1")
         one.wait_frames(2)
         assert os.getpriority(os.PRIO_PROCESS, one.process.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_nothing_is_encoded_while_nobody_watches_and_then_a_key_frame_comes_at_once() -> None:
+    with child() as one:
+        one.order("open", **SMALL)
+        one.wait_frames(2)
+        one.order("rest", on=True)
+        one.listen(0.5)
+        one.frames.clear()
+        one.order("key")
+        one.listen(1.0)
+        assert one.frames == []
+        began = time.monotonic()
+        one.order("rest", on=False)
+        first = one.wait_frames(1)[0]
+        assert first.key and time.monotonic() - began < 0.5
+        assert not any(frame.key for frame in one.wait_frames(5))
