@@ -62,8 +62,8 @@ class View:
     ) -> None:
         self.name = name
         self.watching = Watching(*name, now)
-        self.failed = False
-        """Whether its trouble was told."""
+        self.failed = self.started = False
+        """Whether its trouble, and its first picture, were told: each once."""
         self.shown: Words = {}
         """What the child said last of rate and delay."""
         self.bytes = 0
@@ -250,14 +250,15 @@ class Viewing:
         if isinstance(record, FrameRecord) or self._views.get(view.name) is not view:
             return
         event = record.get("event")
-        if event == "started":
+        if event == "started" and not view.started:
+            view.started = True
             width, height = (int(number(record, key)) for key in ("width", "height"))
             self._tell(StreamStarted(*view.name, clean(record, "codec"), width, height))
         elif event == "shown":
             view.shown = record
         elif event == "key-wanted":
             self._want_key(view)
-        elif event == "error":
+        elif event == "error" and not view.failed:
             view.failed = True
             self._tell(PicturesFailed(*trouble(record), *view.name))
         elif event in ("closed", "ended"):

@@ -95,6 +95,10 @@ class Signer:
         """The attestation that is due."""
         return [self._sign()] if self._frames and now >= self._next else []
 
+    def finish(self) -> list[Attest]:
+        """The attestation of what is not signed yet: the stream is over."""
+        return [self._sign()] if self._frames else []
+
     def _sign(self) -> Attest:
         assert self._key is not None
         frames, self._frames = tuple(self._frames), []
@@ -159,6 +163,11 @@ class Witness:
             del self._unsigned[frame]
             found.add((frame[0], generation))
         return found
+
+    def forget(self, stream: int) -> None:
+        """We asked for this stream no longer: nobody signs its last frames for us."""
+        for frame in [one for one in self._unsigned if one[0] == stream]:
+            del self._unsigned[frame]
 
     def clear(self) -> None:
         """Forget what waits (the reliable plane was away, so nothing could be signed)."""

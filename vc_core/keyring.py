@@ -164,8 +164,10 @@ class Keyring:
         self._picture_signers[stream] = signer, viewers
 
     def finish(self, stream: int) -> None:
-        """A stream of our own is over."""
-        self._picture_signers.pop(stream, None)
+        """A stream of our own is over; its last frames are signed."""
+        if (known := self._picture_signers.pop(stream, None)) is not None:
+            signer, viewers = known
+            self._attest(signer.finish(), viewers())
 
     def seal_piece(
         self, stream: int, timestamp: int, payload: bytes, now: float

@@ -97,9 +97,9 @@ class Pictures:
     def unshare(self, stream: int) -> None:
         """Our stream is over."""
         self._own(stream)
+        self._keyring.finish(stream)
         del self._shared[stream]
         self._ended_once.add(stream)
-        self._keyring.finish(stream)
         self._courier.send_all(StreamEnded(stream))
 
     def _own(self, stream: int) -> Shared:
@@ -176,6 +176,8 @@ class Pictures:
         if (member, stream) in self._watched:
             self._watched.discard((member, stream))
             self._send(member, Watch(stream, False))
+            if (peer := self._room.peers.get(member)) is not None:
+                peer.witness.forget(stream)
 
     def want_key(self, member: Member, stream: int) -> None:
         """Nothing can be shown before the next key frame."""

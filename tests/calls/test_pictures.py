@@ -143,6 +143,10 @@ def test_who_does_not_watch_is_sent_no_pictures_and_who_stops_no_more(stage: Sta
     assert settled(host, 1.0)["streams"][f"{host.member}/{stream}"]["fps_sent"] == 0
     watch(guest, host, stream)
     assert settled(guest)["streams"][f"{host.member}/{stream}"]["fps_shown"] > 8
+    host.say("unshare")
+    guest.wait("stream-ended")
+    time.sleep(3.0)
+    assert guest.of("warning", code="picture-forged") == []
 
 
 def test_both_share_at_once_and_see_their_own_pictures_too(stage: Stage) -> None:

@@ -132,6 +132,32 @@ def test_a_frame_that_its_sender_did_not_sign_is_shown_as_forged(bottle: Bottle)
     assert [event.word for event in told(host, Warned)] == ["picture-forged"]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("end", ["unwatch", "unshare"])
+def test_frames_just_before_the_end_are_not_taken_for_forged(bottle: Bottle, end: str) -> None:
+    host, guest = bottle.party("host", "ann")
+    share = Share(bottle, guest)
+    watching = share.watch(host)
+    bottle.run(4)
+    seen = 0
+    for number in range(2):
+        for datagram in share.frame(key=number == 0):
+            opened = share.hear(host, datagram)
+            assert opened is not None
+            for whole in watching.receive(opened, bottle.now):
+                seen += 1
+                name = guest.number, share.stream, whole.picture.number
+                pictures(host).whole(*name, digest_of(whole), whole.generation, bottle.now)
+    assert seen == 2
+    if end == "unwatch":
+        pictures(host).unwatch(guest.number, share.stream)
+        bottle.pump(host)
+    else:
+        pictures(guest).unshare(share.stream)
+        bottle.pump(guest)
+    bottle.run(6)
+    assert told(host, Warned) == []
+
+
 def test_when_a_picture_was_taken_is_known_on_the_viewers_clock(bottle: Bottle) -> None:
     host, ann = bottle.party("host", "ann")
     share = Share(bottle, ann)
