@@ -28,7 +28,7 @@ from vc_core.grant import Grant
 from vc_core.machine import Table, step
 
 # Specification
-PING_INTERVAL = 2.0  # s between two questions whether the forwarder lives
+PING_INTERVAL = 5.0  # s between two questions whether the forwarder lives
 PING_PATIENCE = 0.5  # s that an answer may take before the question is repeated
 PINGS_LOST = 4  # in a row until the slot counts as lost
 

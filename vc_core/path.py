@@ -41,9 +41,8 @@ PROBE_LAYOUT = struct.Struct(">BBHIIIII")
 PROBE_SIZE = PROBE_LAYOUT.size + 16
 BUSY_BEAT = 0.2  # s between probes where media is heard
 USED_BEAT = 0.25  # s where a way is in use
-WARM_BEAT = 1.0  # s where it is kept warm
-CROWD_BEAT = 1.0  # s where a way is in use in a room too large for a mesh
-CROWD_WARM_BEAT = 2.0  # s where it is kept warm there
+SLOW_BEAT = 1.0  # s where a fallen way is looked for, or one is in use in a crowd
+WARM_BEAT = 2.0  # s where it is kept warm
 BEATS_MISSED = 3  # until a path is silent
 
 # Implementation
@@ -157,13 +156,13 @@ class Path:
         if self._crowded:
             fresh = self.state is State.UNTRIED and self._counter < FIRST_TRIES
             busy = self.used or flags & Flag.IN_USE or fresh
-            return CROWD_BEAT if busy else CROWD_WARM_BEAT
+            return SLOW_BEAT if busy else WARM_BEAT
         if self.state is State.UNTRIED:
             return USED_BEAT if self._counter < FIRST_TRIES else WARM_BEAT
         if self.leaving:
             return BUSY_BEAT
         if not (self.used or flags & Flag.IN_USE):
-            return WARM_BEAT
+            return SLOW_BEAT if self.state is State.SILENT else WARM_BEAT
         hearing = now - self._media_at < MEDIA_PAUSE
         return BUSY_BEAT if hearing or flags & Flag.HEARING else USED_BEAT
 
@@ -301,7 +300,7 @@ class Path:
         if not same(tag, mac16(self._receive_key, body)):
             raise RemoteProtocolError("a probe with a wrong MAC")
         probe = Probe(*PROBE_LAYOUT.unpack(body)[1:])
-        if not BUSY_BEAT * 500 <= probe.interval_ms <= CROWD_WARM_BEAT * 1000:
+        if not BUSY_BEAT * 500 <= probe.interval_ms <= WARM_BEAT * 1000:
             raise RemoteProtocolError("a probe with a beat that nobody has")
         return probe
 

@@ -11,10 +11,9 @@ from vc_core.errors import RemoteProtocolError
 from vc_core.path import (
     BEATS_MISSED,
     BUSY_BEAT,
-    CROWD_BEAT,
-    CROWD_WARM_BEAT,
     FIRST_TRIES,
     PROBE_SIZE,
+    SLOW_BEAT,
     USED_BEAT,
     WARM_BEAT,
     Flag,
@@ -193,7 +192,7 @@ def test_a_question_is_answered_at_once() -> None:
     pair.used()
     pair.run(3.0)
     at = len(pair.sent[pair.other])
-    pair.one._reached = pair.now - 3  # in doubt, not yet silent
+    pair.one._reached = pair.now - 6  # in doubt, not yet silent
     pair.one._plan()
     pair.run(0.05)
     assert len(pair.sent[pair.other]) > at
@@ -208,12 +207,12 @@ def crowded() -> Pair:
 
 def test_a_crowd_beats_slowly_whatever_happens() -> None:
     pair = crowded()
-    assert pair.beat(pair.one) == pytest.approx(CROWD_BEAT, rel=0.15)
+    assert pair.beat(pair.one) == pytest.approx(SLOW_BEAT, rel=0.15)
     pair.one.media(pair.now)
-    assert pair.beat(pair.one) == pytest.approx(CROWD_BEAT, rel=0.15)
+    assert pair.beat(pair.one) == pytest.approx(SLOW_BEAT, rel=0.15)
     pair.used()
     pair.run(2.0)
-    assert pair.beat(pair.one) == pytest.approx(CROWD_WARM_BEAT, rel=0.3)
+    assert pair.beat(pair.one) == pytest.approx(WARM_BEAT, rel=0.3)
     assert pair.one.state is pair.other.state is State.ALIVE
 
 
