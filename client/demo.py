@@ -1,9 +1,9 @@
 """``vchat demo``: a whole call on this machine, without devices, and what arrived of it.
 
 A host with the signaling server inside and two guests, each an engine in its own
-process with folders of its own, talk (synthetic speech) and write to each other.
-It is compared what was said and what was heard; the exit code is 0 only if all
-of it arrived.
+process with folders of its own, talk (synthetic speech) and write to each other;
+the host shows a moving picture. It is compared what was said and what was heard;
+the exit code is 0 only if all of it arrived.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ TEXT = "{} says: hello, grüße, 你好 👋"
 MOST_DELAY = 250.0  # ms from mouth to ear; a conversation bears no more
 MOST_LOSS = 0.1  # of packets, and of frames made up
 LEAST_QUALITY = 0.75  # well understood; clean speech reaches 0.95
-HEAD = ("from", "to", "rung", "delay", "loss", "made up", "quality", "texts")
+PICTURE = {"source": "test", "width": 640, "height": 360, "fps": 15}
+LEAST_PICTURES = 5.0  # a second, decoded
+HEAD = ("from", "to", "rung", "delay", "loss", "made up", "quality", "picture", "texts")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Arrived:
     quality: float = 0.0
     """Intelligibility, 0 to 1."""
     texts: int = 0
+    pictures: float | None = None
+    """Shown a second; None where none were to come."""
+    picture_delay: float | None = None
+    """Milliseconds from capture to decoded."""
 
     @property
     def missing(self) -> list[str]:
@@ -57,6 +63,7 @@ class Arrived:
             "packets lost": self.loss > MOST_LOSS or self.concealed > MOST_LOSS,
             "voice not understood": self.quality < LEAST_QUALITY,
             f"{self.texts} texts instead of 1": self.texts != 1,
+            "no moving picture": self.pictures is not None and self.pictures < LEAST_PICTURES,
         }
         return [what for what, is_so in wrong.items() if is_so]
 
@@ -69,8 +76,15 @@ class Arrived:
             f"{self.loss:.1%}" if heard else "-",
             f"{self.concealed:.1%}" if heard else "-",
             f"{self.quality:.2f}" if heard else "-",
+            self._picture(),
             f"{self.texts}/1",
         )
+
+    def _picture(self) -> str:
+        if not self.pictures:
+            return "-"
+        late = "" if self.picture_delay is None else f", {self.picture_delay:.0f} ms"
+        return f"{self.pictures:.0f}/s{late}"
 
 
 def run(command: Command = engine) -> int:
@@ -89,7 +103,7 @@ async def _play(folder: Path, command: Command) -> int:
     with suppress(NotImplementedError):  # elsewhere asyncio itself turns Ctrl-C into this
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
-    print("a host and two guests talk and write to each other on this machine …", flush=True)
+    print("a host and two guests talk, write and see a picture on this machine …", flush=True)
     players = [_player(name, folder) for name in NAMES]
     trouble: list[str] = []
     try:
@@ -140,6 +154,12 @@ async def _call(players: list[Player], command: Command) -> None:
         await player.wait("path", member=member, rung="direct")
     for player in players:
         player.say("chat", text=TEXT.format(player.name))
+    host.say("share", **PICTURE)
+    for guest in guests:
+        offered = await guest.wait("stream-offered")
+        where = {"member": offered["member"], "stream": offered["stream"]}
+        guest.say("watch", **where, to="none")
+        await guest.wait("stream-started")
     with suppress(PlayerFailed):  # who is not heard is found by listening
         for player in players:
             await player.wait("talking", len(players), seconds=3.0, on=True)
@@ -168,6 +188,7 @@ def _compare(said: Player, heard: Player) -> Arrived:
     stats: dict[str, Any] = next(
         (one["members"].get(member, {}) for one in reversed(heard.told("stats"))), {}
     )
+    shown = _shown(said, heard)
     return Arrived(
         rung=paths[-1]["rung"] if paths else "none",
         delay=_delay(said, heard),
@@ -175,7 +196,19 @@ def _compare(said: Player, heard: Player) -> Arrived:
         concealed=stats.get("concealed", 0.0),
         quality=_quality(said, heard),
         texts=len(heard.told("chat", member=member, text=TEXT.format(said.name))),
+        pictures=shown.get("fps_shown", 0.0) if said.name == NAMES[0] else None,
+        picture_delay=shown.get("latency_ms"),
     )
+
+
+def _shown(said: Player, heard: Player) -> dict[str, Any]:
+    """What ``heard`` saw of the pictures of ``said``."""
+    members = [one["member"] for one in heard.told("stream-started")]
+    stats = [one["streams"] for one in heard.told("stats")]
+    if said.name != NAMES[0] or not members or not stats:
+        return {}
+    found = (told for name, told in stats[-1].items() if name.startswith(f"{members[0]}/"))
+    return next(found, {})
 
 
 def _delay(said: Player, heard: Player) -> float | None:

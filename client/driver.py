@@ -91,6 +91,8 @@ class Driver:
         self._on_event = on_event
         self._on_voice = on_voice
         self._on_server = on_server
+        self.on_feedback: Callable[[Member, LinkId, bytes], None] = lambda *_: None
+        """Hears what viewers say of our pictures."""
         self._roads: dict[LinkId, Road] = {}
         self._own_lines: dict[LinkId, OwnLine] = {}
         self.forwarders = Forwarders(BerthEar(self), loopback=reach.loopback, own=reach.own)
@@ -307,7 +309,15 @@ class Driver:
         road = self._roads.get(link)
         return (road.bytes_in, road.bytes_out) if road is not None else (0, 0)
 
-    # ---- Voice -------------------------------------------------------------------
+    # ---- Media -------------------------------------------------------------------
+
+    def send_to(self, member: Member, datagram: bytes) -> None:
+        """One datagram to a member, the way that is in use."""
+        session = self.session
+        peer = session.room.peers.get(member) if session is not None else None
+        road = self._roads.get(peer.link.id) if peer is not None and peer.link else None
+        if road is not None:
+            road.send(datagram)
 
     def speak(self, kind: int, timestamp: int, payload: bytes) -> None:
         """Seal one voice packet and send it to everybody who listens."""
@@ -326,7 +336,7 @@ class Driver:
                 road.send(datagram)
 
     def hear(self, member: Member, link: LinkId, way: Way, datagram: bytes) -> None:
-        """Open one voice packet."""
+        """Open one packet of voice or pictures."""
         session = self.session
         if session is not None:
             opened = session.hear(member, link, way, datagram, time.monotonic())

@@ -49,6 +49,10 @@ class RoadEar:
         """A probe came."""
         self._tell(lambda s, now: s.receive_probe(self.member, self.link, way, datagram, now))
 
+    def feedback(self, datagram: bytes) -> None:
+        """A viewer says what came."""
+        self.driver.on_feedback(self.member, self.link, datagram)
+
     def media(self, way: Way, datagram: bytes) -> None:
         """Sealed media came."""
         self.driver.hear(self.member, self.link, way, datagram)

@@ -25,6 +25,7 @@ from client.loop import run as run_loop
 from client.net.lan import NotFoundError
 from client.net.mailbox import SignalingUnreachable
 from client.orders import BadCommand, Order
+from client.picturing import PICTURING, Picturing
 from client.report import Reporter, Told
 from client.room import Room
 from client.settings import RUNGS, Settings
@@ -92,6 +93,7 @@ class Engine:
         self._deafened = False
         self._exit = Ending.FAILED.exit_code
         self._problem = self._reporter.problem
+        self._picturing = Picturing(self._room, self._named)
         self._stats_timer: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._calling: asyncio.Task[None] | None = None
@@ -198,6 +200,8 @@ class Engine:
             self._leave()
         elif not self._opened or not self._room.session.room.inside:
             raise BadCommand(words.of_error("not-in-room").message)
+        elif order.do in PICTURING:
+            self._picturing.obey(order)
         else:
             self._ORDERS[order.do](self, order)
 

@@ -1,4 +1,4 @@
-"""What happens in a room beside what the session tells: sound and signaling."""
+"""What happens in a room beside what the session tells: sound, pictures and signaling."""
 
 from __future__ import annotations
 
@@ -53,4 +53,56 @@ class Announced:
     """The code as it can be used there, without a server behind it."""
 
 
-RoomEvent = Event | AudioOpened | AudioFailed | Talked | SignalingChanged | Announced
+@dataclass(frozen=True)
+class PicturesFailed:
+    """Something cannot be shown or seen; the call goes on."""
+
+    code: str
+    message: str
+    hint: str
+    member: Member | None = None
+    """Whose stream could not be seen; None: what we wanted to show."""
+    stream: int = 0
+
+
+@dataclass(frozen=True)
+class StreamStarted:
+    """The first picture of a stream that we watch was decoded."""
+
+    member: Member
+    stream: int
+    codec: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class StreamUnwatched:
+    """We watch a stream no more, while it goes on."""
+
+    member: Member
+    stream: int
+
+
+@dataclass(frozen=True)
+class SourcesListed:
+    """What can be shared here."""
+
+    what: str
+    """screens or cameras."""
+    sources: tuple[tuple[str, str], ...]
+    """(what to share it by, what is known about it)."""
+
+
+RoomEvent = (
+    Event
+    | AudioOpened
+    | AudioFailed
+    | Talked
+    | SignalingChanged
+    | Announced
+    | PicturesFailed
+    | StreamStarted
+    | StreamUnwatched
+    | SourcesListed
+)

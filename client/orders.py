@@ -18,6 +18,7 @@ MAX_DEPTH = 16  # brackets inside brackets
 Kinds = tuple[type, ...]
 ON: dict[str, Kinds] = {"on": (bool, str)}
 NONE: dict[str, Kinds] = {}
+SIZE: dict[str, Kinds] = {"width": (int,), "height": (int,), "fps": (int, float)}
 
 NEEDED: dict[str, dict[str, Kinds]] = {
     "chat": {"text": (str,)},
@@ -33,6 +34,13 @@ NEEDED: dict[str, dict[str, Kinds]] = {
     "accept": {"member": (str,)},
     "save": {"member": (str,)},
     "invite": NONE,
+    "share": {"source": (str,)},
+    "unshare": NONE,
+    "quality": {"stream": (int,)},
+    "watch": {"member": (str,), "stream": (int,), "to": (str,)},
+    "unwatch": {"member": (str,), "stream": (int,)},
+    "screens": NONE,
+    "cameras": NONE,
     "leave": NONE,
     "attach": NONE,
     "detach": NONE,
@@ -42,6 +50,9 @@ NEEDED: dict[str, dict[str, Kinds]] = {
 OPTIONAL: dict[str, dict[str, Kinds]] = {
     "chat": {"to": (str,), "ref": (str, int, float)},
     "stats": {"every": (int, float)},
+    "share": {**SIZE, "bitrate": (int, float), "audio": (bool,)},
+    "unshare": {"stream": (int,)},
+    "quality": SIZE,
 }
 
 

@@ -18,10 +18,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from client.attach import Engine, EngineDiedError, attach, interruptible, start_engine
 from client.refused import Refused
@@ -30,6 +31,7 @@ from client.ui.model import Model
 from client.ui.slash import Send, parse
 from client.ui.typed import GOES_ON, Typed
 from vc_core.errors import Ending
+from video.window import has_display
 
 # Implementation
 MAX_LINE = 64 * 1024  # bytes; a longer one is taken in pieces, and refused as too long
@@ -178,6 +180,13 @@ class Plain:
     def copy(self, text: str) -> bool:
         """There is no clipboard in a pipe."""
         return False
+
+    def watch(self, command: Mapping[str, Any]) -> str:
+        """Into a window; lines and pictures in one terminal do not go together."""
+        if command["to"] == "terminal" or not has_display(os.environ, sys.platform):
+            return "pictures need a display here; without --plain the terminal can show them"
+        self._engine.send({**command, "to": "window"})
+        return ""
 
 
 def _clock() -> str:

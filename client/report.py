@@ -13,7 +13,18 @@ from typing import Any, ClassVar
 
 from client import __version__, words
 from client.contacts import Contacts
-from client.events import Announced, AudioFailed, AudioOpened, RoomEvent, SignalingChanged, Talked
+from client.events import (
+    Announced,
+    AudioFailed,
+    AudioOpened,
+    PicturesFailed,
+    RoomEvent,
+    SignalingChanged,
+    SourcesListed,
+    StreamStarted,
+    StreamUnwatched,
+    Talked,
+)
 from client.room import Room
 from vc_core.errors import Ending
 from vc_core.events import (
@@ -31,6 +42,8 @@ from vc_core.events import (
     RoomCodeShown,
     RoomLocked,
     RoomOpened,
+    StreamEnded,
+    StreamOffered,
     Warned,
 )
 from vc_core.ids import Member, member_word
@@ -42,9 +55,11 @@ SCHEMA = 1
 # Implementation
 KEPT = ("ready", "room", "code", "code-ended", "audio", "room-code", "locked", "deafened")
 """Events of which a late face needs the newest one."""
+STREAMS = ("stream-offered", "stream-started", "stream-unwatched", "stream-ended")
 CODE = ("code", "link", "guests_left", "expires_in")
 """Fields of an open code."""
 Told = dict[str, Any]
+StreamEvent = StreamOffered | StreamEnded | StreamStarted | StreamUnwatched
 
 
 def write(event: Told) -> bytes:
@@ -214,6 +229,35 @@ class Reporter:
     def _audio_failed(self, event: AudioFailed) -> list[Told]:
         return [self.problem("error", event.code, event.message, event.hint)]
 
+    def _offered(self, event: StreamOffered) -> list[Told]:
+        size = {"width": event.width, "height": event.height, "fps": event.fps}
+        return [self._stream("stream-offered", event, kind=event.kind, **size)]
+
+    def _stream_ended(self, event: StreamEnded) -> list[Told]:
+        return [self._stream("stream-ended", event)]
+
+    def _started(self, event: StreamStarted) -> list[Told]:
+        size = {"width": event.width, "height": event.height}
+        return [self._stream("stream-started", event, codec=event.codec, **size)]
+
+    def _unwatched(self, event: StreamUnwatched) -> list[Told]:
+        return [self._stream("stream-unwatched", event)]
+
+    def _stream(self, word: str, event: StreamEvent, **more: Any) -> Told:
+        return self.stamp(word, member=member_word(event.member), stream=event.stream, **more)
+
+    def _pictures_failed(self, event: PicturesFailed) -> list[Told]:
+        told = self.problem("error", event.code, event.message, event.hint)
+        if event.member is not None:
+            told |= {"member": member_word(event.member), "stream": event.stream}
+        return [told]
+
+    def _listed(self, event: SourcesListed) -> list[Told]:
+        found = [{"source": source, "about": about} for source, about in event.sources]
+        if event.what == "screens":
+            return [self.stamp("screens", screens=found)]
+        return [self.stamp("cameras", cameras=found)]
+
     def _talked(self, event: Talked) -> list[Told]:
         return [self.stamp("talking", member=member_word(event.member), on=event.on)]
 
@@ -283,6 +327,12 @@ class Reporter:
         PathChanged: _path,
         AudioOpened: _audio,
         AudioFailed: _audio_failed,
+        StreamOffered: _offered,
+        StreamEnded: _stream_ended,
+        StreamStarted: _started,
+        StreamUnwatched: _unwatched,
+        PicturesFailed: _pictures_failed,
+        SourcesListed: _listed,
         Talked: _talked,
         MemberMuted: _muted,
         Chatted: _chatted,
@@ -316,3 +366,17 @@ class Reporter:
             self._kept[event, told["code"]] = told
         elif event in ("member-joined", "path", "muted"):
             self._kept[event, member] = told
+        elif event in STREAMS:
+            self._keep_stream(event, member, told)
+
+    def _keep_stream(self, event: str, member: str, told: Told) -> None:
+        """A late face sees what is offered, and what is watched of it."""
+        offered, started = (f"{one} {told['stream']}" for one in STREAMS[:2])
+        if event == "stream-offered":
+            self._kept[offered, member] = told
+        elif event == "stream-started":
+            self._kept[started, member] = told
+        else:
+            self._kept.pop((started, member), None)
+            if event == "stream-ended":
+                self._kept.pop((offered, member), None)

@@ -3,6 +3,7 @@
     datagram, by its first byte (RFC 9443 where it has one):
 
          4 -  15   envelope of a forwarder (on a direct pair only)  -> ``envelope``
+        17         feedback on pictures   -> ``feedback``
         16 -  63   probe of a way         -> ``probe``
         64 - 127   QUIC                   -> the connection
        128 - 191   sealed media           -> ``media``
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier
 from client.net.quic import QuicLink
+from vc_core.feedback import FEEDBACK
 from vc_core.ids import Rung, Way
 from vc_core.link import CONTROL_STREAM
 from vc_core.messages import Road as RoadMessage
@@ -49,6 +51,9 @@ class Told(Protocol):
 
     def probe(self, way: Way, datagram: bytes) -> None:
         """A probe came."""
+
+    def feedback(self, datagram: bytes) -> None:
+        """A viewer of our pictures says what came."""
 
     def media(self, way: Way, datagram: bytes) -> None:
         """Sealed media came."""
@@ -183,6 +188,8 @@ class Road:
         elif first >= 64:
             self._quic.receive(datagram)
             self._arm()
+        elif first == FEEDBACK:
+            self._told.feedback(datagram)
         elif first >= 16:
             self._told.probe(way, datagram)
         elif first >= 4 and way.rung is Rung.DIRECT:

@@ -24,6 +24,7 @@ from client.net.lan import look_for
 from client.net.post import Post
 from client.net.turn_uri import parse_turn
 from client.offers import Offers
+from client.preload import preload
 from client.settings import Settings
 from client.sounding import follow_loss, open_devices
 from vc_core.commands import OpenServer, UseServer
@@ -104,7 +105,7 @@ class Room:
         configured = url if settings.signal is not None and url != server_of(invitation) else None
         self._desks = Desks(settings, self._own_server, self._post, configured)
         hello = asyncio.create_task(self._post.connect())
-        self._spawn(asyncio.to_thread(_preload))
+        self._spawn(asyncio.to_thread(preload))
         from client.driver import Driver, Reach
 
         self._offers.welcome = await hello
@@ -124,14 +125,16 @@ class Room:
             on_server=self._server_wanted,
         )
         from client.media import Sound
+        from client.pictures import Pictures
 
         self.sound = Sound(
             self._driver.speak,
             on_talking=lambda member, on: self._tell(Talked(Member(member), on)),
             on_own_talking=lambda on: self._tell(Talked(self.member, on)),
-            name_of=lambda member: self._names.get(member, "member"),
+            name_of=self._name,
             record=settings.record,
         )
+        self.pictures = Pictures(self._driver, self._tell, lambda: self.member, self._name)
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))
@@ -226,6 +229,9 @@ class Room:
             if isinstance(event, Ended):
                 return
 
+    def _name(self, member: int) -> str:
+        return self._names.get(member, "member")
+
     def _tell(self, event: RoomEvent) -> None:
         self._events.put_nowait(event)
 
@@ -241,6 +247,7 @@ class Room:
         elif isinstance(event, HostChanged) and event.member == self.member:
             self._spawn(self._begin_to_host())
         self._own_server.follow(event)
+        self.pictures.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
             self._names[event.member] = event.name
         self._tell(event)
@@ -249,7 +256,7 @@ class Room:
         self._driver.signal(signal)
 
     def _heard(self, opened: Opened) -> None:
-        self.sound.receive(opened)
+        (self.pictures if opened.stream else self.sound).receive(opened)
 
     def _signaling(self, change: Change) -> None:
         driver = getattr(self, "_driver", None)
@@ -383,6 +390,7 @@ class Room:
         for task in self._tasks:
             task.cancel()
         if hasattr(self, "sound"):
+            await self.pictures.close()
             self.sound.close()
         if hasattr(self, "_post"):
             await self._post.close()
@@ -390,11 +398,3 @@ class Room:
             self._watch.close()
         await self._offers.close()
         await self._own_server.close()
-
-
-def _preload() -> None:
-    """Import what is heavy while the network is awaited."""
-    from client.net import direct, quic
-
-    direct.preload()
-    quic.preload()

@@ -37,7 +37,7 @@ class Stats:
         members = self._members(span)
         process = {"cpu": round((cpu - self._cpu) / span, 4), "rss_mb": round(resident_mb(), 1)}
         self._at, self._cpu = now, cpu
-        return {"members": members, "streams": {}, "process": process}
+        return {"members": members, "streams": self._room.pictures.stats(), "process": process}
 
     def _members(self, span: float) -> dict[str, Any]:
         voices = self._room.sound.stats()

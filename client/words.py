@@ -232,6 +232,12 @@ WARNINGS: Mapping[str, Words] = {
     "voice-forged": Words(
         "somebody in the room sent voice in the name of {name}", "compare the room code by voice"
     ),
+    "picture-forged": Words(
+        "somebody in the room sent pictures in the name of {name}", "compare the room code by voice"
+    ),
+    "pictures-broken": Words(
+        "{name} sends pictures that cannot be, so they are watched no more",
+    ),
     "room-code-missing": Words("{name} did not help to make the room code, so there is none now"),
     "roster-differs": Words(
         "{name} sees another list of members", "compare the room code by voice"

@@ -6,6 +6,10 @@ sender signs, twice a second and on the reliable plane, which frames were its
 own: for each the CTR and the first 12 bytes of BLAKE2s over the sealed bytes.
 Frames that nobody signs within 2 s are shown as forged by a member of the room;
 the one they name is not muted for them.
+
+A frame of pictures travels in many packets, of which some may be lost and made
+up from others. There the counter is the frame's number, and the digest covers the
+frame itself.
 """
 
 from __future__ import annotations
@@ -35,26 +39,42 @@ def frame_digest(datagram: bytes) -> bytes:
     return hashlib.blake2s(datagram, digest_size=12).digest()
 
 
+def picture_digest(number: int, timestamp: int, key: bool, codec: int, body: bytes) -> bytes:
+    """12 bytes that stand for a frame of pictures, whatever packets it came in."""
+    head = number.to_bytes(4, "big") + timestamp.to_bytes(4, "big") + bytes((key, codec))
+    return hashlib.blake2s(head + body, digest_size=12).digest()
+
+
 def _parts(
-    room: bytes, key: SenderKey, member: Member, frames: tuple[Attested, ...]
+    room: bytes, key: SenderKey, kid: Kid, frames: tuple[Attested, ...]
 ) -> tuple[bytes, ...]:
-    kid = Kid(key.generation, member, VOICE)
     body = b"".join(frame.write_fields() for frame in frames)
     return room, key.position.hash, digest(LABEL_KEY, key.key), kid.pack(), body
 
 
-class Signer:
-    """Our own frames."""
+Name = tuple[int, int, int]
+"""A frame: stream, generation (0 for pictures), counter."""
 
-    def __init__(self, room: bytes, member: Member, identity: Identity) -> None:
+
+class Signer:
+    """Our own frames of one stream."""
+
+    def __init__(
+        self, room: bytes, member: Member, identity: Identity, stream: int = VOICE
+    ) -> None:
         self._room = room
         self._member = member
         self._identity = identity
+        self._stream = stream
         self._frames: list[Attested] = []
         self._key: SenderKey | None = None
         self._next = float("inf")
 
     def sealed(self, key: SenderKey, ctr: int, datagram: bytes, now: float) -> list[Attest]:
+        """Remember one frame of voice; attestations that became full come out."""
+        return self.made(key, Attested(ctr, frame_digest(datagram)), now)
+
+    def made(self, key: SenderKey, frame: Attested, now: float) -> list[Attest]:
         """Remember one frame; attestations that became full come out."""
         ready = []
         if self._frames and self._key != key:
@@ -62,7 +82,7 @@ class Signer:
         if not self._frames:
             self._next = now + INTERVAL
         self._key = key
-        self._frames.append(Attested(ctr, frame_digest(datagram)))
+        self._frames.append(frame)
         if len(self._frames) == MAX_ATTESTED:
             ready.append(self._sign())
         return ready
@@ -75,12 +95,17 @@ class Signer:
         """The attestation that is due."""
         return [self._sign()] if self._frames and now >= self._next else []
 
+    def finish(self) -> list[Attest]:
+        """The attestation of what is not signed yet: the stream is over."""
+        return [self._sign()] if self._frames else []
+
     def _sign(self) -> Attest:
         assert self._key is not None
         frames, self._frames = tuple(self._frames), []
-        parts = _parts(self._room, self._key, self._member, frames)
+        kid = Kid(self._key.generation, self._member, self._stream)
+        parts = _parts(self._room, self._key, kid, frames)
         signature = self._identity.sign(LABEL_ATTEST, *parts)
-        return Attest(self._key.generation, VOICE, frames, signature)
+        return Attest(self._key.generation, self._stream, frames, signature)
 
 
 class Witness:
@@ -90,27 +115,35 @@ class Witness:
         self._room = room
         self._member = member
         self._sign = sign
-        self._unsigned: OrderedDict[tuple[int, int], tuple[float, bytes]] = OrderedDict()
-        self._signed: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._unsigned: OrderedDict[Name, tuple[float, bytes, int]] = OrderedDict()
+        self._signed: OrderedDict[Name, bytes] = OrderedDict()
 
     def heard(self, opened: Opened, now: float) -> None:
-        """A frame was opened under this member's key."""
-        frame = opened.generation, opened.ctr
+        """A frame of voice was opened under this member's key."""
         seen = frame_digest(opened.datagram)
+        self._take((VOICE, opened.generation, opened.ctr), seen, opened.generation, now)
+
+    def seen(self, stream: int, number: int, digest: bytes, generation: int, now: float) -> None:
+        """A frame of pictures is whole; its number is unique in all generations."""
+        self._take((stream, 0, number), digest, generation, now)
+
+    def _take(self, frame: Name, seen: bytes, generation: int, now: float) -> None:
         if self._signed.pop(frame, None) == seen:
             return
-        self._unsigned[frame] = (now, seen)
+        self._unsigned[frame] = (now, seen, generation)
         if len(self._unsigned) > MAX_UNSIGNED:
             self._unsigned.popitem(last=False)
 
     def receive(self, attest: Attest, key: SenderKey) -> bool:
         """Strike off what the member signed; False if a signed frame differs from ours."""
-        parts = _parts(self._room, key, self._member, attest.frames)
-        if attest.stream != VOICE or not verify(self._sign, attest.signature, LABEL_ATTEST, *parts):
+        kid = Kid(attest.generation, self._member, attest.stream)
+        parts = _parts(self._room, key, kid, attest.frames)
+        if not verify(self._sign, attest.signature, LABEL_ATTEST, *parts):
             raise RemoteProtocolError("an attestation with a wrong signature")
         honest = True
         for frame in attest.frames:
-            name = attest.generation, frame.counter
+            voice = attest.stream == VOICE
+            name = attest.stream, attest.generation if voice else 0, frame.counter
             seen = self._unsigned.pop(name, None)
             if seen is None:
                 self._signed[name] = frame.digest
@@ -120,16 +153,21 @@ class Witness:
             self._signed.popitem(last=False)
         return honest
 
-    def overdue(self, now: float) -> set[int]:
-        """Generations of frames that nobody signed in time; each frame counts once."""
-        generations = set()
+    def overdue(self, now: float) -> set[tuple[int, int]]:
+        """(stream, generation) of frames that nobody signed in time; each frame counts once."""
+        found = set()
         while self._unsigned:
-            frame, (since, _) = next(iter(self._unsigned.items()))
+            frame, (since, _, generation) = next(iter(self._unsigned.items()))
             if now - since < PATIENCE:
                 break
             del self._unsigned[frame]
-            generations.add(frame[0])
-        return generations
+            found.add((frame[0], generation))
+        return found
+
+    def forget(self, stream: int) -> None:
+        """We asked for this stream no longer: nobody signs its last frames for us."""
+        for frame in [one for one in self._unsigned if one[0] == stream]:
+            del self._unsigned[frame]
 
     def clear(self) -> None:
         """Forget what waits (the reliable plane was away, so nothing could be signed)."""

@@ -5,11 +5,11 @@
     host               two members whose link has no stream yet: ``Carry``
     re-join mailbox    when the host cannot be reached, or is the one looked for
 
-Texts, attestations and mute marks wait for the control stream: they need order,
-and letters may be lost or overtaken. Everything else also goes as letters. What
-is lost with a road is said again when the next stream opens; after *last words*
-there is none, so they go every way that there is, and are read even when the end
-of their road has come before them.
+Texts, attestations, mute marks and what concerns pictures wait for the control
+stream: they need order, and letters may be lost or overtaken. Everything else also
+goes as letters. What is lost with a road is said again when the next stream opens;
+after *last words* there is none, so they go every way that there is, and are read
+even when the end of their road has come before them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ from vc_core.messages import (
     Chat,
     ChatTaken,
     Greet,
+    KeyWanted,
     Letter,
     Mute,
     NewEntry,
+    StreamCarried,
+    StreamEnded,
+    StreamOffered,
+    Watch,
 )
 from vc_core.peer import Peer
 from vc_core.room import Room
@@ -37,7 +42,8 @@ from vc_core.signals import Post
 from vc_core.wire import Record
 
 # Specification
-STREAM_ONLY = (Chat, ChatTaken, Attest, Mute)
+PICTURES = (StreamOffered, StreamEnded, StreamCarried, Watch, KeyWanted)
+STREAM_ONLY = (Chat, ChatTaken, Attest, Mute, *PICTURES)
 LAST_WORDS = (Bye, NewEntry)
 """What is still read of a link that is over: it depends on no road."""
 

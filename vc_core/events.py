@@ -117,6 +117,54 @@ class MemberMuted:
 
 
 @dataclass(frozen=True)
+class StreamOffered:
+    """A member shares pictures, or shares them in another size."""
+
+    member: Member
+    stream: int
+    kind: str
+    """screen, camera."""
+    width: int
+    height: int
+    fps: int
+
+
+@dataclass(frozen=True)
+class StreamEnded:
+    """A member's stream of pictures is over."""
+
+    member: Member
+    stream: int
+
+
+@dataclass(frozen=True)
+class StreamWatched:
+    """A member watches a stream of ours, or no longer."""
+
+    member: Member
+    stream: int
+    on: bool
+
+
+@dataclass(frozen=True)
+class KeyFrameWanted:
+    """A viewer of a stream of ours needs a key frame."""
+
+    member: Member
+    stream: int
+
+
+@dataclass(frozen=True)
+class StreamCarried:
+    """A stream that we watch comes as copies of a forwarder: want them there."""
+
+    member: Member
+    stream: int
+    forwarder: int
+    """0: it comes by itself again."""
+
+
+@dataclass(frozen=True)
 class RoomCodeShown:
     """Four words that are equal on all screens."""
 
@@ -157,6 +205,11 @@ Event = (
     | Chatted
     | Delivered
     | MemberMuted
+    | StreamOffered
+    | StreamEnded
+    | StreamWatched
+    | KeyFrameWanted
+    | StreamCarried
     | RoomCodeShown
     | RoomLocked
     | Warned

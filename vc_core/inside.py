@@ -2,7 +2,7 @@
 
     Courier      how a message gets to a member        Mailboxes   when nothing else stands
     Matchmaker   links to everybody                    Keyring     sender keys, sealing
-    Forwarding   forwarders of the room
+    Forwarding   forwarders of the room            Pictures    streams and who watches them
     Registrar    the roster and what follows from it   Forks       one story for everybody?
     Heartbeats   who is alive                          Succession  who hosts, when the host is gone
     Comparison   the room code                         Texts       what people write
@@ -25,6 +25,7 @@ from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
 from vc_core.matchmaker import Matchmaker
 from vc_core.peer import Peer
+from vc_core.pictures import Pictures
 from vc_core.registrar import Registrar
 from vc_core.room import Room
 from vc_core.succession import Succession
@@ -45,6 +46,7 @@ class Inside:
         self.texts = Texts(room, courier, now)
         self.matchmaker = Matchmaker(room, courier, self.keyring, now)
         self.forwarding = Forwarding(room, courier)
+        self.pictures = Pictures(room, courier, self.keyring)
         self.registrar = Registrar(
             room,
             courier,
@@ -83,6 +85,14 @@ class Inside:
         self.room.use_link(host, link, now)
         self.keyring.announce(host, now)
 
+    def accept(self, peer: Peer, now: float) -> None:
+        """The person trusts a changed key: look for roads to that member."""
+        if peer.blocked:
+            peer.blocked = False
+            self.keyring.announce(peer, now)
+            self.room.ways.open(peer, now)
+            self.matchmaker.hurry(now)
+
     # A new link, a new stream
 
     def linked(self, peer: Peer, now: float) -> None:
@@ -102,6 +112,7 @@ class Inside:
         self.forwarding.opening(peer, now)
         self.comparison.opening(peer)
         self.texts.opening(peer)
+        self.pictures.opening(peer)
 
     # Time
 

@@ -11,20 +11,38 @@ Rule 3: a new key waits only for members whose path is alive: nobody else hears 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
 from vc_core.attest import Signer
 from vc_core.courier import Courier
 from vc_core.errors import RemoteProtocolError
 from vc_core.events import Warned
 from vc_core.ids import Member
-from vc_core.messages import Attest, KeyTaken, SenderKey
+from vc_core.messages import Attest, Attested, KeyTaken, SenderKey
 from vc_core.peer import Peer
 from vc_core.room import Room
-from vc_core.senderkeys import Opened, OthersKeys, OwnKeys
+from vc_core.senderkeys import VOICE, Opened, OthersKeys, OwnKeys
+
+# Specification
+PICTURE = 3  # kind of sealed media: a piece of a frame of pictures
 
 # Implementation
 FORGED_PAUSE = 30.0  # s between two warnings about one member
 SETTLING = 3.0  # s after a new control stream, or darkness, in which nothing counts as forged
 QUIET = 1.0  # s without life after which signatures may be late
+
+Viewers = Callable[[], list[Peer]]
+"""Who watches a stream of ours now."""
+
+
+@dataclass(frozen=True)
+class SealedPiece:
+    """One datagram of pictures and the counter that it was sealed under."""
+
+    generation: int
+    ctr: int
+    datagram: bytes
 
 
 class Keyring:
@@ -36,6 +54,9 @@ class Keyring:
         self.own = OwnKeys(room.number, room.id, room.rng)
         self._others = OthersKeys(room.id)
         self._signer = Signer(room.id, room.number, room.identity)
+        self._picture_signers: dict[int, tuple[Signer, Viewers]] = {}
+        self.on_gone: Callable[[Member], None] = lambda member: None
+        """Told of a member that is out or away."""
         self._warned: dict[Member, float] = {}
         self.ready: list[Opened] = []
         """Packets that had waited for their key and are open now."""
@@ -101,6 +122,7 @@ class Keyring:
         self._others.forget(member)
         self._others.hurry(self._room.roster.position, now)
         self.own.gone(member, now)
+        self.on_gone(member)
 
     # Media
 
@@ -119,7 +141,7 @@ class Keyring:
         if peer.blocked or not peer.seat.present or not self._room.flows(now):
             raise RemoteProtocolError("media from somebody who may not be heard now")
         opened = self._others.open(peer.number, datagram, now)
-        if opened is not None:
+        if opened is not None and opened.stream == VOICE:
             peer.witness.heard(opened, now)
         return opened
 
@@ -130,8 +152,50 @@ class Keyring:
         opened = self._others.learn(peer.number, key, now)
         self._courier.send(peer, KeyTaken(key.generation))
         for one in opened:
-            peer.witness.heard(one, now)
+            if one.stream == VOICE:
+                peer.witness.heard(one, now)
         self.ready += opened
+
+    # Pictures
+
+    def begin(self, stream: int, viewers: Viewers) -> None:
+        """A stream of our own: its frames are signed for its ``viewers``."""
+        signer = Signer(self._room.id, self._room.number, self._room.identity, stream)
+        self._picture_signers[stream] = signer, viewers
+
+    def finish(self, stream: int) -> None:
+        """A stream of our own is over; its last frames are signed."""
+        if (known := self._picture_signers.pop(stream, None)) is not None:
+            signer, viewers = known
+            self._attest(signer.finish(), viewers())
+
+    def seal_piece(
+        self, stream: int, timestamp: int, payload: bytes, now: float
+    ) -> SealedPiece | None:
+        """One datagram of pictures, or None while we must not send."""
+        current = self.own.current
+        if current is None or not self._room.flows(now):
+            return None
+        sealer = self.own.sealer(stream)
+        ctr = sealer.next_ctr
+        datagram = sealer.seal(PICTURE, timestamp, payload)
+        return SealedPiece(current.announcement.generation, ctr, datagram)
+
+    def sign(self, stream: int, number: int, digest: bytes, now: float) -> None:
+        """A frame of ours is on its way: its viewers get our signature for it."""
+        current, known = self.own.current, self._picture_signers.get(stream)
+        if current is not None and known is not None:
+            signer, viewers = known
+            attests = signer.made(current.announcement, Attested(number, digest), now)
+            self._attest(attests, viewers())
+
+    def offer(self, peer: Peer, stream: int) -> None:
+        """A member's packets of a stream open from now on."""
+        self._others.offer(peer.number, stream)
+
+    def withdraw(self, peer: Peer, stream: int) -> None:
+        """A member's stream is over."""
+        self._others.withdraw(peer.number, stream)
 
     # Attestations
 
@@ -139,24 +203,26 @@ class Keyring:
         """A member signed what it sent."""
         key = self._others.announcement(peer.number, attest.generation)
         if key is not None and not peer.witness.receive(attest, key):
-            self._warn(peer, now)
+            self._warn(peer, attest.stream, now)
 
-    def _attest(self, attests: list[Attest]) -> None:
+    def _attest(self, attests: list[Attest], to: Iterable[Peer] | None = None) -> None:
         for attest in attests:
-            for peer in self._room.present():
+            for peer in self._room.present() if to is None else to:
                 if peer.streaming and not peer.blocked:
                     self._courier.send(peer, attest)
 
-    def _warn(self, peer: Peer, now: float) -> None:
+    def _warn(self, peer: Peer, stream: int, now: float) -> None:
         if now - self._warned.get(peer.number, float("-inf")) >= FORGED_PAUSE:
             self._warned[peer.number] = now
-            self._room.tell(Warned("voice-forged", peer.number))
+            word = "voice-forged" if stream == VOICE else "picture-forged"
+            self._room.tell(Warned(word, peer.number))
 
     # Time
 
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
-        times = (self.own.next_timer(), self._signer.next_timer())
+        signers = (one.next_timer() for one, _ in self._picture_signers.values())
+        times = (self.own.next_timer(), self._signer.next_timer(), *signers)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -166,13 +232,17 @@ class Keyring:
         if self.own.due(now) and self._room.fresh(now):
             self.rotate(now)
         self._attest(self._signer.handle_timer(now))
+        for signer, viewers in self._picture_signers.values():
+            self._attest(signer.handle_timer(now), viewers())
         for peer in self._room.present():
             if not self._on_path(peer):
                 self.own.gone(peer.number, now)
             if self._unjudged(peer, now):
                 peer.witness.clear()
-            elif any(self._known(peer, one) for one in peer.witness.overdue(now)):
-                self._warn(peer, now)
+                continue
+            for stream, generation in peer.witness.overdue(now):
+                if self._known(peer, generation):
+                    self._warn(peer, stream, now)
 
     def _known(self, peer: Peer, generation: int) -> bool:
         """Whether a signature over frames of a generation could be checked."""

@@ -6,6 +6,7 @@ own key from them by HKDF with a label of its own:
     letters             ChaCha20-Poly1305, nonce = counter of the letter
     stream 0 of QUIC    vc_core.streams
     probes of each way  vc_core.path
+    feedback            vc_core.feedback
 
 Letters carry ``PEER`` messages while there is no QUIC connection yet, through
 the exchange, the host or a re-join mailbox. They may be lost but not replayed:
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from vc_core.attempts import Attempts
 from vc_core.errors import RemoteProtocolError
+from vc_core.feedback import Feedbacks
 from vc_core.ids import LinkId, Member, Way
 from vc_core.keys import hkdf
 from vc_core.messages import PEER, Letter
@@ -28,6 +30,7 @@ from vc_core.wire import Record
 # Specification
 LABEL_LETTER = "vchat-1 letter"
 LABEL_PROBE = "vchat-1 probe"
+LABEL_FEEDBACK = "vchat-1 feedback"
 CONTROL_STREAM = 0
 
 
@@ -79,6 +82,7 @@ class Link:
         self._letters_in = Cipher(hkdf(receive, LABEL_LETTER))
         self._counter_out = 0
         self._counter_in = 0
+        self.feedback = Feedbacks(hkdf(send, LABEL_FEEDBACK), hkdf(receive, LABEL_FEEDBACK))
         self._sealer = StreamSealer(send, CONTROL_STREAM)
         self._opener = StreamOpener(receive, CONTROL_STREAM)
 

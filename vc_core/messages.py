@@ -578,6 +578,69 @@ class Estate(Record):
     LAYOUT: ClassVar[Layout] = (("server", Text(255)), ("banned", Many(_KEY, MAX_BANNED)))
 
 
+@dataclass(frozen=True)
+class StreamOffered(Record):
+    """The sender shares pictures; said again on each link, and when size or rate change."""
+
+    stream: int
+    """From 1; voice is 0."""
+    source: int
+    """1 screen, 2 camera."""
+    width: int
+    height: int
+    fps: int
+    clock: int
+    """The birth of this link on the clock of the stream's timestamps, in ms modulo 2^32."""
+
+    LAYOUT: ClassVar[Layout] = (
+        ("stream", _U16),
+        ("source", _U8),
+        ("width", _U16),
+        ("height", _U16),
+        ("fps", _U8),
+        ("clock", _U32),
+    )
+
+
+@dataclass(frozen=True)
+class StreamEnded(Record):
+    """A stream of the sender is over."""
+
+    stream: int
+
+    LAYOUT: ClassVar[Layout] = (("stream", _U16),)
+
+
+@dataclass(frozen=True)
+class Watch(Record):
+    """The sender watches a stream of the receiver from now on, or no longer."""
+
+    stream: int
+    on: bool
+
+    LAYOUT: ClassVar[Layout] = (("stream", _U16), ("on", Flag()))
+
+
+@dataclass(frozen=True)
+class KeyWanted(Record):
+    """A viewer can show nothing before the next key frame."""
+
+    stream: int
+
+    LAYOUT: ClassVar[Layout] = (("stream", _U16),)
+
+
+@dataclass(frozen=True)
+class StreamCarried(Record):
+    """A stream of the sender comes as copies of one forwarder from now on."""
+
+    stream: int
+    forwarder: int
+    """Its number; 0: the stream comes by itself again."""
+
+    LAYOUT: ClassVar[Layout] = (("stream", _U16), ("forwarder", _U32))
+
+
 PEER = Family(
     {
         1: Profile,
@@ -604,5 +667,10 @@ PEER = Family(
         22: Heard,
         23: Moved,
         24: Estate,
+        25: StreamOffered,
+        26: StreamEnded,
+        27: Watch,
+        28: KeyWanted,
+        29: StreamCarried,
     }
 )

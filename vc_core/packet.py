@@ -229,9 +229,10 @@ class MediaSealer:
 class MediaOpener:
     """Opens the packets of one KID, each once."""
 
-    def __init__(self, key: MediaKey) -> None:
+    def __init__(self, key: MediaKey, window: Window | None = None) -> None:
+        """``window`` is that of voice unless given."""
         self.key = key
-        self.window = Window()
+        self.window = window or Window()
 
     def open(self, header: MediaHeader, datagram: bytes) -> Media:
         """The inside of a packet whose routing id is ``key.route``.

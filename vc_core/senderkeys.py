@@ -7,6 +7,8 @@ its own generations; there is no common epoch to agree on.
     new generation    at each roster entry, every 5 minutes, after 2^20 frames
     in use            when all who hear the one before have it, or after 1 s
     old generations   10 s; 2 s after a removal; a removed member's: at once
+    streams           voice is stream 0; each stream of pictures has a KID of its own
+                      in every generation
 
 Rule 1: a packet names exactly one key by its routing id. There is no trial
         decryption, and a packet counts only from the member whose key it names.
@@ -17,12 +19,13 @@ Rule 2: a generation that is over stays over: taken again, its replay window
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import Member, Rng
 from vc_core.messages import Position, SenderKey
 from vc_core.packet import Kid, Media, MediaOpener, MediaSealer, media_key, parse_header
+from vc_core.replay import PICTURE_AHEAD, PICTURE_WINDOW, Window
 
 # Specification
 VOICE = 0  # stream number
@@ -35,6 +38,7 @@ UNKNOWN_LIFE = 0.5  # s that a packet waits for its key
 
 # Implementation
 MAX_WAITING = 64  # packets that wait for keys
+MAX_STREAMS = 4  # streams of pictures of one member, numbered from 1
 MAX_GENERATIONS = 6  # generations kept for one member
 
 
@@ -44,7 +48,16 @@ class Generation:
 
     announcement: SenderKey
     sealer: MediaSealer
+    """Of voice."""
     begun: float
+    pictures: dict[int, MediaSealer] = field(default_factory=dict)
+    """By stream, made when first needed; a stream's counters are never begun anew."""
+
+    @property
+    def sealed(self) -> int:
+        """The most packets that any stream has."""
+        counts = [one.next_ctr for one in self.pictures.values()]
+        return max([self.sealer.next_ctr, *counts])
 
 
 class OwnKeys:
@@ -105,7 +118,7 @@ class OwnKeys:
         current = self.current
         if current is None or self.coming is not None:
             return False
-        return now >= current.begun + MAX_AGE or current.sealer.next_ctr >= MAX_FRAMES
+        return now >= current.begun + MAX_AGE or current.sealed >= MAX_FRAMES
 
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
@@ -126,6 +139,18 @@ class OwnKeys:
             raise LocalProtocolError("no sender key is in use yet")
         return self.current.sealer.seal(kind, timestamp, payload)
 
+    def sealer(self, stream: int) -> MediaSealer:
+        """Seals pictures of a stream under the current generation."""
+        if self.current is None:
+            raise LocalProtocolError("no sender key is in use yet")
+        sealer = self.current.pictures.get(stream)
+        if sealer is None:
+            told = self.current.announcement
+            kid = Kid(told.generation, self._member, stream)
+            sealer = MediaSealer(media_key(told.key, self._room, kid, told.position.hash))
+            self.current.pictures[stream] = sealer
+        return sealer
+
 
 @dataclass
 class Opening:
@@ -134,7 +159,14 @@ class Opening:
     member: Member
     announcement: SenderKey
     opener: MediaOpener
+    """Of voice."""
     expires: float = float("inf")
+    pictures: dict[int, MediaOpener] = field(default_factory=dict)
+    """Openers of streams that the member offers, by stream."""
+
+    def routes(self) -> list[bytes]:
+        """Every routing id of the generation."""
+        return [one.key.route for one in (self.opener, *self.pictures.values())]
 
 
 @dataclass(frozen=True)
@@ -146,6 +178,7 @@ class Opened:
     ctr: int
     media: Media
     datagram: bytes
+    stream: int = VOICE
 
 
 class OthersKeys:
@@ -153,9 +186,11 @@ class OthersKeys:
 
     def __init__(self, room: bytes) -> None:
         self._room = room
-        self._by_route: dict[bytes, Opening] = {}
+        self._by_route: dict[bytes, tuple[Opening, MediaOpener]] = {}
         self._by_member: dict[Member, dict[int, Opening]] = {}
         self._highest: dict[Member, int] = {}
+        self._streams: dict[Member, set[int]] = {}
+        """Streams of pictures that members offer."""
         self._removal: tuple[int, int] = (0, 0)
         """Where the newest removal stands in the roster."""
         self._waiting: deque[tuple[float, Member, bytes]] = deque(maxlen=MAX_WAITING)
@@ -172,18 +207,47 @@ class OthersKeys:
             return []  # over already, or overtaken by a newer one
         kid = Kid(generation, member, VOICE)
         key = media_key(announcement.key, self._room, kid, announcement.position.hash)
-        if key.route in self._by_route:
-            raise RemoteProtocolError("a key with the routing id of another one")
         opening = Opening(member, announcement, MediaOpener(key))
+        for stream in self._streams.get(member, ()):
+            self._make(opening, stream)
+        if not self._by_route.keys().isdisjoint(opening.routes()):
+            raise RemoteProtocolError("a key with the routing id of another one")
         if announcement.position.order < self._removal:
             opening.expires = now + REMOVAL_LIFE  # whoever was removed may know it
         for older in known.values():
             older.expires = min(older.expires, now + OLD_LIFE)
-        known[generation] = self._by_route[key.route] = opening
+        known[generation] = opening
+        for opener in (opening.opener, *opening.pictures.values()):
+            self._by_route[opener.key.route] = opening, opener
         self._highest[member] = generation
         while len(known) > MAX_GENERATIONS:
             self._drop(known[min(known)])
         return self._retry(now)
+
+    def offer(self, member: Member, stream: int) -> None:
+        """A member offers a stream of pictures: its routing ids are known from now on."""
+        streams = self._streams.setdefault(member, set())
+        if stream in streams:
+            return
+        if not VOICE < stream <= MAX_STREAMS:
+            raise RemoteProtocolError("a stream with a number that nobody has")
+        streams.add(stream)
+        for opening in self._by_member.get(member, {}).values():
+            if stream not in opening.pictures:
+                opener = self._make(opening, stream)
+                self._by_route.setdefault(opener.key.route, (opening, opener))
+
+    def withdraw(self, member: Member, stream: int) -> None:
+        """A stream is over; its openers stay with their keys, so that no window begins anew."""
+        self._streams.get(member, set()).discard(stream)
+
+    def _make(self, opening: Opening, stream: int) -> MediaOpener:
+        told = opening.announcement
+        kid = Kid(told.generation, opening.member, stream)
+        window = Window(PICTURE_WINDOW, PICTURE_AHEAD)
+        opener = MediaOpener(media_key(told.key, self._room, kid, told.position.hash), window)
+        opening.pictures[stream] = opener
+        return opener
 
     def forget(self, member: Member, *, number_too: bool = False) -> None:
         """A member is gone: its keys die at once.
@@ -196,11 +260,12 @@ class OthersKeys:
         for opening in list(self._by_member.get(member, {}).values()):
             self._drop(opening)
         self._by_member.pop(member, None)
+        self._streams.pop(member, None)
 
     def hurry(self, position: Position, now: float) -> None:
         """After a removal: keys made for earlier entries live 2 s more."""
         self._removal = max(self._removal, position.order)
-        for opening in self._by_route.values():
+        for opening, _ in self._by_route.values():
             if opening.announcement.position.order < position.order:
                 opening.expires = min(opening.expires, now + REMOVAL_LIFE)
 
@@ -212,17 +277,19 @@ class OthersKeys:
     def open(self, sender: Member, datagram: bytes, now: float) -> Opened | None:
         """What a packet from ``sender``'s own path says; None if its key is not here yet."""
         header = parse_header(datagram)
-        opening = self._by_route.get(header.route)
-        if opening is None:
+        found = self._by_route.get(header.route)
+        if found is None:
             self._waiting.append((now, sender, datagram))
             return None
+        opening, opener = found
         if now >= opening.expires:
             self._drop(opening)
             raise RemoteProtocolError("a packet under a key that is over")
         if opening.member != sender:
             raise RemoteProtocolError("a packet under another member's key")
-        media = opening.opener.open(header, datagram)
-        return Opened(sender, opening.announcement.generation, header.ctr, media, datagram)
+        media = opener.open(header, datagram)
+        generation, stream = opening.announcement.generation, opener.key.kid.stream
+        return Opened(sender, generation, header.ctr, media, datagram, stream)
 
     def _retry(self, now: float) -> list[Opened]:
         waiting = [w for w in self._waiting if now - w[0] <= UNKNOWN_LIFE]
@@ -241,5 +308,6 @@ class OthersKeys:
         return opened
 
     def _drop(self, opening: Opening) -> None:
-        self._by_route.pop(opening.opener.key.route, None)
+        for route in opening.routes():
+            self._by_route.pop(route, None)
         self._by_member.get(opening.member, {}).pop(opening.announcement.generation, None)

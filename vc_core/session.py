@@ -1,6 +1,7 @@
 """A session: one member in one room, from the first knock to the last word.
 
-World in:   receive_*, road_*, way_*, stream_*, signaling_*, handle_timer; office, forwarding
+World in:   receive_*, road_*, way_*, stream_*, signaling_*, handle_timer
+Parts:      office, forwarding, pictures
 User in:    say, mute, kick, lock, deputies, invite, accept, leave
 Out:        next_command (for the driver), next_event (for people), next_timer
 Media:      speak and hear, the short way beside all of it
@@ -36,6 +37,7 @@ from vc_core.mailboxes import Mailboxes
 from vc_core.messages import Bye, Letter, Road
 from vc_core.office import MakeDesk, Office
 from vc_core.peer import Peer
+from vc_core.pictures import Pictures
 from vc_core.roads import Roads
 from vc_core.room import Judge, Room
 from vc_core.roster import Roster
@@ -124,6 +126,12 @@ class Session:
         return inside.forwarding if inside is not None and not self.room.ended else None
 
     @property
+    def pictures(self) -> Pictures | None:
+        """Streams of pictures, ours and others'; None while we are outside."""
+        inside = self._inside
+        return inside.pictures if inside is not None and not self.room.ended else None
+
+    @property
     def office(self) -> Office | None:
         """What becomes of a server of our own goes here; None while we are outside."""
         return self._office if not self.room.ended else None
@@ -155,14 +163,11 @@ class Session:
         """When ``handle_timer`` wants to run."""
         if self.room.ended:
             return None
-        due = float("inf")
+        doors = (self._office, self.entrance)
+        times = [door.next_timer() for door in doors if door is not None]
         if self._inside is not None:
-            due = min(self._inside.next_timer(), self.room.ways.next_timer())
-        for door in (self._office, self.entrance):
-            time = door.next_timer() if door is not None else None
-            if time is not None and time < due:
-                due = time
-        return due
+            times += (self._inside.next_timer(), self.room.ways.next_timer())
+        return min((time for time in times if time is not None), default=float("inf"))
 
     # ---- Media -----------------------------------------------------------------
 
@@ -201,8 +206,7 @@ class Session:
         if isinstance(signal, Dropped):
             parcel = self._mailboxes.open(signal.mailbox, signal.body)
             if parcel is not None:
-                sender, message, secret = parcel
-                self._switchboard.take_meet(sender, message, now, secret)
+                self._switchboard.take_meet(parcel[0], parcel[1], now, parcel[2])
         elif isinstance(signal, Grants):
             if self._inside is not None:
                 self._inside.forwarding.granted(signal, now)
@@ -332,12 +336,7 @@ class Session:
 
     def accept(self, member: Member, now: float) -> None:
         """The person trusts a changed key."""
-        inside, peer = self._here(), self._peer(member)
-        if peer.blocked:
-            peer.blocked = False
-            inside.keyring.announce(peer, now)
-            self.room.ways.open(peer, now)
-            inside.matchmaker.hurry(now)
+        self._here().accept(self._peer(member), now)
 
     def leave(self, now: float) -> None:
         """Say good-bye and end; a host names who goes on."""

@@ -29,6 +29,7 @@ from vc_core.messages import (
     Heard,
     Heartbeat,
     KeyTaken,
+    KeyWanted,
     Letter,
     Missed,
     Moved,
@@ -41,6 +42,10 @@ from vc_core.messages import (
     Road,
     SenderKey,
     Standing,
+    StreamCarried,
+    StreamEnded,
+    StreamOffered,
+    Watch,
 )
 from vc_core.peer import Peer
 from vc_core.roster import Forked
@@ -84,6 +89,11 @@ class Switchboard:
             Moved: self._moved,
             Estate: lambda peer, estate, _: inside.registrar.inherit(peer, estate),
             Forwarders: inside.forwarding.receive,
+            StreamOffered: inside.pictures.take_offer,
+            StreamEnded: inside.pictures.take_end,
+            Watch: inside.pictures.take_watch,
+            KeyWanted: inside.pictures.take_key_wanted,
+            StreamCarried: inside.pictures.take_carried,
         }
 
     def take(self, peer: Peer, message: Record, now: float) -> None:

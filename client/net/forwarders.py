@@ -16,7 +16,15 @@ from client.net.channels import Channel, LinkChannel, OwnChannel, UdpChannel, We
 from client.net.relay_address import targets
 from vc_core.attachment import Attachment, State
 from vc_core.commands import OpenForwarder
-from vc_core.envelope import EVERYBODY, PASS, VOICE_HANDLE, read_pass, write_pass, write_spread
+from vc_core.envelope import (
+    EVERYBODY,
+    PASS,
+    VOICE_HANDLE,
+    Want,
+    read_pass,
+    write_pass,
+    write_spread,
+)
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rung
 
@@ -51,6 +59,8 @@ class Forwarders:
         self._own = own
         self._holdings: dict[int, Holding] = {}
         self._pair: Callable[[bytes], None] | None = None
+        self._wants: dict[Want, int] = {}
+        """Streams of pictures (slot, stream) that we want copies of, and where."""
         self.trusted: frozenset[str] | None = None
         """The only addresses of relays that may be tried; None for whatever the host names."""
 
@@ -64,6 +74,7 @@ class Forwarders:
             self._told.lost(order.number, "relay-unknown")
             return
         holding = self._holdings[order.number] = Holding(order, self._channels(order), self._told)
+        holding.want(self._wanted(order.number))
         holding.link(self._pair)
 
     def _may_try(self, order: OpenForwarder) -> bool:
@@ -108,6 +119,18 @@ class Forwarders:
         holding = self._holdings.get(number)
         if holding is not None:
             holding.send(write_spread(handle, datagram))
+
+    def want(self, slot: int, stream: int, number: int) -> None:
+        """Copies of a member's stream come by this forwarder; 0: by none any more."""
+        before = self._wants.pop((slot, stream), 0)
+        if number:
+            self._wants[slot, stream] = number
+        for one in {before, number}:
+            if one in self._holdings:
+                self._holdings[one].want(self._wanted(one))
+
+    def _wanted(self, number: int) -> tuple[Want, ...]:
+        return *WANTS, *(want for want, at in self._wants.items() if at == number)
 
     def pair_with_host(self, send: Callable[[bytes], None] | None) -> None:
         """The direct pair to the host stands, is another one, or is gone."""
@@ -181,6 +204,11 @@ class Holding:
     def renew(self, order: OpenForwarder) -> None:
         """Fresh grants."""
         self.attachment.renew(order.grants, time.monotonic())
+        self._settle()
+
+    def want(self, wants: tuple[Want, ...]) -> None:
+        """What we want copies of."""
+        self.attachment.want(wants)
         self._settle()
 
     def link(self, send: Callable[[bytes], None] | None) -> None:

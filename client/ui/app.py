@@ -131,6 +131,7 @@ async def _show(engine: Engine, story: Story, told: list[dict[str, Any]]) -> Non
     try:
         await screen.app.run_async(pre_run=begin, handle_sigint=False)
     finally:
+        screen.close()
         for task in pumping:
             task.cancel()
     await asyncio.wait(pumping)

@@ -32,7 +32,7 @@ class Keyed(Protocol):
 def bindings(screen: Keyed) -> KeyBindings:
     """All keys that are ours; the rest is prompt_toolkit's line editing."""
     keys = KeyBindings()
-    for name, what in (("f3", Local.MUTE), ("f4", Local.DEAFEN)):
+    for name, what in (("f3", Local.MUTE), ("f4", Local.DEAFEN), ("f8", Local.UNSHARE)):
         keys.add(name)(_doing(screen, what))
     for name, pages in (("pageup", -1), ("pagedown", 1)):
         keys.add(name)(_paging(screen, pages))

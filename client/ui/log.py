@@ -56,6 +56,14 @@ class Code:
     ended: str = ""
     """Why it admits nobody any more."""
 
+    def told(self) -> list[tuple[Kind, str]]:
+        """The code and the link, each alone on its line."""
+        until = f", until {self.until}" if self.until else ""
+        guests = f"{self.guests_left} guest{'' if self.guests_left == 1 else 's'}"
+        head = f"the code, for {guests}{until}:"
+        link = [(Kind.ANSWER, "or the link:"), (Kind.COPY, self.link)]
+        return [(Kind.ANSWER, head), (Kind.COPY, self.code), *link]
+
 
 class Log:
     """The newest lines."""

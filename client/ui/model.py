@@ -21,6 +21,7 @@ from client.ui.fields import clean, number, optional
 from client.ui.log import Code, Kind, Line, Log, add_seconds, joined
 from client.ui.people import Person, describe, differs
 from client.ui.slash import help_lines
+from client.ui.streams import EVENTS, LISTS, Streams, list_lines
 from vc_core.clean import clean_text
 
 Event = Mapping[str, Any]
@@ -51,6 +52,7 @@ class Model:
         self.exit_code: int | None = None
         self.troubles: list[tuple[str, str]] = []
         """Errors so far: (message, hint)."""
+        self.streams = Streams()
         self.revision = 0
         self._log = Log(states=states)
         self._next_ref = 0
@@ -196,6 +198,7 @@ class Model:
     def _left(self, event: Event, clock: str) -> None:
         member = str(event.get("member", ""))
         person = self.people.pop(member, None)
+        self.streams.forget(member)
         name = person.name if person else clean(event, "name")
         for line in [*self._unsent.values(), *self._undelivered.values()]:
             line.waiting.discard(member)
@@ -305,6 +308,16 @@ class Model:
             code = " ".join(self.room_code)
             self._add(Kind.STATE, f"room code (equal for everybody?): {code}", clock)
 
+    def _stream(self, event: Event, clock: str) -> None:
+        own = str(event.get("member")) == self.own
+        self.revision += 1
+        if said := self.streams.receive(event, self._name(event), own=own):
+            self._add(*said, clock)
+
+    def _listed(self, event: Event, clock: str) -> None:
+        for line in list_lines(event):
+            self._add(Kind.ANSWER, line, clock)
+
     def _warning(self, event: Event, clock: str) -> None:
         self._add(Kind.WARNING, joined(clean(event, "message"), clean(event, "hint")), clock)
 
@@ -352,6 +365,8 @@ class Model:
         "delivered": _delivered,
         "host-changed": _host_changed,
         "room-code": _room_words,
+        **dict.fromkeys(EVENTS, _stream),
+        **dict.fromkeys(LISTS, _listed),
         "warning": _warning,
         "error": _error,
         "ended": _ended,
@@ -366,12 +381,8 @@ class Model:
             text = "only the host has the code" if self.opened else "there is no code yet"
             self._add(Kind.ANSWER, text, clock)
         else:
-            until = f", until {code.until}" if code.until else ""
-            guests = f"{code.guests_left} guest{'' if code.guests_left == 1 else 's'}"
-            self._add(Kind.ANSWER, f"the code, for {guests}{until}:", clock)
-            self._add(Kind.COPY, code.code, clock)
-            self._add(Kind.ANSWER, "or the link:", clock)
-            self._add(Kind.COPY, code.link, clock)
+            for kind, said in code.told():
+                self._add(kind, said, clock)
         if self.room_code:
             said = " ".join(self.room_code)
             self._add(Kind.ANSWER, f"room code, the same on all screens: {said}", clock)

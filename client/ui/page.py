@@ -12,6 +12,7 @@ KEYS = (
     ("F1, Esc", "this page, and away with it"),
     ("F3", "your microphone off, or on again"),
     ("F4", "hear nobody, or everybody again"),
+    ("F8", "ends what you share"),
     ("PgUp, PgDn", "older and newer texts"),
     ("Tab", "completes commands and names"),
     ("Up, Down", "what you typed before"),

@@ -71,6 +71,8 @@ def status(model: Model, unread: int, scrolled: bool, width: int) -> StyleAndTex
     parts = [(0, *_microphone(model))]
     if model.deafened:
         parts.append((1, "class:status.alarm", "DEAFENED"))
+    if model.streams.of(model.own):
+        parts.append((1, "class:status.alarm", "SHARING (F8 ends it)"))
     if scrolled:
         new = f"{unread} new below" if unread else "older texts"
         parts.append((2, "class:status.alarm", f"{new} (PgDn)"))

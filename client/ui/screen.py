@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prompt_toolkit.application import Application
@@ -51,8 +52,10 @@ from client.ui.keys import bindings
 from client.ui.model import Model
 from client.ui.page import HelpPage
 from client.ui.pane import TextPane
+from client.ui.picture import Picture
 from client.ui.slash import Local, complete
 from client.ui.typed import Hold, Typed
+from video.window import has_display
 
 # Specification
 RATE = 15.0  # redraws a second that events may cause
@@ -97,6 +100,9 @@ class Screen:
         )
         self.app.ttimeoutlen = self.app.timeoutlen = ESCAPE_PATIENCE
         self._marks = theme.marks(self.app.output.encoding())
+        self._picture = Picture(self.app)
+        self._pictured: tuple[str, int] | None = None
+        """The stream that the terminal shows."""
         self._pane = TextPane(self.model, self._marks)
         self.app.layout = self._layout()
 
@@ -105,6 +111,7 @@ class Screen:
     def receive(self, event: dict[str, Any]) -> None:
         """One event of the engine."""
         self.model.receive(event, clock())
+        self._follow_picture()
         self._changed()
 
     def _changed(self) -> None:
@@ -145,12 +152,43 @@ class Screen:
         self._page.top = 0
         self.helping = True
 
+    def close(self) -> None:
+        """The face ends, the call may go on."""
+        self._picture.close()
+
     def copy(self, text: str) -> bool:
         """By OSC 52; whether the terminal allows it, nobody tells."""
         letters = base64.b64encode(text.encode()).decode()
         self.app.output.write_raw(f"\x1b]52;c;{letters}\x07")
         self.app.output.flush()
         return True
+
+    def watch(self, command: Mapping[str, Any]) -> str:
+        """Into a window, or where there is no display into the terminal."""
+        to = command["to"] or ("window" if has_display(os.environ, sys.platform) else "terminal")
+        if to == "window":
+            self._engine.send({**command, "to": to})
+        elif sys.platform == "win32":
+            return "pictures in a terminal do not work on Windows: /watch NAME window"
+        else:
+            self.app.create_background_task(self._watch_here(command))
+        return ""
+
+    async def _watch_here(self, command: Mapping[str, Any]) -> None:
+        to = await self._picture.open()
+        self._pictured = (command["member"], command["stream"])
+        self._engine.send({**command, "to": to})
+
+    def _follow_picture(self) -> None:
+        """Its shape when it is known; away with it when its stream has gone."""
+        if self._pictured is None:
+            return
+        stream = self.model.streams.offered.get(self._pictured)
+        if stream is None or not stream.watched:
+            self._pictured = None
+            self._picture.close()
+        elif stream.seen and stream.width and stream.height:
+            self._picture.reshape((stream.width, stream.height))
 
     def _accept(self, buffer: Buffer) -> bool:
         self.helping = False
@@ -178,7 +216,9 @@ class Screen:
         status = Window(FormattedTextControl(self._status), height=1)
         page = Window(self._page, style="class:page")
         shown = Condition(lambda: self.helping)
-        everything = HSplit([ConditionalContainer(bar, ~wide), body, status, line])
+        pictured = Condition(lambda: self._picture.on)
+        picture = ConditionalContainer(self._picture.window, pictured)
+        everything = HSplit([picture, ConditionalContainer(bar, ~wide), body, status, line])
         menu = CompletionsMenu(max_height=6, scroll_offset=1)
         floats = [
             Float(ConditionalContainer(page, shown), top=0, bottom=2, left=0, right=0),

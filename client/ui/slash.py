@@ -9,6 +9,7 @@ who typed it (``Say``). A line that begins with two slashes is a text with one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,16 @@ from typing import Any
 # Specification
 MAX_TEXT = 16 * 1024  # bytes of UTF-8 in one text
 MAX_PERCENT = 400  # of a member's volume
+
+QUALITY = re.compile(
+    r"(?:(?P<lines>[0-9]{3,4})p(?P<rate>[0-9]{1,3})?"
+    r"|(?P<width>[0-9]{2,4})x(?P<height>[0-9]{2,4})(?:@(?P<fps>[0-9]{1,3}))?"
+    r"|native(?P<native>[0-9]{1,3})?)",
+    re.ASCII | re.IGNORECASE,
+)
+"""720p30, 1080p60, 1600x900@25, native, native60."""
+FPS = (1, 120, 30)
+"""Least, most, and what is meant when nothing is said."""
 
 # Implementation
 LIKENESS = 2  # letters that a command may be misspelt by and still be guessed
@@ -34,6 +45,7 @@ class Local(Enum):
     COPY_CODE = "put the code into the clipboard"
     MUTE = "microphone off, or on again"
     DEAFEN = "hear nobody, or everybody again"
+    UNSHARE = "end what one shares"
     DETACH = "go, and let the call run"
     LEAVE = "leave the room"
 
@@ -80,7 +92,7 @@ class Slash:
     @property
     def names_somebody(self) -> bool:
         """Whether a member's name comes first."""
-        return self.wants.startswith("NAME")
+        return self.wants.lstrip("[").startswith("NAME")
 
 
 def parse(line: str, people: People) -> Meaning | None:
@@ -114,8 +126,7 @@ def complete(before: str, people: People) -> list[tuple[str, int]]:
         return []
     if slash.names_somebody:
         return [(f"{name} ", len(rest)) for name in _beginning(people, rest)]
-    choices = slash.wants.strip("[]").split("|") if "|" in slash.wants else []
-    choices = ["copy"] if slash.name == "code" else choices
+    choices = CHOICES.get(slash.name) or ("on", "off") * ("on|off" in slash.wants)
     return [(choice, len(rest)) for choice in choices if choice.startswith(rest.lower())]
 
 
@@ -198,6 +209,62 @@ def _volume(slash: Slash, rest: str, people: People) -> Meaning:
     return Send({"do": "volume", "member": member, "percent": int(digits)})
 
 
+def _watch(slash: Slash, rest: str, people: People) -> Meaning:
+    """The stream is chosen by who knows what there is: ``kind`` is no field of the interface."""
+    words = rest.split(" ")
+    command: dict[str, Any] = {"do": slash.name}
+    while len(words) > 1 and (place := WATCHED.get(words[-1].lower())):
+        command |= {place: words.pop().lower()}
+    if words[0].lower() == "me" and len(words) == 1:
+        return Send({**command, "member": "me"})
+    member, behind, sentence = _who(slash, " ".join(words), people)
+    if member is None or behind:
+        return Say(sentence or f"type {slash.usage}")
+    return Send({**command, "member": member})
+
+
+def _unwatch(slash: Slash, rest: str, people: People) -> Meaning:
+    if not rest or rest.lower() == "me":
+        return Send({"do": slash.name, **({"member": "me"} if rest else {})})
+    return _member(slash, rest, people)
+
+
+def _share(slash: Slash, rest: str, _people: People) -> Meaning:
+    words = rest.split()
+    quality = parse_quality(words[-1]) if words and words[0].lower() not in PATHS else None
+    if quality is not None:
+        words.pop()
+    source = words[0].lower() if words else "screen"
+    which = rest.partition(" ")[2].strip() if source in PATHS else " ".join(words[1:])
+    if source not in SOURCES or (source in PATHS and not which) or (source == "test" and which):
+        return Say("type /share, and screen, screen N, camera, camera NAME, test or file PATH")
+    named = f"{source}:{which}" if which else source
+    return Send({"do": "share", "source": named, **(quality or {})})
+
+
+def _quality(slash: Slash, rest: str, _people: People) -> Meaning:
+    quality = parse_quality(rest)
+    if quality is None:
+        return Say("type /quality, and 720p30, 1080p60, 1600x900@25, or native")
+    return Send({"do": "quality", **quality})
+
+
+def parse_quality(text: str) -> dict[str, int] | None:
+    """Width, height and rate; without a size it is the screen's own. None for anything else."""
+    found = QUALITY.fullmatch(text.strip())
+    if found is None:
+        return None
+    fps = int(found["rate"] or found["fps"] or found["native"] or FPS[2])
+    if not FPS[0] <= fps <= FPS[1]:
+        return None
+    if found["lines"]:
+        height = int(found["lines"])
+        return {"width": (height * 16 // 9 + 1) & ~1, "height": height, "fps": fps}
+    if found["width"]:
+        return {"width": int(found["width"]) & ~1, "height": int(found["height"]) & ~1, "fps": fps}
+    return {"fps": fps}
+
+
 def _who(slash: Slash, rest: str, people: People) -> tuple[str | None, str, str]:
     """Who is meant at the start of ``rest``: (member or None, what follows, a sentence).
 
@@ -222,6 +289,17 @@ def _who(slash: Slash, rest: str, people: People) -> tuple[str | None, str, str]
     return None, "", f"nobody here is called '{start}' (/who lists everybody)"
 
 
+WATCHED = {"window": "to", "terminal": "to", "screen": "kind", "camera": "kind"}
+"""Words behind a name, and what they say."""
+SOURCES = ("screen", "camera", "test", "file", "loop")
+PATHS = ("file", "loop")
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "code": ("copy",),
+    "share": SOURCES,
+    "quality": ("720p30", "720p60", "1080p30", "1080p60", "native"),
+}
+"""What may be typed first behind a command."""
+
 # ---- All commands ---------------------------------------------------------------------
 
 _LOCAL = {
@@ -231,6 +309,7 @@ _LOCAL = {
     "deafen": Local.DEAFEN,
     "detach": Local.DETACH,
     "leave": Local.LEAVE,
+    "unshare": Local.UNSHARE,
 }
 
 ALL = (
@@ -247,6 +326,13 @@ ALL = (
     Slash("lock", "[on|off]", "let nobody in any more, or again (host)", _switch),
     Slash("accept", "NAME", "talk to a member whose key has changed", _member),
     Slash("save", "NAME", "keep a member's key as a contact", _member),
+    Slash("watch", "NAME [PLACE]", "see what a member shares, in a window or terminal", _watch),
+    Slash("unwatch", "[NAME]", "see it no more", _unwatch),
+    Slash("share", "[WHAT] [SIZE]", "show a screen, camera, test or file PATH to all", _share),
+    Slash("unshare", "", "end what you share", _alone),
+    Slash("quality", "SIZE", "of what you share: 720p30, 1080p60, native", _quality),
+    Slash("screens", "", "which screens you could share", _plain),
+    Slash("cameras", "", "which cameras you could share", _plain),
     Slash("detach", "", "close this window; the call goes on (vchat attach)", _alone),
     Slash("leave", "", "leave the room", _alone),
 )

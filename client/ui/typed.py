@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from client.ui.log import Kind
 from client.ui.model import Model
 from client.ui.slash import Do, Local, Say, Send, parse
+from client.ui.watching import DOINGS, Watching
 
 GOES_ON = "the call goes on; vchat attach shows it again"
 
@@ -41,6 +42,12 @@ class Surface(Protocol):
     def copy(self, text: str) -> bool:
         """Put ``text`` into the clipboard; False when there is no way."""
 
+    def watch(self, command: Mapping[str, Any]) -> str:
+        """Give ``watch`` to the engine, with a place for the pictures.
+
+        ``to`` is window, terminal or empty; a sentence when there is no such place.
+        """
+
 
 class Typed:
     """Obeys lines and keys."""
@@ -52,6 +59,7 @@ class Typed:
         self._engine = engine
         self._surface = surface
         self._clock = clock
+        self._watching = Watching(model)
 
     def line(self, text: str) -> None:
         """A whole line."""
@@ -76,7 +84,25 @@ class Typed:
                 return self._say("you are not in the room yet")
             if not self._model.others:
                 return self._say("nobody is here yet to read that")
+        if command["do"] in DOINGS:
+            return self._about_pictures(command)
         self._engine.send(self._model.send(command, self._clock()))
+
+    def _about_pictures(self, command: Mapping[str, Any]) -> None:
+        commands = self._watching.commands(command)
+        if isinstance(commands, str):
+            return self._say(commands)
+        for one in commands:
+            if one["do"] != "watch":
+                self._engine.send(one)
+                continue
+            if sentence := self._surface.watch(one):
+                self._say(sentence)
+            elif stream := self._model.streams.find(one):
+                stream.watched = True
+
+    def _unshare(self) -> None:
+        self._about_pictures({"do": "unshare"})
 
     def _help(self) -> None:
         self._surface.show_help()
@@ -119,6 +145,7 @@ class Typed:
         Local.COPY_CODE: _copy_code,
         Local.MUTE: _mute,
         Local.DEAFEN: _deafen,
+        Local.UNSHARE: _unshare,
         Local.DETACH: _detach,
         Local.LEAVE: _leave,
     }

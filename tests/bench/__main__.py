@@ -2,9 +2,9 @@
 
     python -m tests.bench [PART ...]
 
-Parts: version sealing joining delay costs eight quality signaling relay. aiortc is
-measured in the same run if it is installed (``pip install aiortc``). Figures of
-a busy machine are worse; the first line says how busy it was.
+Parts: version sealing joining delay costs eight quality signaling relay pictures.
+aiortc is measured in the same run if it is installed (``pip install aiortc``).
+Figures of a busy machine are worse; the first line says how busy it was.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ TABLES = {
     "quality": "tests.bench.voice_quality",
     "signaling": "tests.bench.signaling",
     "relay": "tests.bench.relay",
+    "pictures": "tests.bench.pictures",
 }
 """Parts that print tables of their own."""
 COMPARED = {"joining", "delay", "costs"}

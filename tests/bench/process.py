@@ -25,6 +25,12 @@ def run_seconds(pid: int) -> float:
         return cpu_seconds(pid)
 
 
+def wait_seconds(pid: int) -> float:
+    """Time that its living threads were ready and had no core: what a busy machine takes."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((one / "schedstat").read_text().split()[1]) for one in threads) / 1e9
+
+
 def resident_mb(pid: int) -> float:
     """Memory in MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

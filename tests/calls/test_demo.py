@@ -54,6 +54,8 @@ def test_everything_arrives_and_nothing_is_left_behind(tmp_path: Path) -> None:
     pairs = {(row[0], row[1]) for row in rows}
     assert pairs == {(one, other) for one in demo.NAMES for other in demo.NAMES if one != other}
     assert all(row[-1] == "1/1" for row in rows)
+    seen = {row[1] for row in rows if any(cell.endswith("/s,") for cell in row)}
+    assert seen == set(demo.NAMES[1:])
     assert list(tmp_path.glob("vchat-demo-*")) == []
 
 
@@ -62,9 +64,10 @@ def test_everything_arrives_and_nothing_is_left_behind(tmp_path: Path) -> None:
 def test_ends_its_players_when_it_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path)
     deadline = time.monotonic() + PATIENCE
-    while len(alive(tmp_path)) < len(demo.NAMES) and time.monotonic() < deadline:
+    while len(set(alive(tmp_path))) < len(demo.NAMES) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert len(alive(tmp_path)) == len(demo.NAMES)
+    # A player that is just starting a child for pictures is there twice for a moment.
+    assert len(set(alive(tmp_path))) == len(demo.NAMES)
     process.send_signal(number)
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said

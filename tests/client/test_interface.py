@@ -100,7 +100,7 @@ def written() -> set[str]:
         for node in ast.walk(source.tree(source.ROOT / "client" / f"{name}.py")):
             match node:
                 case ast.Call(
-                    func=ast.Attribute(attr="stamp" | "problem" | "_problem"),
+                    func=ast.Attribute(attr="stamp" | "problem" | "_problem" | "_stream"),
                     args=[ast.Constant(value=str(event)), *_],
                 ):
                     found.add(event)
@@ -128,7 +128,14 @@ def refusals() -> set[str]:
         for node in ast.walk(source.tree(path)):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="Refused" | "IdentityError" | "AudioUnavailable"),
+                    func=ast.Name(
+                        id="Refused"
+                        | "IdentityError"
+                        | "AudioUnavailable"
+                        | "PictureUnavailable"
+                        | "UnusableError"
+                        | "PicturesFailed"
+                    ),
                     args=[ast.Constant(value=str(code)), *_],
                 ):
                     found.add(code)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fuzz import core, forwarders, people, router, world
+from tests.fuzz import core, forwarders, people, pictures, router, world
 from vc_core.errors import RemoteProtocolError
 
 
@@ -46,6 +46,9 @@ TARGETS = {
         Target("streams", core.streams, core.seeds_streams),
         Target("invitation", core.invitation, core.seeds_invitation),
         Target("probe", core.probe, core.seeds_probe),
+        Target("feedback", pictures.feedback, pictures.seeds_feedback),
+        Target("pieces", pictures.pieces, pictures.seeds_pieces, ()),
+        Target("sharer", pictures.sharer, pictures.seeds_sharer, ()),
         Target("stun", core.stun, core.seeds_stun),
         Target("envelopes", forwarders.envelopes, forwarders.seeds_envelopes),
         Target("forwarder", forwarders.forwarder, forwarders.seeds_envelopes, ()),

@@ -80,7 +80,8 @@ def test_every_foreign_library_with_a_room_is_a_dependency() -> None:
         for line in source.project()["project"]["dependencies"]
     }
     ours = {library for path in source.shipped() for library, _ in source.foreign(path)}
-    names = {"nacl": "pynacl", "ifaddr": "aioice"}  # import name → distribution that brings it
+    # Import name → distribution that brings it.
+    names = {"nacl": "pynacl", "ifaddr": "aioice", "sdl2": "pysdl2"}
     assert {names.get(library, library) for library in ours} <= declared
 
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.vectors.seeded import seeded
-from vc_core.attest import INTERVAL, MAX_UNSIGNED, PATIENCE, Signer, Witness
+from vc_core.attest import INTERVAL, MAX_UNSIGNED, PATIENCE, Signer, Witness, picture_digest
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import Identity
-from vc_core.messages import MAX_ATTESTED, Attest, Position, SenderKey
+from vc_core.messages import MAX_ATTESTED, Attest, Attested, Position, SenderKey
 from vc_core.packet import Media
-from vc_core.senderkeys import Opened
+from vc_core.senderkeys import VOICE, Opened
 
 RNG = seeded("attest")
 ANN, BOB = Identity.generate(RNG), Identity.generate(RNG)
@@ -56,7 +56,7 @@ def test_the_signature_may_come_before_the_frame() -> None:
 
 def test_frames_that_nobody_signs_are_overdue_once(witness: Witness) -> None:
     assert witness.overdue(PATIENCE - 0.01) == set()
-    assert witness.overdue(PATIENCE) == {KEY.generation}
+    assert witness.overdue(PATIENCE) == {(VOICE, KEY.generation)}
     assert witness.overdue(PATIENCE) == set()
 
 
@@ -106,3 +106,20 @@ def test_what_waits_for_a_signature_is_bounded() -> None:
     for ctr in range(MAX_UNSIGNED * 2):
         witness.heard(frame(ctr), 0.0)
     assert len(witness._unsigned) == MAX_UNSIGNED
+
+
+def test_a_frame_of_pictures_is_known_by_its_number_in_any_generation() -> None:
+    signer, witness = Signer(ROOM, MEMBER, ANN, 2), Witness(ROOM, MEMBER, ANN.public.sign)
+    digest = picture_digest(7, 100, True, 1, b"frame")
+    signer.made(KEY, Attested(7, digest), 0.0)
+    (attest,) = signer.handle_timer(INTERVAL)
+    witness.seen(2, 7, digest, KEY.generation + 1, 0.0)
+    assert witness.receive(attest, KEY)
+    assert witness.overdue(PATIENCE + 1) == set()
+    witness.seen(2, 8, digest, KEY.generation, 0.0)
+    assert witness.overdue(PATIENCE + 1) == {(2, KEY.generation)}
+
+
+def test_a_signature_for_one_stream_is_none_for_another(witness: Witness) -> None:
+    with pytest.raises(RemoteProtocolError):
+        witness.receive(replace(signed(), stream=1), KEY)

@@ -125,3 +125,4 @@ async def glass(columns: int = 80, rows: int = 24) -> AsyncIterator[Glass]:
             if not running.done():
                 one.screen.app.exit()
             await running
+            one.screen.close()

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.orders import NEEDED
 from client.orders import parse as parse_order
 from client.report import write
 from client.ui.slash import ALL, COMMANDS, Do, Local, Say, Send, complete, help_lines, parse
+from client.ui.streams import LISTS
+from client.ui.watching import DOINGS
 
 PEOPLE = {"ann": "m1", "Ann Lee": "m2", "bob": "m3", "bert": "m4"}
 
@@ -135,7 +138,9 @@ def test_completion_knows_commands_names_and_choices() -> None:
 )
 def test_whatever_is_typed_the_engine_understands_what_it_is_sent(line: str) -> None:
     meaning = parse(line, PEOPLE)
-    if isinstance(meaning, Send):
+    if isinstance(meaning, Send) and meaning.command["do"] in DOINGS:
+        return  # members and streams are put in later: tests/client/ui/test_watching.py
+    if isinstance(meaning, Send) and meaning.command["do"] not in set(LISTS) - set(NEEDED):
         order = parse_order(write(dict(meaning.command)))
         assert order is not None and order.do == meaning.command["do"]
     elif isinstance(meaning, Say):

@@ -1,0 +1,366 @@
+"""Showing: our own streams, from the child that encodes to everybody who watches.
+
+    share child ─ FRAME ─► ``Sharer.push`` ─ ``datagrams`` ─► roads, forwarders
+                ◄─ orders ─ ``Sharer.orders`` ◄─ feedback of viewers
+
+Rule 1: a stream is offered when its source is open, and ends with its child.
+Rule 2: whatever changes the session goes through the driver's ``feed``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from client.children import Child, trouble
+from client.events import PicturesFailed, RoomEvent
+from client.ui.fields import number
+from vc_core.errors import LocalProtocolError
+from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
+from vc_core.ids import LinkId, Member, Rung
+from vc_core.pictures import CAMERA, KINDS, MAX_FPS, SCREEN, Pictures
+from vc_core.senderkeys import MAX_STREAMS
+from video.pipe import FrameRecord, Record, Words
+from video.sending import Sharer
+from video.sharing import Encoded
+from video.source import WAITS_FOR_VIEWERS
+
+if TYPE_CHECKING:
+    from client.driver import Driver
+
+# Implementation
+LEAST_PAUSE = 0.001  # s between two looks at what may leave
+LOOK = 1.0  # s between two looks at the paths of viewers
+Preview = Callable[[FrameRecord], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be shared; 0 means as it comes."""
+
+    source: str
+    width: int = 0
+    height: int = 0
+    fps: int = 0
+    bitrate: int = 0
+    """bit/s at most."""
+
+
+class Show:
+    """One stream of our own."""
+
+    def __init__(
+        self, wish: Wish, said: Callable[[Show, Record], None], gone: Callable[[Show], None]
+    ) -> None:
+        self.wish = wish
+        self.stream = 0
+        """0 until its source is open."""
+        self.over = False
+        """Whether the child said why it ends."""
+        self.fps_captured = 0.0
+        self.frames = self.bytes = 0
+        """Sent since ``Showing.stats``."""
+        self.previews: dict[object, Preview] = {}
+        self._rests = False
+        self.child = Child(
+            "video.share", on_record=partial(said, self), on_gone=partial(gone, self)
+        )
+
+    def rest(self, on: bool) -> None:
+        """Whether nobody watches, so that nothing need be encoded."""
+        if on is not self._rests:
+            self._rests = on
+            self.child.order("rest", on=on)
+
+    @property
+    def kind(self) -> int:
+        """As the offer has it."""
+        return CAMERA if self.wish.source.partition(":")[0] == "camera" else SCREEN
+
+    @property
+    def waits(self) -> bool:
+        """Whether it begins with its first viewer."""
+        return self.wish.source.partition(":")[0] in WAITS_FOR_VIEWERS
+
+
+class Showing:
+    """All streams of our own."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        tell: Callable[[RoomEvent], None],
+        own: Callable[[], Member],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._driver = driver
+        self._tell = tell
+        self._own = own
+        self._spawn = spawn
+        self._shows: list[Show] = []
+        self._sharer: Sharer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._looked_at = -math.inf
+        self._ways: dict[Member, object] = {}
+        """By which way a viewer was reached when we last looked."""
+
+    @property
+    def _pictures(self) -> Pictures | None:
+        session = self._driver.session
+        return session.pictures if session is not None else None
+
+    # ---- Verbs -----------------------------------------------------------------------
+
+    def share(self, wish: Wish) -> None:
+        """Open a source; a ``StreamOffered`` of our own follows, or ``PicturesFailed``."""
+        if len(self._shows) >= MAX_STREAMS:
+            raise LocalProtocolError(f"at most {MAX_STREAMS} streams at a time")
+        show = Show(wish, self._said, self._gone)
+        self._shows.append(show)
+        size = {"width": wish.width, "height": wish.height, "fps": wish.fps}
+        show.child.order("open", source=wish.source, **size, bitrate=wish.bitrate)
+        self._spawn(show.child.start())
+
+    def unshare(self, stream: int) -> None:
+        """End a stream."""
+        self._end(self._show(stream))
+
+    def resize(self, stream: int, width: int, height: int, fps: int) -> None:
+        """Another size or rate; the child says what became of it."""
+        self._show(stream).child.order("size", width=width, height=height, fps=fps)
+
+    def preview(self, stream: int, viewer: object, show: Preview | None) -> None:
+        """Frames of our own stream for a viewer here; None: no longer."""
+        one = self._show(stream)
+        if show is None:
+            one.previews.pop(viewer, None)
+            self._rest(one)
+            return
+        one.previews[viewer] = show
+        self._rest(one)
+        if one.waits:
+            one.child.order("start")
+        one.child.order("key")
+
+    def key(self, stream: int) -> None:
+        """A viewer here can show nothing."""
+        self._show(stream).child.order("key")
+
+    def offers(self, stream: int) -> bool:
+        """Whether there is such a stream."""
+        return stream in self.streams
+
+    @property
+    def streams(self) -> list[int]:
+        """Those that are offered."""
+        return [one.stream for one in self._shows if one.stream]
+
+    def stats(self, span: float) -> dict[int, dict[str, Any]]:
+        """By stream, since this was last asked, ``span`` seconds ago."""
+        found = {}
+        for one in self._shows:
+            if one.stream:
+                found[one.stream] = {
+                    "fps_captured": round(one.fps_captured, 1),
+                    "fps_sent": round(one.frames / span, 1),
+                    "bitrate": round(one.bytes * 8 / span),
+                }
+            one.frames = one.bytes = 0
+        return found
+
+    async def close(self) -> None:
+        """End all of them."""
+        shows, self._shows, self._sharer = self._shows, [], None
+        if self._timer is not None:
+            self._timer.cancel()
+        for show in shows:
+            show.child.stop()
+        for show in shows:
+            await show.child.ended()
+
+    def _show(self, stream: int) -> Show:
+        for one in self._shows:
+            if one.stream == stream and stream:
+                return one
+        raise LocalProtocolError("you share no such stream")
+
+    # ---- The child -------------------------------------------------------------------
+
+    def _said(self, show: Show, record: Record) -> None:
+        if isinstance(record, FrameRecord):
+            self._frame(show, record)
+        elif record.get("event") == "opened":
+            self._driver.feed(partial(self._opened, show, record))
+        elif record.get("event") == "stats":
+            show.fps_captured = float(number(record, "fps_captured"))
+        elif record.get("event") == "error":
+            self._tell(PicturesFailed(*trouble(record)))
+            show.over |= not show.stream  # what goes on had an order that it did not understand
+        elif record.get("event") == "ended":
+            show.over = True
+
+    def _opened(self, show: Show, words: Words) -> None:
+        """The source is open, or has another size."""
+        pictures = self._pictures
+        if pictures is None or show not in self._shows:
+            show.child.stop()
+            return
+        width, height, fps = (round(number(words, key)) for key in ("width", "height", "fps"))
+        fps = min(max(1, fps), MAX_FPS)
+        if self._sharer is None:
+            self._sharer = Sharer(pictures, time.monotonic())
+        try:
+            if show.stream:
+                pictures.changed(show.stream, width, height, fps)
+            else:
+                show.stream = pictures.share(show.kind, width, height, fps)
+        except LocalProtocolError as error:
+            show.over = True
+            self._tell(PicturesFailed("share-size", str(error), "choose a smaller one"))
+            self._end(show)
+            return
+        self._sharer.begin(show.stream, width, height, fps, show.wish.bitrate)
+        kind = KINDS[show.kind]
+        self._rest(show)
+        self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps))
+
+    def _frame(self, show: Show, record: FrameRecord) -> None:
+        for preview in list(show.previews.values()):
+            preview(record)
+        if self._sharer is None or not show.stream or self._pictures is None:
+            return
+        size = record.width, record.height
+        captured = record.captured / 1e6
+        encoded = Encoded(captured, record.key, record.codec, *size, record.data)
+        try:
+            sent = self._sharer.push(show.stream, encoded, time.monotonic())
+        except LocalProtocolError:  # a frame that nobody could put together
+            return
+        if sent is not None:
+            show.frames += 1
+            show.bytes += len(record.data)
+            self._driver.feed(self._flush)
+
+    def _gone(self, show: Show) -> None:
+        """The child has ended; if we did not want it, that is told."""
+        if show not in self._shows:
+            return
+        if not show.over:
+            message = "the process that captures pictures has died"
+            self._tell(PicturesFailed("share-died", message, "share again"))
+        self._end(show)
+
+    def _end(self, show: Show) -> None:
+        self._shows.remove(show)
+        show.child.stop()
+        if show.stream:
+            if self._sharer is not None:
+                self._sharer.end(show.stream)
+            self._driver.feed(partial(self._unoffer, show.stream))
+            self._tell(StreamEnded(self._own(), show.stream))
+
+    def _unoffer(self, stream: int) -> None:
+        pictures = self._pictures
+        if pictures is not None and stream in pictures.shared:
+            pictures.unshare(stream)
+
+    # ---- Viewers ---------------------------------------------------------------------
+
+    def watched(self, event: StreamWatched) -> None:
+        """A member watches, or no longer."""
+        if self._sharer is None or not self.offers(event.stream):
+            return
+        now = time.monotonic()
+        self._sharer.watched(event.stream, event.member, event.on, now)
+        show = self._show(event.stream)
+        self._rest(show)
+        if event.on and show.waits:
+            show.child.order("start")
+        self._looked_at = -math.inf
+        self._driver.feed(self._flush)
+
+    def _rest(self, show: Show) -> None:
+        """Who shows something to nobody pays nothing for it."""
+        pictures = self._pictures
+        if pictures is not None and show.stream:
+            show.rest(not show.previews and not pictures.viewers(show.stream))
+
+    def key_wanted(self, event: KeyFrameWanted) -> None:
+        """A member can show nothing."""
+        if self._sharer is not None:
+            self._sharer.key_wanted(event.stream, event.member, time.monotonic())
+            self._driver.feed(self._flush)
+
+    def feedback(self, member: Member, link: LinkId, datagram: bytes) -> None:
+        """What a viewer says of what came."""
+        pictures = self._pictures
+        if pictures is None or self._sharer is None:
+            return
+        now = time.monotonic()
+        feedback = pictures.open_feedback(member, link, datagram, now)
+        if feedback is not None:
+            self._sharer.feedback(member, feedback, now)
+            self._driver.feed(self._flush)
+
+    def moved(self) -> None:
+        """Somebody is reached another way."""
+        self._looked_at = -math.inf
+
+    def _look(self, sharer: Sharer, now: float) -> None:
+        """How each viewer is reached."""
+        session, pictures = self._driver.session, self._pictures
+        if session is None or pictures is None:
+            return
+        self._looked_at = now
+        viewers = {one for stream in pictures.shared for one in pictures.viewers(stream)}
+        for member in viewers:
+            peer = session.room.peers.get(member)
+            link = peer.link if peer is not None else None
+            if link is None or link.used is None:
+                continue
+            way, path = link.used, link.paths.get(link.used)
+            rtt = path.rtt if path is not None and path.rtt is not None else 0.05
+            moved = self._ways.get(member, way) != way
+            self._ways[member] = way
+            forwarder = 0 if way.rung is Rung.DIRECT else way.number
+            sharer.reached(member, rtt, forwarder, now, moved=moved)
+
+    # ---- Out -------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Everything that may leave now."""
+        sharer, now = self._sharer, time.monotonic()
+        if sharer is None or self._pictures is None:
+            return
+        if now - self._looked_at >= LOOK:
+            self._look(sharer, now)
+        driver = self._driver
+        shows = {show.stream: show for show in self._shows}
+        for out in sharer.datagrams(now):
+            if out.member is None:
+                driver.forwarders.spread(out.forwarder, out.handle, out.datagram)
+            else:
+                driver.send_to(out.member, out.datagram)
+        for order in sharer.orders():
+            if order.stream in shows and not order.second:
+                words = dict(order.words)
+                shows[order.stream].child.order(words.pop("do"), **words)
+        self._arm(sharer, now)
+
+    def _arm(self, sharer: Sharer, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = sharer.next_time()
+        if due < math.inf:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(LEAST_PAUSE, due - now), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._driver.feed(self._flush)

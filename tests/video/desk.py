@@ -1,0 +1,126 @@
+"""A desktop of our own: Xvfb, and a page that scrolls on it with a mark in its top.
+
+The page is a pixmap of the server's, so scrolling is the server's copy and the
+mark a small picture: the client costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from video.pattern import Mark, draw_mark, mark_height, page
+from video.x11 import Connection
+
+# Specification (X Window System Protocol)
+_CREATE_WINDOW, _MAP, _CREATE_PIXMAP, _CREATE_GC = 1, 8, 53, 55
+_COPY_AREA, _FILL, _PUT_IMAGE, _WARP_POINTER = 62, 70, 72, 41
+
+# Implementation
+MISSING = "" if shutil.which("Xvfb") else "Xvfb is not installed"
+PAGES = 2
+_BAND = 48  # rows of a picture in one request
+
+
+@contextmanager
+def xvfb(width: int, height: int, *more: str) -> Iterator[tuple[str, int]]:
+    """A display with one screen: its name and its server's process."""
+    reading, writing = os.pipe()
+    size = f"{width}x{height}x24"
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp", *more]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as number:
+            display = f":{number.readline().strip()}"
+        yield display, server.pid
+    finally:
+        server.terminate()
+        server.wait()
+
+
+class Desk:
+    """A window over the whole screen."""
+
+    def __init__(self, display: str, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._x = Connection(display)
+        x = self._x
+        self._window, self._gc, self._sheet = x.new_id(), x.new_id(), x.new_id()
+        where = struct.pack("<IIhhHHHHI", self._window, x.root, 0, 0, width, height, 0, 1, 0)
+        x.send(_CREATE_WINDOW, 0, where + struct.pack("<III", 0x202, 0xE1E1E1, 1))  # override
+        x.send(_MAP, 0, struct.pack("<I", self._window))
+        x.send(_CREATE_GC, 0, struct.pack("<IIII", self._gc, self._window, 0x10000, 0))
+        self._rows = height * PAGES
+        sheet = struct.pack("<IIHH", self._sheet, self._window, width, self._rows)
+        x.send(_CREATE_PIXMAP, x.depth, sheet)
+        self._put(self._sheet, page(width, self._rows))
+        self._number = 0
+
+    def _put(self, target: int, grey: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> None:
+        rows = max(1, 200_000 // (self.width * 4))
+        for top in range(0, len(grey), rows):
+            band = grey[top : top + rows]
+            head = struct.pack(
+                "<IIHHhhBBH", target, self._gc, self.width, len(band), 0, top, 0, self._x.depth, 0
+            )
+            self._x.send(_PUT_IMAGE, 2, head + np.repeat(band, 4, axis=1).tobytes())
+
+    def show(self, scrolled: int) -> Mark:
+        """Draw the page, scrolled by that many rows, with the next mark."""
+        top = mark_height(self.height)
+        begin = scrolled % (self._rows - self.height)
+        copy = struct.pack(
+            "<IIIhhhhHH",
+            *(self._sheet, self._window, self._gc, 0, begin, 0, top),
+            *(self.width, self.height - top),
+        )
+        self._x.send(_COPY_AREA, 0, copy)
+        mark = Mark(self._number, time.monotonic_ns() // 1000)
+        self._number += 1
+        strip = np.zeros((self.height, self.width), np.uint8)
+        draw_mark(strip, mark)
+        self._put(self._window, strip[:top])
+        self._x.pointer()  # a round trip: all of it is drawn now
+        return mark
+
+    def move_pointer(self, x: int, y: int) -> None:
+        """Put the pointer there."""
+        where = struct.pack("<IIhhHHhh", 0, self._x.root, 0, 0, 0, 0, x, y)
+        self._x.send(_WARP_POINTER, 0, where)
+        self._x.pointer()
+
+    def close(self) -> None:
+        """Take the window away."""
+        self._x.close()
+
+
+class Scrolling:
+    """A thread that scrolls a desk in a rate until it is told to stop."""
+
+    def __init__(self, desk: Desk, fps: float, rows: int = 4) -> None:
+        self._desk, self._fps, self._rows = desk, fps, rows
+        self._ending = threading.Event()
+        self.shown = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._ending.wait(max(0.0, due - time.monotonic())):
+            self._desk.show(self.shown * self._rows)
+            self.shown += 1
+            due = max(due + 1 / self._fps, time.monotonic() - 1 / self._fps)
+
+    def stop(self) -> None:
+        """The page stands still."""
+        self._ending.set()
+        self._thread.join()

@@ -1,0 +1,68 @@
+"""Whether an X11 screen may have changed, without looking at it.
+
+The DAMAGE extension tells of drawing, XFIXES of the pointer's shape, and where
+the pointer is can be asked. Some compositors draw past DAMAGE: a change that is
+seen without having been told ends the trust in it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from video.x11 import Connection
+
+# Specification (DAMAGE 1.1, XFIXES 5)
+_QUERY_VERSION = 0
+_DAMAGE_CREATE, _DAMAGE_SUBTRACT = 1, 3
+_NON_EMPTY = 3  # one event when the first drawing comes after a subtraction
+_SELECT_CURSOR_INPUT, _CURSOR_NOTIFY = 3, 1
+
+
+class Damage:
+    """One display's news."""
+
+    def __init__(self, display: str, *, cursor: bool) -> None:
+        """``OSError`` where the display or the extension cannot be reached."""
+        self._connection = Connection(display)
+        try:
+            self._begin(cursor)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._pointer = (-1, -1)
+        self._cursor = cursor
+
+    def _begin(self, cursor: bool) -> None:
+        one = self._connection
+        self._opcode, self._told = one.extension("DAMAGE")
+        one.ask(self._opcode, _QUERY_VERSION, struct.pack("<II", 1, 1))
+        self._id = one.new_id()
+        create = struct.pack("<IIBxxx", self._id, one.root, _NON_EMPTY)
+        one.send(self._opcode, _DAMAGE_CREATE, create)
+        self._shape = -1
+        if cursor:
+            fixes, event = one.extension("XFIXES")
+            one.ask(fixes, _QUERY_VERSION, struct.pack("<II", 5, 0))
+            one.send(fixes, _SELECT_CURSOR_INPUT, struct.pack("<II", one.root, 1))
+            self._shape = event + _CURSOR_NOTIFY
+
+    def stirred(self) -> bool:
+        """Whether something may have changed since the last question; ``OSError`` at the end."""
+        moved = False
+        if self._cursor:
+            pointer = self._connection.pointer()
+            moved, self._pointer = pointer != self._pointer, pointer
+        drawn = False
+        for event in self._connection.events():
+            number = event[0] & 0x7F
+            drawn |= number == self._told
+            moved |= number == self._shape
+        if drawn:  # before looking, so that what is drawn meanwhile is told again
+            self._connection.send(
+                self._opcode, _DAMAGE_SUBTRACT, struct.pack("<III", self._id, 0, 0)
+            )
+        return drawn or moved
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()

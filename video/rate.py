@@ -1,0 +1,269 @@
+"""Rate: how much one path to a viewer carries, from what its feedback says.
+
+    arrivals   -> one-way delay above its lowest: the queue in front of the bottleneck
+               -> bytes delivered per second
+    no arrival -> loss
+
+    queue short and the rate is used     grow: doubling within a second at first, later by
+                                         little near what the path gave last, then faster
+    queue long, or more loss than usual  below what was delivered, so that the queue drains
+    no feedback                          halve, down to the floor
+
+Delay comes first (as in GCC, draft-ietf-rmcat-gcc-02, and SCReAM, RFC 8298), so that
+voice on the same path is not queued. Loss counts only beyond what the path loses
+anyway. Growth needs use: who sends little learns little.
+
+Rule: after a way has changed everything measured is forgotten but the rate.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Implementation
+START = 1_000_000.0  # bit/s
+FLOOR = 100_000.0  # bit/s
+CEILING = 80_000_000.0  # bit/s
+WIRE = 28  # bytes of IPv4 and UDP around a datagram
+SHORT_QUEUE = 0.010  # s: may grow
+LONG_QUEUE = 0.025  # s: must shrink
+FIRST_QUEUE = 0.015  # s: the same before the first congestion
+DEEP_QUEUE = 0.050  # s: must shrink more
+BASE_WINDOW = 10.0  # s over which the lowest delay is kept, twice
+RATE_WINDOW = 0.35  # s over which delivery is measured
+LOSS_WINDOW = 1.5  # s over which loss is measured
+LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
+MUCH_LOSS = 0.06  # beyond what the path loses anyway
+LEARNING = 0.04  # per second, of what the path loses anyway
+FEW = 20  # packets whose fate says nothing about loss yet
+SAME_LOSS = 0.7  # of the loss before: sending less has not helped
+USED = 0.5  # of the rate that must have been sent, so that it may grow
+FIRST_GROWTH = 2.4  # per second, until the first congestion
+NEAR = (0.85, 1.04)  # of what was delivered at the last congestion: grow by little
+NEAR_GROWTH = 0.03  # per second
+NEAR_LIFE = 6.0  # s that the last congestion is remembered so
+SLOWEST_GROWTH, FASTEST_GROWTH = 0.10, 0.80  # per second, beyond
+QUICKER = 0.12  # per second and second
+RETURN_GROWTH = 0.80  # per second, below
+BACK_OFF, DEEP_BACK_OFF = 0.9, 0.7  # of what was delivered
+LOSSY_BACK_OFF = 0.85  # of the rate
+SILENCE = 0.6  # s without feedback although something was sent
+MAX_SENT = 8192  # packets remembered
+
+Name = tuple[int, int, int]
+"""A packet: stream, generation, CTR."""
+
+
+@dataclass
+class Sent:
+    """One packet under way."""
+
+    at: float
+    size: int
+    again: bool = False
+    """Sent twice: its arrival says nothing about delay."""
+
+
+class LowestDelay:
+    """The lowest of the last windows; forgets, so that clocks may drift."""
+
+    def __init__(self) -> None:
+        self._now = self._before = float("inf")
+        self._until = float("-inf")
+
+    def take(self, delay: float, now: float) -> float:
+        """The queueing part of ``delay`` in seconds."""
+        if now >= self._until:
+            self._before, self._now = self._now, float("inf")
+            self._until = now + BASE_WINDOW
+        self._now = min(self._now, delay)
+        return delay - min(self._now, self._before)
+
+
+class RateControl:
+    """For one viewer."""
+
+    def __init__(self, now: float, start: float = START) -> None:
+        self.target = start
+        """bit/s that may be sent, datagrams with their IP and UDP headers."""
+        self.queue = 0.0
+        """s of queue, as the newest feedback saw it."""
+        self.loss = 0.0
+        self.delivered = 0.0
+        """bit/s that arrived."""
+        self.starting = True
+        """No congestion yet."""
+        self._sent: OrderedDict[Name, Sent] = OrderedDict()
+        self._base = LowestDelay()
+        self._arrived: deque[tuple[float, int]] = deque()
+        self._fates: deque[tuple[float, bool]] = deque()
+        """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
+        self._usual_loss = 0.0
+        self._loss_known = False
+        self._given: deque[tuple[float, int]] = deque()
+        """What was sent in the last second."""
+        self._newest = float("-inf")
+        """When the newest arrival was sent."""
+        self._congested_at = float("-inf")
+        self._patient_until = float("-inf")
+        self._queue_then = 0.0
+        self._loss_then = (1.0, float("-inf"), 0.0)
+        """Loss, time and rate at the last congestion that only loss has shown."""
+        self._settled = now
+        self._ceiling = 0.0
+        self._updated = now
+        self._unanswered_since: float | None = None
+        """When the oldest packet was sent since feedback came."""
+
+    # Out
+
+    def sent(self, name: Name, size: int, now: float, *, again: bool = False) -> None:
+        """A packet went out, for the first time or again."""
+        known = self._sent.get(name)
+        if known is not None:
+            if not known.again:
+                self._fates.append((known.at, True))
+            known.again = True
+        else:
+            self._sent[name] = Sent(now, size + WIRE, again)
+            if len(self._sent) > MAX_SENT:
+                self._sent.popitem(last=False)
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        self._given.append((now, size + WIRE))
+
+    def moved(self, now: float) -> None:
+        """The way has changed: another delay, another bottleneck perhaps."""
+        self._base = LowestDelay()
+        self._sent.clear()
+        self._arrived.clear()
+        self._fates.clear()
+        self.target = max(FLOOR, min(self.target, 2 * START))
+        self.starting = True
+        self._unanswered_since = None
+
+    # In
+
+    def receive(self, arrivals: Sequence[tuple[Name, float]], now: float) -> None:
+        """What one feedback says: packets and when they arrived, in order."""
+        queues = []
+        for name, at in arrivals:
+            packet = self._sent.pop(name, None)
+            if packet is None:
+                continue
+            self._arrived.append((at, packet.size))
+            self._newest = max(self._newest, packet.at)
+            if not packet.again:
+                self._fates.append((packet.at, False))
+                queues.append(self._base.take(at - packet.at, now))
+        self._unanswered_since = None
+        self._count_lost(now)
+        self._measure()
+        queues.sort()
+        if queues:
+            self.queue = queues[len(queues) // 4]
+            self._steer(now)
+
+    def _count_lost(self, now: float) -> None:
+        while self._sent:
+            name, packet = next(iter(self._sent.items()))
+            if packet.at > self._newest - LOST_AFTER:
+                break
+            del self._sent[name]
+            if not packet.again:
+                self._fates.append((packet.at, True))
+        while self._fates and self._fates[0][0] < self._newest - LOSS_WINDOW:
+            self._fates.popleft()
+        self._loss_known = len(self._fates) >= FEW
+        if self._loss_known:
+            self.loss = sum(lost for _, lost in self._fates) / len(self._fates)
+
+    def _measure(self) -> None:
+        if not self._arrived:
+            return
+        end = self._arrived[-1][0]
+        while self._arrived and self._arrived[0][0] < end - RATE_WINDOW:
+            self._arrived.popleft()
+        span = end - self._arrived[0][0]
+        if span > RATE_WINDOW / 4:
+            total = sum(size for _, size in self._arrived) - self._arrived[0][1]
+            self.delivered = 8 * total / span
+
+    # The decision
+
+    def _steer(self, now: float) -> None:
+        passed = min(now - self._updated, 0.25)
+        self._updated = now
+        excess = self.loss - self._usual_loss if self._loss_known else 0.0
+        self._usual_loss += LEARNING * passed * excess
+        long = FIRST_QUEUE if self.starting else LONG_QUEUE
+        if self.queue >= long or excess > MUCH_LOSS:
+            self._back_off(now, lossy=self.queue < long)
+        elif self.queue <= SHORT_QUEUE and self._used(now):
+            self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
+
+    def _back_off(self, now: float, *, lossy: bool) -> None:
+        if now < self._patient_until and self.queue <= 1.5 * self._queue_then:
+            return  # the queue needs time to drain, and feedback to say so
+        gave = min(self.delivered or self.target, self.target)
+        share = LOSSY_BACK_OFF if lossy else BACK_OFF
+        if self.queue >= DEEP_QUEUE:
+            share = DEEP_BACK_OFF
+        wished = share * (self.target if lossy else gave)
+        if lossy and self._helps_nothing(now):
+            return
+        if self.target <= FLOOR * 1.01 and now - self._settled > 3.0:
+            self._base = LowestDelay()  # at the floor it cannot be our own queue
+            self._settled = now
+        if self.target > FLOOR * 1.01:
+            self._settled = now
+        self.target = max(FLOOR, min(self.target, wished))
+        again = now - self._congested_at < NEAR_LIFE
+        self._ceiling = max(gave, 0.7 * self._ceiling if again else 0.0)
+        self._congested_at = now
+        self._queue_then = self.queue
+        self._patient_until = now + 0.15 + (0.35 if lossy else self.queue / (1 - share))
+        self._fates.clear()
+        self._loss_known = self.starting = False
+
+    def _helps_nothing(self, now: float) -> bool:
+        """Whether loss has stayed when less was sent: then the path loses anyway."""
+        before, then, rate = self._loss_then
+        if now - then < NEAR_LIFE and self.loss >= SAME_LOSS * before:
+            self._usual_loss = self.loss
+            self.target = max(self.target, rate)
+            return True
+        self._loss_then = self.loss, now, self.target
+        return False
+
+    def _growth(self, now: float) -> float:
+        """Share per second."""
+        if self.starting:
+            return FIRST_GROWTH - 1
+        since = now - self._congested_at
+        near = NEAR[0] * self._ceiling <= self.target <= NEAR[1] * self._ceiling
+        if near and since < NEAR_LIFE:
+            return NEAR_GROWTH
+        if self.target < NEAR[0] * self._ceiling:
+            return RETURN_GROWTH
+        return min(FASTEST_GROWTH, SLOWEST_GROWTH + QUICKER * max(0.0, since - NEAR_LIFE))
+
+    def _used(self, now: float) -> bool:
+        while self._given and self._given[0][0] < now - 1.0:
+            self._given.popleft()
+        span = max(0.2, min(1.0, now - self._given[0][0])) if self._given else 1.0
+        return 8 * sum(size for _, size in self._given) / span >= USED * self.target
+
+    # Time
+
+    def handle_timer(self, now: float) -> None:
+        """Feedback that stays away is congestion as well."""
+        since = self._unanswered_since
+        if since is not None and now - since >= SILENCE:
+            self.target = max(FLOOR, self.target / 2)
+            self._unanswered_since = now
+            self.starting = False
+            self._ceiling = max(self.target, self._ceiling / 2)
+            self._congested_at = now

@@ -1,0 +1,317 @@
+"""Sending: from encoded frames to datagrams for each viewer, and back from their feedback.
+
+    push(frame) -> History: cut, sealed when it leaves
+                -> Lane of each viewer (or of a forwarder that copies): paced
+    feedback    -> RateControl of that viewer -> orders for the share child: bitrate, key
+                -> pieces sent again, the same bytes
+
+What is decided from rates stands in ``video.steering``; the other half, of a viewer, is
+``video.watching``.
+
+Rule 1: nothing here reads a clock or sends; the engine calls ``datagrams`` when
+        ``next_time`` has come and after everything that it puts in.
+Rule 2: a viewer has a rate of its own; who is far below the others gets the second
+        encoding, and who cannot follow even that gets key frames when it can.
+Rule 3: what waits for a viewer is bounded in time; then it is dropped and a key frame asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from vc_core.attest import picture_digest
+from vc_core.feedback import EVERY_PIECE, Feedback, Wanted
+from vc_core.ids import Member
+from vc_core.packet import MAX_DATAGRAM, OVERHEAD
+from video.fragment import MAX_BACK, Picture
+from video.history import LOSSY, History, OnItsWay, rows_for
+from video.pace import BEAT, Lane, Queued
+from video.rate import WIRE, RateControl
+from video.sharing import (
+    Edge,
+    Encoded,
+    Item,
+    LaneKey,
+    Order,
+    Out,
+    Outgoing,
+    Streaming,
+    Viewer,
+)
+from video.steering import SPREAD_OVERLAP, Steering
+
+# Implementation
+BACKLOG = 0.30  # s that frames may wait until they are dropped
+LARGE_BACKLOG = 1.2  # s that a key frame may wait
+WRAPPED = OVERHEAD + WIRE  # bytes around a piece
+RESENT = 0.7  # round trips in which a piece is not sent again
+
+
+class Sharer:
+    """All streams of our own to all their viewers."""
+
+    def __init__(self, edge: Edge, now: float) -> None:
+        self._edge = edge
+        self._steering = Steering(edge, now)
+        self._streams = self._steering.streams
+        self._viewers = self._steering.viewers
+        self._numbers: Counter[int] = Counter()
+        """Frames of a stream's number, ever: they are not counted anew when it is shared again."""
+        self._looked_at = now - BEAT
+
+    # Verbs
+
+    def begin(
+        self,
+        stream: int,
+        width: int,
+        height: int,
+        fps: int,
+        bitrate: float = 0.0,
+        *,
+        seconds: bool = False,
+    ) -> None:
+        """A stream of our own, as ``Pictures.share`` numbered it, or its new size."""
+        known = self._streams.get(stream)
+        if known is not None:
+            known.width, known.height, known.fps, known.bitrate = width, height, fps, bitrate
+            return
+        history = History(stream, self._edge.seal)
+        self._streams[stream] = Streaming(stream, width, height, fps, bitrate, seconds, history)
+
+    def end(self, stream: int) -> None:
+        """A stream is over."""
+        self._streams.pop(stream, None)
+        self._forget_idle()
+
+    def watched(self, stream: int, member: Member, on: bool, now: float) -> None:
+        """A member watches a stream, or no longer (``StreamWatched``)."""
+        streaming = self._streams.get(stream)
+        if streaming is None:
+            return
+        if on and member not in streaming.viewers:
+            self._viewers.setdefault(member, Viewer(member, RateControl(now)))
+            streaming.viewers.add(member)
+            self._steering.order_key(streaming, now, second=False)
+            self._steering.due = now
+        elif not on:
+            streaming.viewers.discard(member)
+            streaming.slow -= {member}
+            streaming.spread.pop(member, None)
+            streaming.outs.pop((stream, member, 0), None)
+        self._forget_idle()
+
+    def _forget_idle(self) -> None:
+        watching = {one for streaming in self._streams.values() for one in streaming.viewers}
+        for member in self._viewers.keys() - watching:
+            del self._viewers[member]
+
+    def reached(
+        self, member: Member, rtt: float, forwarder: int, now: float, *, moved: bool = False
+    ) -> None:
+        """How packets flow to a viewer: round trip in s, forwarder (0: directly)."""
+        viewer = self._viewers.get(member)
+        if viewer is not None:
+            if moved or viewer.forwarder != forwarder:
+                viewer.rate.moved(now)
+            viewer.rtt, viewer.forwarder = rtt, forwarder
+
+    def key_wanted(self, stream: int, member: Member, now: float) -> None:
+        """A viewer can show nothing (``KeyFrameWanted``)."""
+        streaming = self._streams.get(stream)
+        viewer = self._viewers.get(member)
+        if streaming is None or viewer is None or member not in streaming.viewers:
+            return
+        second = member in streaming.slow and streaming.second_on
+        fresh = now - streaming.encoding(second).key_pushed < viewer.rtt + BACKLOG
+        alone = member not in streaming.spread
+        out = streaming.outs.get((stream, member, 0)) if alone else None
+        if not fresh and (out is None or not out.waits_for_key):
+            if out is not None:
+                out.waits_for_key = True
+                streaming.drop(out)
+            self._steering.order_key(streaming, now, second=second)
+
+    # Frames in
+
+    def push(self, stream: int, encoded: Encoded, now: float) -> int | None:
+        """A frame of the share child; its number, or None if nobody gets it.
+
+        ``LocalProtocolError`` for a frame that is too large to be sent.
+        """
+        streaming = self._streams.get(stream)
+        if streaming is None or not streaming.viewers:
+            return None
+        encoding = streaming.encoding(encoded.second)
+        number = self._numbers[stream]
+        back = 0 if encoded.key else number - (encoding.last if encoding.last is not None else -1)
+        if not encoded.key and (encoding.last is None or back > MAX_BACK):
+            self._steering.order_key(streaming, now, second=encoded.second)
+            return None
+        self._numbers[stream] += 1
+        timestamp = int(encoded.captured * 1000) % (1 << 32)
+        size = encoded.width, encoded.height
+        picture = Picture(number, back, encoded.codec, timestamp, *size, encoded.data)
+        frame = streaming.history.add(picture, now, second=encoded.second)
+        encoding.last = number
+        if encoded.key:
+            encoding.key_pushed = now
+        streaming.frames += 1
+        digest = picture_digest(number, timestamp, encoded.key, encoded.codec, picture.body())
+        self._edge.sign(stream, number, digest, now)
+        for name, out in self._outs(streaming, encoded.second, now):
+            self._queue(streaming, name, out, frame, now)
+        return number
+
+    def _outs(
+        self, streaming: Streaming, second: bool, now: float
+    ) -> Iterator[tuple[LaneKey, Out]]:
+        """The lanes that get a frame of the first or of the second encoding."""
+        small = streaming.slow if streaming.second_on else frozenset()
+        forwarders = set()
+        for member in streaming.viewers:
+            if (member in small) is not second:
+                continue
+            forwarder, since = streaming.spread.get(member, (0, now))
+            if forwarder:
+                forwarders.add(forwarder)
+            if not forwarder or now - since < SPREAD_OVERLAP:
+                yield self._out(streaming, (streaming.number, member, 0), now)
+        for forwarder in forwarders:
+            yield self._out(streaming, (streaming.number, None, forwarder), now)
+
+    def _out(self, streaming: Streaming, name: LaneKey, now: float) -> tuple[LaneKey, Out]:
+        if name not in streaming.outs:
+            streaming.outs[name] = Out(Lane(now))
+            self._steering.set_rate(streaming, name, streaming.outs[name])
+        return name, streaming.outs[name]
+
+    def _queue(
+        self, streaming: Streaming, name: LaneKey, out: Out, frame: OnItsWay, now: float
+    ) -> None:
+        key, waits = frame.picture.key, out.lane.backlog
+        if streaming.thin(name) and not (key and out.lane.empty):
+            out.waits_for_key = True
+            return
+        out.large = out.large and waits > BACKLOG / 2
+        if key or waits > (LARGE_BACKLOG if out.large else BACKLOG):
+            streaming.drop(out)
+            out.waits_for_key, out.large = True, key
+        if out.waits_for_key and not key:
+            return
+        out.waits_for_key = streaming.thin(name)
+        fragments = frame.fragments
+        for index in range(fragments.count):
+            item = frame, False, index
+            out.lane.push(Queued(frame.picture.number, item, fragments.size(index) + WRAPPED))
+        for index in range(self._rows(streaming, name, fragments.count) * fragments.blocks):
+            out.lane.push(Queued(frame.picture.number, (frame, True, index), MAX_DATAGRAM + WIRE))
+
+    def _rows(self, streaming: Streaming, name: LaneKey, count: int) -> int:
+        reached = streaming.behind(name, self._viewers)
+        loss = max((one.rate.loss for one in reached), default=0.0)
+        return rows_for(count, loss, max((one.rtt for one in reached), default=0.0))
+
+    # Datagrams out
+
+    def datagrams(self, now: float) -> list[Outgoing]:
+        """Everything that may leave now."""
+        self._looked_at = now
+        if now >= self._steering.due:
+            self._steering.decide(now)
+        found: list[Outgoing] = []
+        for streaming in self._streams.values():
+            for name, out in list(streaming.outs.items()):
+                while (item := out.lane.pop(now)) is not None:
+                    self._send(streaming, name, item, now, found)
+        return found
+
+    def _send(
+        self, streaming: Streaming, name: LaneKey, item: Item, now: float, to: list[Outgoing]
+    ) -> None:
+        frame, of_parity, index = item
+        piece = streaming.history.sealed(frame, of_parity, index, now)
+        if piece is None:
+            return
+        stream, member, forwarder = name
+        for viewer in streaming.behind(name, self._viewers):
+            if member is None and self._has_its_own(streaming, viewer.member, frame):
+                continue  # counted there; twice would look like loss
+            packet = stream, piece.generation, piece.ctr
+            again = not of_parity and (viewer.member, index) in frame.sent
+            viewer.rate.sent(packet, len(piece.datagram), now, again=again)
+            if not of_parity:
+                frame.sent[viewer.member, index] = now
+                streaming.sent["again"] += again and member is not None
+        streaming.sent["parity" if of_parity else "data"] += 1
+        handle = stream if member is None else 0
+        to.append(Outgoing(piece.datagram, member, forwarder, handle))
+
+    @staticmethod
+    def _has_its_own(streaming: Streaming, member: Member, frame: OnItsWay) -> bool:
+        """Whether a viewer behind a forwarder was sent this frame by itself as well."""
+        _, since = streaming.spread.get(member, (0, frame.pushed))
+        return frame.pushed - since < SPREAD_OVERLAP
+
+    # Feedback in
+
+    def feedback(self, member: Member, feedback: Feedback, now: float) -> None:
+        """What a viewer says of one of our streams."""
+        streaming = self._streams.get(feedback.stream)
+        viewer = self._viewers.get(member)
+        if streaming is None or viewer is None or member not in streaming.viewers:
+            return
+        stream, generation = feedback.stream, feedback.generation
+        names = [((stream, generation, one.ctr), one.at) for one in feedback.arrivals]
+        before = viewer.rate.target
+        viewer.rate.receive(names, now)
+        if viewer.rate.target < before:
+            self._steering.due = now
+        for wanted in feedback.wanted:
+            self._again(streaming, viewer, wanted, now)
+
+    def _again(self, streaming: Streaming, viewer: Viewer, wanted: Wanted, now: float) -> None:
+        """Send pieces again that were sent to this viewer and can still be asked for."""
+        frame = streaming.history.find(wanted.frame)
+        if frame is None:
+            return
+        every = wanted.index == EVERY_PIECE
+        indices = range(frame.fragments.count) if every else (wanted.index,)
+        _, out = self._out(streaming, (streaming.number, viewer.member, 0), now)
+        for index in indices:
+            sent = frame.sent.get((viewer.member, index))
+            if sent is None or now - sent < RESENT * viewer.rtt or out.lane.backlog > BACKLOG:
+                continue
+            size = frame.fragments.size(index) + WRAPPED
+            for _ in range(2 if viewer.rate.loss >= LOSSY else 1):
+                if out.lane.push_again(Queued(wanted.frame, (frame, False, index), size)):
+                    frame.sent[viewer.member, index] = now
+
+    # Out
+
+    def orders(self) -> list[Order]:
+        """Words for the share children since this was last asked."""
+        orders, self._steering.orders = self._steering.orders, []
+        return orders
+
+    def next_time(self) -> float:
+        """When ``datagrams`` should be called next; infinity while nobody watches."""
+        if not self._viewers:
+            return float("inf")
+        outs = (out for one in self._streams.values() for out in one.outs.values())
+        due = min((out.lane.next_time() for out in outs), default=float("inf"))
+        return min(self._steering.due, max(due, self._looked_at + BEAT))
+
+    def bitrate(self, stream: int) -> float:
+        """What the first encoding was told, in bit/s."""
+        return self._streams[stream].first.bitrate
+
+    def sent(self, stream: int) -> Counter[str]:
+        """Pieces sent so far: data, parity, again, dropped."""
+        return self._streams[stream].sent
+
+    def rate_of(self, member: Member) -> RateControl | None:
+        """What is known of a viewer's path."""
+        viewer = self._viewers.get(member)
+        return viewer.rate if viewer is not None else None

@@ -1,0 +1,305 @@
+"""The process that decodes what a member shares and shows it: ``python -m video.view``.
+
+    stdin   records of ``video.pipe``: the order ``open``, frames, ``overlay``, ``stop``
+    stdout  words: started, size, shown (each second), key-wanted, closed, error, ended
+
+It has no keys and no network. A stream that cannot be decoded, a window that is closed,
+a terminal that is gone end this process with a word about it (``ended``), and the
+engine's call goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from vc_core.errors import RemoteProtocolError, VchatError
+from video.confine import close_inherited, confine, stay_alive
+from video.decode import Decoder
+from video.pipe import Codec, FrameRecord, Reader, Record, Words, write_words
+from video.sequence import MOST_BEHIND, Sequence
+from video.sink import ClosedError, Nowhere, Shown, Sink, UnusableError
+from video.tally import Tally
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+# Implementation
+PIECE = 256 * 1024  # bytes of one read
+MOST_PIECES = 16  # read ahead of the decoder; more waits in the pipe
+Say = Callable[[Words], None]
+
+
+class _StoppedError(VchatError):
+    """The engine wants no more; the argument is a word on why."""
+
+
+class Viewer:
+    """One stream from its first frame to its end."""
+
+    def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock = clock
+        self._sink: Sink | None = None
+        self._decoder: Decoder | None = None
+        self._sequence = Sequence()
+        self._tally = Tally(clock())
+        self._size = (0, 0)
+
+    @property
+    def patience(self) -> float:
+        """s until ``turn`` wants to be called again."""
+        due = max(0.0, self._tally.due - self._clock())
+        return due if self._sink is None else min(due, self._sink.patience)
+
+    def take(self, records: list[Record]) -> None:
+        """What came through the pipe; the newest picture of it is shown."""
+        newest: tuple[VideoFrame, FrameRecord] | None = None
+        for record in self._recent(records):
+            if isinstance(record, FrameRecord):
+                picture = self._frame(record)
+                newest = (picture, record) if picture is not None else newest
+            else:
+                self._order(record)
+        if newest is not None and self._sink is not None:
+            self._sink.picture(*newest)
+
+    def turn(self) -> None:
+        """Once a loop: the sink's own side, key frames, figures."""
+        if self._sink is None:
+            return
+        now = self._clock()
+        self._sink.turn()
+        if self._sequence.wants_key(now):
+            self._say({"event": "key-wanted"})
+        if now >= self._tally.due:
+            stay_alive()
+            shown = self._tally.report(now)
+            self._sink.report(shown)
+            if self._size != (0, 0):
+                self._say(shown)
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._sink is not None:
+            self._sink.close()
+
+    # ---- Orders ----------------------------------------------------------------------
+
+    def _order(self, words: Words) -> None:
+        do = words.get("do")
+        if do == "open" and self._sink is None:
+            self._open(str(words.get("to", "")), str(words.get("title", "")))
+        elif do == "overlay" and self._sink is not None:
+            self._sink.overlay(str(words.get("text", "")))
+        elif do == "stop":
+            raise _StoppedError("stopped")
+
+    def _open(self, to: str, title: str) -> None:
+        import av  # noqa: F401  (nothing can be loaded once the process is confined)
+
+        place, _, what = to.partition(":")
+        if place not in SINKS:
+            raise UnusableError("bad-place", f"pictures cannot be shown in '{place}'")
+        self._sink = sink = SINKS[place](what, title, self._was_shown, self._say)
+        confine(opens_files=sink.opens_files, writes_files=sink.writes_files)
+        stay_alive()
+
+    def _was_shown(self, frame: FrameRecord) -> None:
+        self._tally.shown(self._age(frame))
+
+    def _age(self, frame: FrameRecord) -> float:
+        return self._clock() - frame.captured / 1e6
+
+    # ---- Frames ----------------------------------------------------------------------
+
+    def _recent(self, records: list[Record]) -> list[Record]:
+        """Without frames that would only keep the new ones waiting."""
+        frames = [r for r in records if isinstance(r, FrameRecord)]
+        if len(frames) <= MOST_BEHIND:
+            return records
+        self._sequence.skip()
+        start = next((f for f in reversed(frames) if f.key), None)
+        kept = frames[frames.index(start) :] if start is not None else []
+        return [r for r in records if not isinstance(r, FrameRecord) or r in kept]
+
+    def _frame(self, frame: FrameRecord) -> VideoFrame | None:
+        sink = self._sink
+        if sink is None or not self._sequence.admits(frame.number, key=frame.key):
+            return None
+        picture = None
+        if sink.decodes:
+            try:
+                picture = self._decode(frame)
+            except RemoteProtocolError:
+                self._sequence.failed()
+                return None
+        if not sink.unit(frame):
+            self._sequence.skip()
+            return None
+        if picture is not None or not sink.decodes:
+            self._sequence.decoded()
+            self._note(frame, picture)
+        else:
+            self._sequence.empty()
+        return picture
+
+    def _decode(self, frame: FrameRecord) -> VideoFrame | None:
+        if self._decoder is None or self._decoder.codec is not frame.codec:
+            self._decoder = Decoder(frame.codec)
+        return self._decoder.decode(frame.data)
+
+    def _note(self, frame: FrameRecord, picture: VideoFrame | None) -> None:
+        self._tally.decoded(self._age(frame))
+        size = (frame.width, frame.height) if picture is None else (picture.width, picture.height)
+        if size == self._size:
+            return
+        event = "started" if self._size == (0, 0) else "size"
+        self._size = size
+        codec = Codec(frame.codec).name.lower()
+        self._say({"event": event, "codec": codec, "width": size[0], "height": size[1]})
+
+
+# ---- Places ---------------------------------------------------------------------------
+
+
+def _window(_what: str, title: str, shown: Shown, say: Say) -> Sink:
+    from video.window import Window
+
+    def lost() -> None:
+        message, hint = "the display is gone", "watch again when it is back"
+        say({"event": "error", "code": "display-gone", "message": message, "hint": hint})
+        say({"event": "ended", "reason": "display-gone"})
+        os._exit(0)  # we are inside Xlib, which cannot go on
+
+    return Window(title, shown, lost)
+
+
+def _terminal(what: str, _title: str, shown: Shown, _say: Say) -> Sink:
+    from video.canvas import Canvas
+
+    return Canvas(what, shown)
+
+
+def _file(what: str, _title: str, shown: Shown, _say: Say) -> Sink:
+    from video.record import Recording
+
+    return Recording(what, shown)
+
+
+def _player(what: str, _title: str, shown: Shown, _say: Say) -> Sink:
+    from video.record import Player
+
+    return Player(what, shown)
+
+
+SINKS: Mapping[str, Callable[[str, str, Shown, Say], Sink]] = {
+    "window": _window,
+    "terminal": _terminal,
+    "file": _file,
+    "player": _player,
+    "none": lambda _what, _title, shown, _say: Nowhere(shown),
+}
+"""By the word before the colon of ``to``."""
+
+
+# ---- The process ----------------------------------------------------------------------
+
+
+class _Pipe:
+    """stdin, read by a thread of its own, so that a window never waits for it."""
+
+    def __init__(self, stdin: int) -> None:
+        self._stdin = stdin
+        self._pieces: queue.Queue[bytes] = queue.Queue(MOST_PIECES)
+        self._reader = Reader()
+        threading.Thread(target=self._read, name="stdin", daemon=True).start()
+
+    def records(self, patience: float) -> Iterator[Record]:
+        """What has come, after waiting ``patience`` at most; ``_StoppedError`` at its end."""
+        pieces: deque[bytes] = deque()
+        try:
+            pieces.append(self._pieces.get(timeout=max(0.001, patience)))
+            while True:
+                pieces.append(self._pieces.get_nowait())
+        except queue.Empty:
+            pass
+        for piece in pieces:
+            if not piece:
+                raise _StoppedError("engine-gone")
+            yield from self._reader.feed(piece)
+
+    def _read(self) -> None:
+        piece = b"-"
+        while piece:
+            try:
+                piece = os.read(self._stdin, PIECE)
+            except OSError:
+                piece = b""
+            self._pieces.put(piece)
+
+
+def watch(stdin: int, say: Say) -> None:
+    """Everything until the end, which is said as well."""
+    viewer, pipe, reason = Viewer(say), _Pipe(stdin), "failed"
+    try:
+        while True:
+            viewer.take(list(pipe.records(viewer.patience)))
+            viewer.turn()
+    except _StoppedError as stopped:
+        reason = str(stopped)
+    except ClosedError as closed:
+        reason = "closed"
+        say({"event": "closed", "how": str(closed)})
+    except UnusableError as error:
+        said = {"code": error.code, "message": error.message, "hint": error.hint}
+        say({"event": "error", **said})
+    except RemoteProtocolError as error:
+        say({"event": "error", "code": "stream-damaged", "message": str(error), "hint": ""})
+    except MemoryError:
+        message = "the pictures need more memory than they may have"
+        say({"event": "error", "code": "stream-damaged", "message": message, "hint": ""})
+    except Exception:
+        message, hint = "the viewer broke down", "watch again; please report it"
+        say({"event": "error", "code": "viewer-broken", "message": message, "hint": hint})
+        raise  # a bug of ours: loud
+    finally:
+        viewer.close()
+        say({"event": "ended", "reason": reason})
+
+
+def main() -> int:
+    """The program."""
+    close_inherited()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the engine
+    if sys.platform == "win32":
+        import msvcrt
+
+        for stream in (0, 1):
+            msvcrt.setmode(stream, os.O_BINARY)
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints is no event
+
+    def say(words: Words) -> None:
+        data: Any = memoryview(write_words(words))
+        while data:
+            data = data[os.write(stdout, data) :]
+
+    try:
+        watch(0, say)
+    except BrokenPipeError:  # nobody listens any more
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # threads that wait for pipes and libraries are not waited for
