@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from audio.pcm import RATE, Samples
 from tests.calls.engines import EngineProcess
 from tests.calls.sounds import pitch, read_wav, recorded, wait_until
 from tests.calls.stage import LOOPBACK, Stage
 from vc_core.ways import MESH_LIMIT
+
+pytestmark = pytest.mark.alone
 
 MEMBERS = MESH_LIMIT + 2
 TURN = 3  # members who hum at a time

@@ -16,6 +16,8 @@ from client import demo
 from client.demo_cast import engine
 from tests.calls.engines import ROOT
 
+pytestmark = pytest.mark.alone
+
 PATIENCE = 60.0  # s; a busy machine
 
 

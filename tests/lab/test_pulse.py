@@ -12,6 +12,8 @@ from tests.calls.sounds import best_pieces, cut, read_wav, recorded
 from tests.calls.stage import Stage
 from tests.lab.pulse import Pulse, pulse, why_impossible
 
+pytestmark = pytest.mark.alone
+
 SAID = 6.0  # seconds of speech
 JUDGED = 3.0  # seconds of it that are compared
 SETTLED = 2.0  # seconds after which the playout delay has been found

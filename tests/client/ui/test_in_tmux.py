@@ -14,7 +14,11 @@ import pytest
 
 from tests.rules.source import ROOT
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
+]
 FACE = f"COLORTERM=truecolor {sys.executable} -m tests.bench.pictures_view face 20"
 PATIENCE = 30.0  # s
 
