@@ -14,7 +14,6 @@ import pytest
 
 from tests.rules.source import ROOT
 
-
 pytestmark = [
     pytest.mark.alone,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
