@@ -207,9 +207,9 @@ class EngineProcess(Program):
         self.stdin.flush()
 
     def meets(self, *others: EngineProcess, rung: str = "direct") -> None:
-        """Wait until there is a road to each of the others."""
+        """Wait until there is a road to each of the others; a second attempt may be needed."""
         for other in others:
-            self.wait("path", member=other.member, rung=rung)
+            self.wait("path", 2.5 * PATIENCE, member=other.member, rung=rung)
 
     def ended(self, timeout: float = PATIENCE) -> tuple[str, int, int]:
         """Reason and exit code as told, and the exit code of the process."""
