@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # Implementation
 PATIENCE: Final = 5.0  # seconds after the peer's last candidate in which none may answer
+UNHEARD_LIMIT: Final = 4.0  # seconds from our first description to the peer's
 CONNECT_LIMIT: Final = 30.0  # seconds from the peer's first description to a pair
 MAX_SERVERS: Final = 4  # of STUN, and of TURN
 LATE: Final = Rate(per_second=2, burst=8)  # candidates of a connected peer, and of ours
@@ -128,11 +129,7 @@ class DirectCarrier:
         return self._state
 
     def selected(self) -> tuple[str, str] | None:
-        """Types of the candidates in use, (local, remote); None without a pair.
-
-        ``host``, ``srflx``, ``prflx`` or ``relay``; with a ``relay`` among them a
-        TURN server sees all packets.
-        """
+        """Types of the candidates in use (RFC 8839): (local, remote); None without a pair."""
         return self._ice.selected() if self._ice is not None else None
 
     @property
@@ -244,6 +241,13 @@ class DirectCarrier:
             self._spawn(self._trickle(self._gathering))
         for description in self._heard:
             self._take(description)
+        self._spawn(self._wait_for_peer(self._ice))
+
+    async def _wait_for_peer(self, ice: MovingConnection) -> None:
+        """A description that got lost does not come later; another attempt brings a new one."""
+        await asyncio.sleep(UNHEARD_LIMIT)
+        if self._state is State.WAITING:
+            await self._give_up(ice, Failure.NO_CANDIDATES)
 
     def _describe(self, lines: Sequence[str]) -> None:
         if self._ice is not None and self._state not in OVER:
@@ -315,12 +319,14 @@ class DirectCarrier:
             async with asyncio.timeout(CONNECT_LIMIT):
                 await ice.connect()
         except (ConnectionError, TimeoutError):
-            failure = self._why()
-            self._unmap(ice)
-            await ice.close()
-            self._fail(failure)
+            await self._give_up(ice, self._why())
             return
         await self._improve(ice)
+
+    async def _give_up(self, ice: MovingConnection, failure: Failure) -> None:
+        self._unmap(ice)
+        await ice.close()
+        self._fail(failure)
 
     def _unmap(self, ice: MovingConnection) -> None:
         if self._release is not None:
