@@ -2,7 +2,7 @@
 
 A host whose signaling server runs inside it announces it by multicast DNS for as
 long as its code can be used; whoever types the code without a server listens for
-two seconds and takes the first server that was announced for it and answers.
+four seconds and takes the first server that was announced for it and answers.
 
     name    16 random hexadecimal digits, new for each code
     port    of the signaling server
@@ -43,7 +43,7 @@ TAG_SIZE: Final = 4  # bytes of the hash; two of 16 hosts share one once in 30 m
 NAME_SIZE: Final = 8  # random bytes of an instance's name
 
 # Implementation
-PATIENCE: Final = 2.0  # s of looking; answers take 0.2 s, and 1.2 s when one was lost
+PATIENCE: Final = 4.0  # s of looking; answers take 0.2 s, 1.2 s when one was lost, 3.2 s when two
 DIAL_LIMIT: Final = 0.5  # s until one address counts as silent
 GOODBYE_LIMIT: Final = 0.5  # s for withdrawing what is announced
 

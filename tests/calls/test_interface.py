@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -129,16 +130,23 @@ def test_stdout_that_nobody_reads_any_more_ends_the_call(stage: Stage) -> None:
     assert guest.finish() == 0
 
 
-def test_ctrl_c_twice_ends_at_once(stage: Stage) -> None:
-    guest = stage.join("4821-apple-robot-candle@203.0.113.1:9")
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server, ``host:port``, that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_ctrl_c_twice_ends_at_once(stage: Stage, silent: str) -> None:
+    guest = stage.join(f"4821-apple-robot-candle@{silent}")
     guest.wait("ready")
     guest.signal(signal.SIGINT)
     guest.signal(signal.SIGINT)
     assert guest.finish() in (0, 130)
 
 
-def test_interrupted_while_the_server_is_sought_it_ends_at_once(stage: Stage) -> None:
-    guest = stage.join("4821-apple-robot-candle@203.0.113.1:9")
+def test_interrupted_while_the_server_is_sought_it_ends_at_once(stage: Stage, silent: str) -> None:
+    guest = stage.join(f"4821-apple-robot-candle@{silent}")
     guest.wait("ready")
     guest.signal(signal.SIGINT)
     assert guest.finish(5.0) == 0

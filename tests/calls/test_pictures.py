@@ -245,6 +245,7 @@ def test_children_get_neither_secrets_nor_sockets(stage: Stage) -> None:
         assert not mine.intersection(one for one in theirs if one.startswith("socket:"))
 
 
+@pytest.mark.alone
 def test_voice_goes_on_without_a_gap_beside_pictures(stage: Stage, tmp_path: Path) -> None:
     ear = tmp_path / "ear.wav"
     host = stage.host(mic="tone:440")
