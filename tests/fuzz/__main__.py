@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-OURS = ["vc_core", "client", "audio", "video", "signaling", "tests.fuzz"]
+OURS = ["vc_core", "client", "audio", "video", "signaling", "relay", "tests.fuzz"]
 
 
 def main() -> int:
