@@ -9,9 +9,10 @@ own key from them by HKDF with a label of its own:
     feedback            vc_core.feedback
 
 Letters carry ``PEER`` messages while there is no QUIC connection yet, through
-the exchange, the host or a re-join mailbox. They may be lost but not replayed:
-only rising counters are taken. A letter may come later than records of the
-stream that were sent after it, so nothing that undoes another goes as a letter.
+the exchange, the host or a re-join mailbox. They may be lost and overtaken but
+not replayed: between two of them the host's own way to us may have changed, from
+an exchange to its stream. A letter may also come later than records of the stream
+that were sent after it, so nothing that undoes another goes as a letter.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from vc_core.keys import hkdf
 from vc_core.messages import PEER, Letter
 from vc_core.noise import Cipher
 from vc_core.path import Path, State
+from vc_core.replay import Window
 from vc_core.streams import StreamOpener, StreamSealer
 from vc_core.wire import Record
 
@@ -32,6 +34,7 @@ LABEL_LETTER = "vchat-1 letter"
 LABEL_PROBE = "vchat-1 probe"
 LABEL_FEEDBACK = "vchat-1 feedback"
 CONTROL_STREAM = 0
+LETTER_WINDOW = 256  # letters that may be overtaken by one
 
 
 class Link:
@@ -81,7 +84,7 @@ class Link:
         self._letters_out = Cipher(hkdf(send, LABEL_LETTER))
         self._letters_in = Cipher(hkdf(receive, LABEL_LETTER))
         self._counter_out = 0
-        self._counter_in = 0
+        self._counters_in = Window(LETTER_WINDOW, ahead=1 << 64)  # any number may be lost
         self.feedback = Feedbacks(hkdf(send, LABEL_FEEDBACK), hkdf(receive, LABEL_FEEDBACK))
         self._sealer = StreamSealer(send, CONTROL_STREAM)
         self._opener = StreamOpener(receive, CONTROL_STREAM)
@@ -116,10 +119,10 @@ class Link:
 
     def open_letter(self, letter: Letter) -> Record:
         """The message of a letter that was not opened before."""
-        if letter.counter < self._counter_in:
+        if not self._counters_in.check(letter.counter):
             raise RemoteProtocolError("a letter that came before")
         message = PEER.read(self._letters_in.open(letter.counter, letter.sealed, self.tag))
-        self._counter_in = letter.counter + 1
+        self._counters_in.advance(letter.counter)
         return message
 
     def seal_record(self, message: Record) -> bytes:

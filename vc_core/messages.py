@@ -165,7 +165,7 @@ class Letter(Record):
     tag: bytes
     """Which handshake."""
     counter: int
-    """The nonce; the receiver takes rising counters only."""
+    """The nonce; the receiver takes each counter once."""
     sealed: bytes
 
     LAYOUT: ClassVar[Layout] = (

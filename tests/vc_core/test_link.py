@@ -1,4 +1,4 @@
-"""A link: letters once and in rising order, records in order, each key for one use."""
+"""A link: letters once, however late, records in order, each key for one use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import LinkId, Member
-from vc_core.link import Link
+from vc_core.link import LETTER_WINDOW, Link
 from vc_core.messages import Bye, KeyTaken
 
 KEYS = bytes([1]) * 32, bytes([2]) * 32
@@ -37,12 +37,31 @@ def test_a_letter_counts_once() -> None:
         other.open_letter(letter)
 
 
-def test_an_overtaken_letter_is_dropped() -> None:
+def test_a_letter_may_be_overtaken() -> None:
     one, other = pair()
     first, second = one.seal_letter(KeyTaken(1)), one.seal_letter(KeyTaken(2))
-    other.open_letter(second)
+    assert other.open_letter(second) == KeyTaken(2)
+    assert other.open_letter(first) == KeyTaken(1)
+    for letter in (first, second):
+        with pytest.raises(RemoteProtocolError):
+            other.open_letter(letter)
+
+
+def test_a_letter_that_hundreds_have_overtaken_is_dropped() -> None:
+    one, other = pair()
+    letters = [one.seal_letter(KeyTaken(n)) for n in range(LETTER_WINDOW + 1)]
+    other.open_letter(letters[-1])
+    assert other.open_letter(letters[1]) == KeyTaken(1)
     with pytest.raises(RemoteProtocolError):
-        other.open_letter(first)
+        other.open_letter(letters[0])
+
+
+def test_a_letter_may_follow_any_number_of_lost_ones() -> None:
+    one, other = pair()
+    other.open_letter(one.seal_letter(KeyTaken(0)))
+    for _ in range(5000):
+        one.seal_letter(Bye())
+    assert other.open_letter(one.seal_letter(KeyTaken(1))) == KeyTaken(1)
 
 
 def test_a_letter_that_does_not_open_uses_up_no_counter() -> None:
