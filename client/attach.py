@@ -39,6 +39,7 @@ MAX_EVENT = 1 << 20  # bytes of one event
 # Implementation
 START_PATIENCE = 20.0  # s until the engine must listen
 LEAVE_PATIENCE = 6.0  # s until a polite farewell must be over
+PARTING = 1.0  # s between our word that we go and the end of the connection
 EXIT_PATIENCE = 3.0  # s between the last event and the end of the process
 CONNECT_INTERVAL = 0.01  # s between two looks for the socket
 TAIL_LINES = 12
@@ -97,6 +98,7 @@ class Engine:
         self._reader = reader
         self._writer = writer
         self._leaving: asyncio.TimerHandle | None = None
+        self._parting: asyncio.TimerHandle | None = None
         self._patience = EXIT_PATIENCE
         self.detached = False
         """Whether the call was left running on purpose."""
@@ -121,11 +123,11 @@ class Engine:
             self._abort(Ending.INTERRUPTED)
 
     def detach(self) -> None:
-        """Go, and let the call run."""
+        """Go, and let the call run; the engine hangs up when it has heard it."""
         self.send({"do": "detach"})
         self.detached = True
         self.exit_code = 0
-        self._writer.close()
+        self._parting = asyncio.get_running_loop().call_later(PARTING, self._writer.close)
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """Every event up to ``ended``, or until the connection breaks."""
@@ -148,8 +150,9 @@ class Engine:
 
     async def close(self) -> int:
         """Hang up; the exit code. Reaps an engine of ours that has ended."""
-        if self._leaving is not None:
-            self._leaving.cancel()
+        for timer in (self._leaving, self._parting):
+            if timer is not None:
+                timer.cancel()
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()

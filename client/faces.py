@@ -173,6 +173,7 @@ class Faces:
                 self._attach(face)
             elif order.do == "detach" and face is not None:
                 face.detached = True
+                face.writer.close()  # it stays until we hang up, so that its word is heard
             elif order.do not in ("attach", "detach"):
                 self._obey(order)
         except (BadCommand, LocalProtocolError) as error:

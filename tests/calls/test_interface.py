@@ -176,6 +176,10 @@ class Face:
                 return told
         raise AssertionError(f"no {event}: the engine hung up")
 
+    def hung_up(self) -> bool:
+        """Whether the engine ends the connection, after whatever it still had to say."""
+        return all(json.loads(line)["event"] for line in self._file)
+
     def vanish(self) -> None:
         """Without a word."""
         self._file.close()
@@ -219,6 +223,7 @@ def test_a_face_that_attaches_late_is_told_what_it_missed(stage: Stage) -> None:
     assert face.wait("error")["code"] == "bad-command"
     assert host.of("error") == []
     face.say("detach")
+    assert face.hung_up()
     face.vanish()
     guest.say("chat", text="later")
     host.wait("chat", text="later")
