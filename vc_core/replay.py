@@ -52,6 +52,7 @@ class Window:
             self.highest, self._seen = ctr, 1
         elif ahead > 0:
             self.highest = ctr
-            self._seen = (self._seen << ahead | 1) & self._mask
+            # Whoever holds the key chooses how far: a shift is only made within the window.
+            self._seen = (self._seen << ahead | 1) & self._mask if ahead < self._size else 1
         else:
             self._seen |= 1 << -ahead

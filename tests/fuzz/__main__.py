@@ -75,7 +75,7 @@ def _guided(name: str, seconds: float, findings: Path) -> int:
             "fuzz",
             f"-max_total_time={seconds:.0f}",
             "-max_len=4096",
-            "-rss_limit_mb=1500",
+            "-rss_limit_mb=400",
             "-timeout=20",
             f"-artifact_prefix={findings}/{name}-",
             corpus,

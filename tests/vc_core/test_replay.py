@@ -50,3 +50,18 @@ def test_agrees_with_a_window_that_remembers_everything(counters: list[int]) -> 
         if new:
             window.advance(ctr)
             seen.add(ctr)
+
+
+def test_the_farthest_jump_costs_no_memory() -> None:
+    window = Window(WINDOW_SIZE, ahead=1 << 64)
+    window.advance(1)
+    window.advance((1 << 64) - 1)
+    assert not window.check(1) and not window.check((1 << 64) - 1)
+    assert window.check((1 << 64) - 2)
+
+
+def test_a_jump_as_long_as_the_window_forgets_what_was_below() -> None:
+    window = Window(4)
+    for ctr in (1, 2, 6):
+        window.advance(ctr)
+    assert [window.check(ctr) for ctr in (2, 3, 6)] == [False, True, False]
