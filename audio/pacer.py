@@ -4,8 +4,8 @@ Beat ``k`` is due at ``origin + k * period`` on the monotonic clock, whenever th
 one before it ran. After a stall at most 100 ms are made up for at once; the
 other beats are skipped, as a device would have lost them.
 
-A beat that has nothing to do may nap: it is called four times a second then,
-only to be told how many beats have passed, until somebody wakes it.
+A beat that has nothing to do may nap: it is called a few times a second or a minute
+then, only to be told how many beats have passed, until somebody wakes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from audio.pcm import FRAME_SECONDS
 
 # Implementation
 MOST_AT_ONCE = 0.1  # seconds
-NAP = 0.25  # seconds
+NAP = 0.25  # seconds; silence reaches a file no later
 EARLY = 0.0005  # seconds: loops count in milliseconds and may call that much too early
 
 
@@ -38,8 +38,9 @@ class Pacer:
         clock: Callable[[], float] = time.monotonic,
         period: float = FRAME_SECONDS,
         may_nap: Callable[[], bool] = lambda: False,
+        nap: float = NAP,
     ) -> None:
-        """``origin`` is the time of beat 0 on ``clock``; ``period`` in seconds.
+        """``origin`` is the time of beat 0 on ``clock``; ``period`` and ``nap`` in seconds.
 
         While ``may_nap()`` beats count as skipped. Needs a running loop.
         """
@@ -51,6 +52,7 @@ class Pacer:
         self._most = round(MOST_AT_ONCE / period)
         self._next = 0
         self._may_nap = may_nap
+        self._nap = nap
         self._napping = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -59,7 +61,7 @@ class Pacer:
 
     def _arm(self) -> None:
         self._napping = self._may_nap()
-        due = self._origin + self._next * self._period + (NAP if self._napping else 0.0)
+        due = self._origin + self._next * self._period + (self._nap if self._napping else 0.0)
         self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._run)
 
     def _run(self) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from audio import devices
 from audio.devices import Backend, Device, Stream
-from audio.pacer import Pacer, next_frame
+from audio.pacer import NAP, Pacer, next_frame
 from audio.pcm import BLOCK, FRAME, RATE, Samples, silence
 from audio.record import GrowingWav
 from audio.resample import Resampler
@@ -43,6 +43,7 @@ KINDS = "default, none, file:PATH, or a device's name or number"
 RING_SECONDS = 1.0
 SPARE = 0.005  # seconds kept beyond what the device takes at once
 MOST_SPARE = 0.06  # seconds
+LONG_NAP = 5.0  # seconds; nothing keeps this silence
 
 
 class Speaker:
@@ -80,8 +81,14 @@ class TimedSpeaker(Speaker):
         self._block = FRAME if file is None else BLOCK
         begin = next_frame(time.monotonic())
         self.started = time.time() + begin - time.monotonic()
-        period = self._block / RATE
-        self._pacer = Pacer(self._play, self._lose, begin, period=period, may_nap=silent)
+        self._pacer = Pacer(
+            self._play,
+            self._lose,
+            begin,
+            period=self._block / RATE,
+            may_nap=silent,
+            nap=NAP if file is not None else LONG_NAP,
+        )
 
     def wake(self) -> None:
         self._pacer.wake()
@@ -90,7 +97,8 @@ class TimedSpeaker(Speaker):
         self._keep(self._pull(self._block))
 
     def _lose(self, count: int) -> None:
-        self._keep(silence(self._block * count))
+        if self._file is not None:
+            self._keep(silence(self._block * count))
 
     def _keep(self, block: Samples) -> None:
         if self._file is None:

@@ -39,10 +39,10 @@ def resident_mb(pid: int) -> float:
 
 def cpu_shares(pids: list[int], seconds: float) -> list[float]:
     """Share of one core that each uses during the next ``seconds``."""
-    before, began = [cpu_seconds(pid) for pid in pids], time.monotonic()
+    before, began = [run_seconds(pid) for pid in pids], time.monotonic()
     time.sleep(seconds)
     passed = time.monotonic() - began
-    return [(cpu_seconds(pid) - was) / passed for pid, was in zip(pids, before, strict=True)]
+    return [(run_seconds(pid) - was) / passed for pid, was in zip(pids, before, strict=True)]
 
 
 def wait_until_quiet(pid: int, limit: float = 5.0) -> None:
