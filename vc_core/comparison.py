@@ -106,14 +106,23 @@ class Comparison:
         code = self._round
         if code is None:
             return self._begin_at
-        return code.begun + PATIENCE if not code.named and code.words is None else None
+        return min((at for at, _ in self._awaited(code)), default=None)
+
+    def _awaited(self, code: RoomCode) -> list[tuple[float, Member]]:
+        """When to name whom: not before its control stream could have brought its part."""
+        peers = self._room.peers
+        return [
+            (max(code.begun, peers[member].steady_since) + PATIENCE, member)
+            for member in code.missing()
+            if member not in code.named and member in peers and peers[member].streaming
+        ]
 
     def handle_timer(self, now: float) -> None:
         """Begin what is due; name those who did not reveal in time, once."""
         if now >= self._begin_at:
             self._begin(now)
-        due = self.next_timer()
-        if self._round is not None and due is not None and now >= due:
-            self._round.named = True
-            for member in self._round.missing():
-                self._room.tell(Warned("room-code-missing", member))
+        if (code := self._round) is not None:
+            for due, member in self._awaited(code):
+                if now >= due:
+                    code.named.add(member)
+                    self._room.tell(Warned("room-code-missing", member))

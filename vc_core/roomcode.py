@@ -38,8 +38,8 @@ class RoomCode:
         self._nonces: dict[Member, bytes] = {own: self._nonce}
         self.words: tuple[str, ...] | None = None
         """The code, once everybody has revealed."""
-        self.named = False
-        """Whether those who did not reveal were named."""
+        self.named: set[Member] = set()
+        """Who was named because the round waits for them."""
 
     @property
     def commit(self) -> Commit:
@@ -85,5 +85,7 @@ class RoomCode:
         return room_code_words(digest(LABEL_CODE, self.roster, *nonces))
 
     def missing(self) -> list[Member]:
-        """Who has not revealed."""
-        return [member for member in self._keys if member not in self._nonces]
+        """For whom the round waits: nobody reveals before all have committed."""
+        all_committed = self.reveal is not None
+        given = self._nonces if all_committed else self._commitments
+        return [member for member in self._keys if member not in given]

@@ -224,7 +224,7 @@ class DirectCarrier:
             controlling=self._controlling,
             on_datagram=self._on_datagram,
             on_connected=self._connected,
-            on_lost=self._lost,
+            on_lost=lambda: self._fail(Failure.LOST),
         )
         lines = await self._ice.bind(() if self._relayed_only else found.addresses)
         self._gathering = Gathering(
@@ -305,11 +305,12 @@ class DirectCarrier:
         return new
 
     def _arm_patience(self, ice: MovingConnection) -> None:
-        loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(PATIENCE, self._end_patience, ice)
+        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._end_patience, ice)
 
     def _end_patience(self, ice: MovingConnection) -> None:
-        if self._done and not self._guessing:
+        if self._state is State.CHECKING and self.hard and self._peer_hard:
+            self._spawn(self._give_up(ice, self._why()))  # no later check can do better
+        elif self._done and not self._guessing:
             ice.end_remote()
         else:  # an address of ours or a port of the peer may still be found
             self._arm_patience(ice)
@@ -356,9 +357,6 @@ class DirectCarrier:
             now = asyncio.get_running_loop().time()
             self._late_in, self._late_out = Bucket(LATE, now), Bucket(LATE, now)
             self._on_state("connected")
-
-    def _lost(self) -> None:
-        self._fail(Failure.LOST)
 
     def _fail(self, failure: Failure) -> None:
         if self._state not in OVER:

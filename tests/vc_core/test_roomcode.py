@@ -75,6 +75,13 @@ def test_what_belongs_to_another_roster_changes_nothing() -> None:
     assert Member(1) in first.missing()
 
 
+def test_who_does_not_commit_is_missing_and_those_who_wait_for_it_are_not() -> None:
+    codes = everybody()
+    first = codes[Member(0)]
+    first.committed(Member(1), codes[Member(1)].commit)
+    assert first.missing() == [Member(2)]
+
+
 def test_who_does_not_reveal_is_missing_and_there_is_no_code() -> None:
     codes = everybody()
     commit_all(codes)
