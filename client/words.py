@@ -171,7 +171,7 @@ PATHS: Mapping[str, str] = {
     "forbidden": "{rung} is not allowed here",
     "refused": "{rung}: the other side does not allow it",
     "crowded": "{rung} is not tried in a room of so many",
-    "no-candidates": "{rung} failed: the other side told no address",
+    "no-candidates": "{rung} failed: no address of one side can be tried from the other",
     "nothing-answered": "{rung} failed: no pair of addresses answered",
     "both-change-ports": "{rung} failed: both networks change ports per destination",
     "udp-blocked": "{rung} failed: this network passes no udp",

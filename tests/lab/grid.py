@@ -31,7 +31,7 @@ REASONS = {
     "both": "direct failed: both networks change ports per destination",
     "udp": "direct failed: this network passes no udp",
     "pairs": "direct failed: no pair of addresses answered",
-    "none": "direct failed: the other side told no address",
+    "none": "direct failed: no address of one side can be tried from the other",
 }
 
 
