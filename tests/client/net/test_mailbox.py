@@ -9,18 +9,17 @@ from contextlib import asynccontextmanager
 from itertools import islice
 
 import pytest
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 
 from client.net import mailbox as module
 from client.net.mailbox import Mailbox, SignalingUnreachable, State, Unreachable, delays
+from tests.client.net.signaling_double import ALLOCATED, HELLO, Signaling, signaling, url
 from tests.client.net.waiting import until
 from vc_core.errors import LocalProtocolError
 from vc_core.signals import (
     MAX_MESSAGE,
     TO_CLIENT,
-    TO_SERVER,
     Allocate,
-    Allocated,
     Drop,
     Hello,
     Knock,
@@ -32,38 +31,6 @@ pytestmark = [
     pytest.mark.usefixtures("clean_loop"),
     pytest.mark.filterwarnings("error"),
 ]
-
-HELLO = TO_CLIENT.write(Hello(1, 3478, (), False))
-ALLOCATED = Allocated("1234", 600)
-
-
-class Signaling:
-    """A server that greets, keeps what it hears and answers ``Allocate``."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.heard: list[Record] = []
-        self.guests: list[ServerConnection] = []
-        self.server: Server | None = None
-
-    async def converse(self, guest: ServerConnection) -> None:
-        self.guests.append(guest)
-        await guest.send(HELLO)
-        async for message in guest:
-            assert isinstance(message, bytes)
-            signal = TO_SERVER.read(message)
-            self.heard.append(signal)
-            if isinstance(signal, Allocate):
-                await guest.send(TO_CLIENT.write(ALLOCATED))
-
-    async def open(self) -> None:
-        self.server = await serve(self.converse, "127.0.0.1", self.port, compression=None)
-        self.port = next(iter(self.server.sockets)).getsockname()[1]
-
-    async def close(self) -> None:
-        if self.server is not None:
-            self.server.close()
-            await self.server.wait_closed()
 
 
 class Client:
@@ -86,20 +53,6 @@ class Client:
         await self.mailbox.close()
         assert self.states == []
         return caught.value.reason
-
-
-@asynccontextmanager
-async def signaling() -> AsyncIterator[Signaling]:
-    server = Signaling()
-    await server.open()
-    try:
-        yield server
-    finally:
-        await server.close()
-
-
-def url(port: int) -> str:
-    return f"ws://127.0.0.1:{port}"
 
 
 async def test_connects_hears_the_hello_and_exchanges_signals() -> None:
