@@ -46,14 +46,17 @@ class Damage:
             one.send(fixes, _SELECT_CURSOR_INPUT, struct.pack("<II", one.root, 1))
             self._shape = event + _CURSOR_NOTIFY
 
-    def stirred(self) -> bool:
-        """Whether something may have changed since the last question; ``OSError`` at the end."""
+    def stirred(self, patience: float = 0.0) -> bool:
+        """Whether something may have changed since the last question; ``OSError`` at the end.
+
+        ``patience``: seconds to wait for it.
+        """
         moved = False
         if self._cursor:
             pointer = self._connection.pointer()
             moved, self._pointer = pointer != self._pointer, pointer
         drawn = False
-        for event in self._connection.events():
+        for event in self._connection.events(0.0 if moved else patience):
             number = event[0] & 0x7F
             drawn |= number == self._told
             moved |= number == self._shape

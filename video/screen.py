@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 # Implementation
 LOOK_ANYWAY = 0.5  # seconds after which a screen is looked at although nothing was told
 ASK_EVERY = 1 / 30  # seconds between two questions about a still screen
+PATIENCE = 0.008
+"""Seconds that a question waits for an answer: who draws in the rate in which we ask, but a
+little later, is not missed, and what is drawn is seen when it is drawn."""
 GRABS = 1000  # per second: more than anybody reads, so that FFmpeg never waits
 
 
@@ -245,7 +248,7 @@ class Screen:
         """The screen, if it has changed."""
         try:
             told = self._told()
-            now = time.monotonic()
+            now = time.monotonic()  # after the wait, before the look
             if not told and now - self._looked < LOOK_ANYWAY:
                 return None
             self._looked = now
@@ -264,7 +267,7 @@ class Screen:
         """Whether something may have changed, as far as one can know without looking."""
         if self._damage is None:
             return True
-        told = self._damage.stirred()
+        told = self._damage.stirred(PATIENCE)
         if self._untold and not told:
             log.info("the screen changes without telling, so it is looked at")
             self._damage.close()

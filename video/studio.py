@@ -7,7 +7,9 @@ or at once when somebody needs a key frame.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
 
 from av import VideoFrame
@@ -21,12 +23,16 @@ from video.rhythm import Stillness
 from video.source import WAITS_FOR_VIEWERS, Source, kind_of, open_source
 from video.unavailable import PictureUnavailable
 
+# Implementation
+PIPE_SIZE = 256 * 1024  # bytes; Linux gives 64 KiB unless asked
+
 
 class Outlet:
     """The pipe to the engine; writing waits while it is full. ``OSError`` when it is gone."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        _widen(descriptor)
 
     def say(self, event: str, **words: object) -> None:
         """An event."""
@@ -44,6 +50,15 @@ class Outlet:
     def _write(self, data: memoryview) -> None:
         while data:
             data = data[os.write(self._descriptor, data) :]
+
+
+def _widen(descriptor: int) -> None:
+    """Room for a key frame in a pipe, where that can be had: the engine reads it in few pieces."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # no pipe, or more than a user may have
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
 
 class Sharing:

@@ -116,16 +116,19 @@ class Connection:
                 return packet
             self._events.append(packet)
 
-    def events(self) -> list[bytes]:
-        """Events (and errors of requests without answers) that have arrived; never waits."""
-        self._socket.settimeout(0)
+    def events(self, patience: float = 0.0) -> list[bytes]:
+        """Events (and errors of requests without answers) that have arrived.
+
+        ``patience``: seconds to wait for a first one.
+        """
+        self._socket.settimeout(0 if self._events else patience)
         try:
             while self._socket.recv(1, socket.MSG_PEEK):
                 self._socket.settimeout(PATIENCE)
                 self._events.append(self._packet())
                 self._socket.settimeout(0)
             raise OSError("the X server is gone")
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             found, self._events = self._events, []
             return found
         finally:
