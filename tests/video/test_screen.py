@@ -258,7 +258,7 @@ def test_only_local_displays_tell_of_changes(display: str) -> None:
 class Mute:
     """Somebody who never tells of a change."""
 
-    def stirred(self) -> bool:
+    def stirred(self, patience: float = 0.0) -> bool:
         """Nothing, ever."""
         return False
 
