@@ -1,6 +1,6 @@
 """The peer that we compare ourselves with: a voice call of two aiortc processes.
 
-    python -m tests.bench.peer_aiortc offer|answer said.wav heard.npz SECONDS
+    python -m tests.bench.peer_aiortc offer|answer heard.npz said.wav SECONDS
 
 A pair of these exchanges descriptions through the program that started it, one
 JSON object per line; both talk. ``call`` starts a pair. aiortc is no dependency
@@ -34,10 +34,10 @@ def missing() -> bool:
 class PeerProcess:
     """One end of such a call."""
 
-    def __init__(self, role: str, said: Path, heard: Path, seconds: float) -> None:
+    def __init__(self, module: str, role: str, heard: Path, *words: object) -> None:
         self.heard = heard
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.peer_aiortc", role, said, heard, str(seconds)],
+            [sys.executable, "-m", module, role, heard, *map(str, words)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -59,13 +59,18 @@ class PeerProcess:
         print(json.dumps(told), file=self.process.stdin, flush=True)
 
 
-def call(said: Path, folder: Path, seconds: float) -> tuple[PeerProcess, PeerProcess]:
+def pair(module: str, folder: Path, *words: object) -> tuple[PeerProcess, PeerProcess]:
     """Two ends that are imported and ready; ``connect`` lets them begin."""
-    offer = PeerProcess("offer", said, folder / "offer.npz", seconds)
-    answer = PeerProcess("answer", said, folder / "answer.npz", seconds)
+    offer = PeerProcess(module, "offer", folder / "offer.npz", *words)
+    answer = PeerProcess(module, "answer", folder / "answer.npz", *words)
     for one in (offer, answer):
         one.read()
     return offer, answer
+
+
+def call(said: Path, folder: Path, seconds: float) -> tuple[PeerProcess, PeerProcess]:
+    """Two who talk."""
+    return pair("tests.bench.peer_aiortc", folder, said, seconds)
 
 
 def connect(offer: PeerProcess, answer: PeerProcess) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -76,8 +81,46 @@ def connect(offer: PeerProcess, answer: PeerProcess) -> tuple[dict[str, Any], di
     return offer.read(), answer.read()
 
 
-async def _main(role: str, said: Path, heard: Path, seconds: float) -> None:
-    from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+def end(ends: tuple[PeerProcess, PeerProcess]) -> None:
+    """When both have done what they were started for."""
+    for one in ends:
+        one.read()
+    for one in ends:
+        one.write({})
+    for one in ends:
+        one.process.wait(10)
+
+
+class Line:
+    """To the program that started us, and back."""
+
+    async def read(self) -> dict[str, Any]:
+        """What it says."""
+        loop = asyncio.get_running_loop()
+        told: dict[str, Any] = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+        return told
+
+    def write(self, **told: Any) -> None:
+        """Tell it."""
+        print(json.dumps(told), flush=True)
+
+
+async def meet(pc: Any, role: str, told: dict[str, Any], line: Line) -> None:
+    """Exchange descriptions; ``told`` is the line that lets us begin."""
+    from aiortc import RTCSessionDescription
+
+    if role == "offer":
+        await pc.setLocalDescription(await pc.createOffer())
+        line.write(type="offer", sdp=pc.localDescription.sdp)
+        await pc.setRemoteDescription(RTCSessionDescription(**await line.read()))
+    else:
+        await pc.setRemoteDescription(RTCSessionDescription(**told))
+        await pc.setLocalDescription(await pc.createAnswer())
+        line.write(type="answer", sdp=pc.localDescription.sdp)
+
+
+async def _main(role: str, heard: Path, said: Path, seconds: float) -> None:
+    from aiortc import MediaStreamTrack, RTCPeerConnection
     from av import AudioFrame
 
     samples = to_int16(read_wav(said))
@@ -112,37 +155,21 @@ async def _main(role: str, said: Path, heard: Path, seconds: float) -> None:
 
     tasks = []
     pc.on("track", lambda track: tasks.append(asyncio.ensure_future(listen(track))))
-    loop = asyncio.get_running_loop()
-
-    async def read() -> dict[str, Any]:
-        line = await loop.run_in_executor(None, sys.stdin.readline)
-        told: dict[str, Any] = json.loads(line)
-        return told
-
-    def write(**told: Any) -> None:
-        print(json.dumps(told), flush=True)
-
-    write(ready=True)
-    told = await read()
+    line = Line()
+    line.write(ready=True)
+    told = await line.read()
     begun = time.time()
     pc.addTrack(mouth)
-    if role == "offer":
-        await pc.setLocalDescription(await pc.createOffer())
-        write(type="offer", sdp=pc.localDescription.sdp)
-        await pc.setRemoteDescription(RTCSessionDescription(**await read()))
-    else:
-        await pc.setRemoteDescription(RTCSessionDescription(**told))
-        await pc.setLocalDescription(await pc.createAnswer())
-        write(type="answer", sdp=pc.localDescription.sdp)
+    await meet(pc, role, told, line)
     await asyncio.wait_for(first.wait(), 10)
-    write(heard_after=arrivals[0] - begun)
+    line.write(heard_after=arrivals[0] - begun)
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
     stream = np.concatenate([*pieces, to_int16(silence(1))])
     np.savez(heard, samples=stream, arrivals=np.array(arrivals), mouth=np.array(mouth.started))
-    write(done=True)
-    await read()
+    line.write(done=True)
+    await line.read()
     await pc.close()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from audio.pcm import FRAME, FRAME_SECONDS, RATE, from_int16
 from audio.synthetic import speech
 from tests.bench.ear import chirps, delays, read_wav, write_wav
-from tests.bench.peer_aiortc import PeerProcess, call, connect, missing
+from tests.bench.peer_aiortc import call, connect, end, missing
 from tests.bench.process import cpu_shares, resident_mb
 
 # Implementation
@@ -36,15 +36,6 @@ def aiortc(folder: Path) -> Figures:
     }
 
 
-def _end(pair: tuple[PeerProcess, PeerProcess]) -> None:
-    for one in pair:
-        one.read()
-    for one in pair:
-        one.write({})
-    for one in pair:
-        one.process.wait(10)
-
-
 def _said(folder: Path, sound: str) -> Path:
     path = folder / f"{sound}.wav"
     if not path.exists():
@@ -56,7 +47,7 @@ def _join(folder: Path) -> float:
     """Seconds from before the offer to the first decoded frame at its end."""
     pair = call(_said(folder, "speech"), folder, 0.2)
     heard, _ = connect(*pair)
-    _end(pair)
+    end(pair)
     return float(heard["heard_after"])
 
 
@@ -64,7 +55,7 @@ def _delay(folder: Path) -> Figures:
     sound = _said(folder, "chirps")
     pair = call(sound, folder, SETTLED + SECONDS)
     connect(*pair)
-    _end(pair)
+    end(pair)
     ends = [np.load(one.heard) for one in pair]
     found: list[float] = []
     for mouth, ear in (ends, reversed(ends)):
@@ -90,7 +81,7 @@ def _costs(folder: Path) -> Figures:
     pids = [one.process.pid for one in pair]
     shares = cpu_shares(pids, SECONDS)
     memory = max(resident_mb(pid) for pid in pids)
-    _end(pair)
+    end(pair)
     return {
         "1:1 voice, CPU of the guest": f"{shares[0]:.1%}",
         "1:1 voice, CPU of the host": f"{shares[1]:.1%}",

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
 ]
-FACE = f"env -u NO_COLOR COLORTERM=truecolor {sys.executable} -m tests.bench.pictures_view face 20"
+FACE = f"env -u NO_COLOR COLORTERM=truecolor {sys.executable} -m tests.bench.looking 20"
 PATIENCE = 30.0  # s
 
 

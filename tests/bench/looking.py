@@ -1,8 +1,6 @@
 """What it costs to look: decoding, the window, half blocks in a terminal.
 
-    python -m tests.bench.pictures_view
-
-A page of text-like rows scrolls at 1920×1080. The face runs in a terminal of 120×46 that
+The test pattern scrolls at 1920×1080. The face runs in a terminal of 120×46 that
 this process plays (it answers at once and throws the bytes away): 120×40 half blocks are
 asked for, with the viewing process behind them as in a call.
 """
@@ -21,18 +19,19 @@ import termios
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import av
 import numpy as np
 
-from tests.bench.table import Row, lines
+from tests.bench.process import cpu_seconds
+from tests.bench.table import Row
 from tests.rules.source import ROOT
 from tests.video.encoded import encoder
 from tests.video.test_window import Display
 from tests.video.viewing import Child
 from video.cells import Cells, Depth
 from video.decode import Decoder
+from video.pattern import Mark, Pattern
 from video.pipe import Codec, FrameRecord
 from video.window import Window
 
@@ -43,27 +42,13 @@ FPS = 30
 LASTS = 8.0  # s of half blocks
 ROWS, COLUMNS = 46, 120  # six rows stay for texts
 WARM = 15  # frames that do not count
-SCROLL = 6  # pixels a frame
 
 
 def page() -> list[av.VideoFrame]:
-    """Dark letters on light ground, in words and lines, scrolling."""
-    width, height = SIZE
-    rng = np.random.default_rng(4)
-    tall = np.full((height + FRAMES * SCROLL, width), 225, np.uint8)
-    for top in range(8, len(tall) - 24, 24):
-        marks = rng.random((14, (width - 80) // 2)) < 0.45
-        words = np.repeat(rng.random((width - 80) // 16 + 1) < 0.85, 8)[: marks.shape[1]]
-        ink = np.repeat(marks & words, 2, axis=1)
-        tall[top : top + 14, 40 : 40 + ink.shape[1]][ink] = 40
-    chroma = np.full(width * height // 2, 128, np.uint8)
-    chroma[: width * height // 8] = 110
-    frames = []
-    for number in range(FRAMES):
-        luma = tall[number * SCROLL :][:height]
-        planes = np.concatenate((luma.ravel(), chroma)).reshape(height * 3 // 2, width)
-        frames.append(av.VideoFrame.from_ndarray(planes, "yuv420p"))
-    return frames
+    """The pattern."""
+    pattern = Pattern(*SIZE)
+    drawn = (pattern.draw(Mark(number, 0)) for number in range(FRAMES))
+    return [av.VideoFrame.from_ndarray(one, "yuv420p") for one in drawn]
 
 
 def encoded(frames: list[av.VideoFrame]) -> list[FrameRecord]:
@@ -94,11 +79,11 @@ def decoding(stream: list[FrameRecord]) -> list[Row]:
         for frame in stream[:WARM]:
             child.frames([now(frame)])
         child.hear("started")
-        before, began = cpu_of(child.process.pid), time.monotonic()
+        before, began = cpu_seconds(child.process.pid), time.monotonic()
         for frame in stream[WARM:]:
             child.frames([now(frame)])
             time.sleep(1 / FPS)
-        share = (cpu_of(child.process.pid) - before) / (time.monotonic() - began)
+        share = (cpu_seconds(child.process.pid) - before) / (time.monotonic() - began)
         child.hear("shown")
         ages = child.hear("shown")["latency_ms"]["decoded"]
     return [
@@ -151,7 +136,7 @@ def terminal() -> list[Row]:
     fcntl.ioctl(tty, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     face = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.pictures_view", "face"],
+        [sys.executable, "-m", "tests.bench.looking"],
         cwd=ROOT,
         env=environment,
         stdin=tty,
@@ -220,11 +205,11 @@ async def face(lasts: float = LASTS) -> None:
 
         feeding = asyncio.create_task(asyncio.to_thread(feed))
         await asyncio.sleep(2.0)
-        before = (screen._picture.drawings, time.process_time(), cpu_of(child.process.pid))
+        before = (screen._picture.drawings, time.process_time(), cpu_seconds(child.process.pid))
         began = time.monotonic()
         await asyncio.sleep(lasts)
         lasted = time.monotonic() - began
-        after = (screen._picture.drawings, time.process_time(), cpu_of(child.process.pid))
+        after = (screen._picture.drawings, time.process_time(), cpu_seconds(child.process.pid))
         done.set()
         await feeding
     screen.app.exit()
@@ -233,21 +218,11 @@ async def face(lasts: float = LASTS) -> None:
     print(*(b - a for a, b in zip(before, after, strict=True)), lasted, file=sys.stderr)
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds that a process has computed."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def main() -> None:
-    """The table."""
+def looking() -> list[Row]:
+    """All of it."""
     frames = page()
-    rows = [*cells(frames), *decoding(encoded(frames)), *terminal(), *window(frames)]
-    print("\n".join(lines(rows)))
+    return [*terminal(), *cells(frames), *decoding(encoded(frames)), *window(frames)]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["face"]:
-        asyncio.run(face(*map(float, sys.argv[2:])))
-    else:
-        main()
+    asyncio.run(face(*map(float, sys.argv[1:])))
