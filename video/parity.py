@@ -14,6 +14,7 @@ Rule: what comes from the network is bounded before it gets here, and what does 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,14 +44,17 @@ def _tables() -> tuple[Bytes8, Bytes8]:
     return products, inverses
 
 
-_cache: list[tuple[Bytes8, Bytes8]] = []
-
-
+@cache
 def _field() -> tuple[Bytes8, Bytes8]:
     """The tables, made when first needed (1 ms)."""
-    if not _cache:
-        _cache.append(_tables())
-    return _cache[0]
+    return _tables()
+
+
+@cache
+def _multiplying() -> tuple[bytes, ...]:
+    """By a factor: what ``bytes.translate`` multiplies with, a row in 27 µs."""
+    products, _ = _field()
+    return tuple(row.tobytes() for row in products)
 
 
 def blocks_of(count: int) -> int:
@@ -63,21 +67,24 @@ def coefficient(row: int, column: int) -> int:
     return int(_field()[1][(FIRST_ROW + row) ^ column])
 
 
-def _symbols(pieces: Sequence[bytes], size: int) -> Bytes8:
-    """Pieces with their lengths, one below the other."""
-    rows = b"".join((len(piece).to_bytes(2, "big") + piece).ljust(size, b"\0") for piece in pieces)
-    return np.frombuffer(rows, dtype=np.uint8).reshape(len(pieces), size)
+def _sum(pieces: Sequence[bytes], columns: Sequence[int], row: int, size: int) -> Bytes8:
+    """What data pieces, each in its column, give to a parity row."""
+    _, inverses = _field()
+    tables = _multiplying()
+    factors = inverses[(FIRST_ROW + row) ^ np.array(columns)].tolist()
+    scaled = b"".join(
+        (len(piece).to_bytes(2, "big") + piece).translate(tables[factor]).ljust(size, b"\0")
+        for piece, factor in zip(pieces, factors, strict=True)
+    )
+    symbols = np.frombuffer(scaled, dtype=np.uint8).reshape(len(pieces), size)
+    total: Bytes8 = np.bitwise_xor.reduce(symbols, axis=0)
+    return total
 
 
 def parity(pieces: Sequence[bytes], row: int) -> bytes:
     """Parity row ``row`` of one block of at most ``BLOCK`` pieces."""
-    products, inverses = _field()
     size = 2 + max(map(len, pieces))
-    symbols = _symbols(pieces, size)
-    factors = inverses[(FIRST_ROW + row) ^ np.arange(len(pieces))]
-    scaled = products[factors[:, None], symbols]
-    total: Bytes8 = np.bitwise_xor.reduce(scaled, axis=0)
-    return total.tobytes()
+    return _sum(pieces, range(len(pieces)), row, size).tobytes()
 
 
 def restore(
@@ -97,10 +104,9 @@ def restore(
     left = left.reshape(len(chosen), size).copy()
     columns = sorted(present)
     if columns:
-        symbols = _symbols([present[one] for one in columns], size)
+        pieces = [present[one] for one in columns]
         for at, row in enumerate(chosen):
-            factors = inverses[(FIRST_ROW + row) ^ np.array(columns)]
-            left[at] ^= np.bitwise_xor.reduce(products[factors[:, None], symbols], axis=0)
+            left[at] ^= _sum(pieces, columns, row, size)
     matrix = inverses[(FIRST_ROW + np.array(chosen))[:, None] ^ np.array(missing)[None, :]]
     return _read(missing, _solve(matrix, left, products, inverses))
 

@@ -134,7 +134,7 @@ class Streaming:
     outs: dict[LaneKey, Out] = field(default_factory=dict)
     frames: int = 0
     sent: Counter[str] = field(default_factory=Counter)
-    """data, parity, again, dropped: pieces."""
+    """data, parity, again, dropped: pieces; bytes, of all datagrams."""
 
     def encoding(self, second: bool) -> Encoding:
         """The first or the second one."""

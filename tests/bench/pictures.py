@@ -2,8 +2,8 @@
 
 python -m tests.bench.pictures [PART ...]
 
-Parts: share pattern screen engines looking; about two minutes. aiortc shows the same pictures at
-the same size and rate in the same run; where no goal is set, it is the goal.
+Parts: share pattern screen engines holding looking; about two minutes. aiortc shows the same
+pictures at the same size and rate in the same run; where no goal is set, it is the goal.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from tests.bench.holding import holding
 from tests.bench.looking import looking
 from tests.bench.peer_aiortc import missing
 from tests.bench.sharing import share
@@ -22,6 +23,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "pattern": pattern,
     "screen": screen,
     "engines": engines,
+    "holding": holding,
     "looking": looking,
 }
 

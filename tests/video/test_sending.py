@@ -9,8 +9,8 @@ from vc_core.feedback import Feedback, Wanted
 from vc_core.ids import Member
 from video.groups import size_for, split
 from video.history import rows_for
-from video.sending import BACKLOG, LARGE_BACKLOG
-from video.sharing import Outgoing
+from video.sending import BACKLOG, LARGE_BACKLOG, MOST_AT_ONCE
+from video.sharing import Encoded, Outgoing
 
 
 def late(seat: Seat, since: float) -> list[float]:
@@ -211,3 +211,21 @@ def test_parity_is_spent_where_asking_again_takes_too_long() -> None:
     assert rows_for(15, 0.02, 0.03) == 0
     assert rows_for(15, 0.0, 0.3) == 0
     assert 0 < rows_for(15, 0.02, 0.15) < rows_for(15, 0.10, 0.15)
+
+
+def test_much_that_may_leave_leaves_bit_by_bit_so_that_voice_comes_between() -> None:
+    stage = Stage(most=80e6)
+    stage.join(1, rtt=0.01)
+    sharer, now = stage.sharer, stage.clock.now
+    control = sharer.rate_of(Member(1))
+    assert control is not None
+    control.target = 1e9
+    sharer.push(STREAM, Encoded(now, True, 1, 1920, 1080, bytes(300_000)), now)
+    now += 0.004
+    found = sharer.datagrams(now)
+    assert len(found) == MOST_AT_ONCE
+    assert sharer.next_time() <= now
+    counts = [len(found)]
+    while counts[-1] == MOST_AT_ONCE:
+        counts.append(len(sharer.datagrams(now)))
+    assert sum(counts) > 260 and sharer.next_time() > now
