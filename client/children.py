@@ -2,6 +2,7 @@
 
     engine  ── orders, frames ──►  stdin    ``python -m video.share`` / ``video.view``
             ◄── frames, events ──  stdout   records of ``video.pipe``
+    log     ◄── murmurs ─────────  stderr   bounded and cleaned (``client.murmur``)
 
 They get no keys: a clean environment, closed descriptors, nothing of the call but
 pictures. What a child says is not trusted; what does not parse ends it.
@@ -15,17 +16,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
 import video
+from client.murmur import Murmur
 from client.ui.fields import clean
 from vc_core.errors import RemoteProtocolError
 from video.confine import environment
 from video.pipe import FrameRecord, Reader, Record, Words, frame_head, write_words
+
+log = logging.getLogger(__name__)
 
 # Implementation
 MOST_WAITING = 1024 * 1024  # bytes for a child that does not read
@@ -64,6 +70,7 @@ class Child(asyncio.SubprocessProtocol):
         self._on_record = on_record
         self._on_gone = on_gone
         self._reader = Reader()
+        self._murmur = Murmur(time.monotonic())
         self._transport: asyncio.SubprocessTransport | None = None
         self._pipe: asyncio.WriteTransport | None = None
         self._early = bytearray()
@@ -79,7 +86,7 @@ class Child(asyncio.SubprocessProtocol):
                 *(sys.executable, "-P", "-m", self._module, *self._arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
                 env=surroundings(self._module, os.environ),
             )
         except OSError:
@@ -127,7 +134,10 @@ class Child(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It said something."""
-        if fd != 1 or self._over.is_set():
+        if self._over.is_set():
+            return
+        if fd != 1:
+            self._murmured(data)
             return
         try:
             for record in self._reader.feed(data):
@@ -135,8 +145,30 @@ class Child(asyncio.SubprocessProtocol):
         except RemoteProtocolError:
             self.kill()
 
+    def _murmured(self, data: bytes) -> None:
+        lines, pause = self._murmur.feed(data, time.monotonic())
+        self._log(lines)
+        if pause and self._stderr is not None:  # it waits now, whatever it has to say
+            self._stderr.pause_reading()
+            asyncio.get_running_loop().call_later(pause, self._resume)
+
+    @property
+    def _stderr(self) -> asyncio.ReadTransport | None:
+        transport = self._transport
+        pipe = transport.get_pipe_transport(2) if transport is not None else None
+        return cast(asyncio.ReadTransport, pipe) if pipe is not None else None
+
+    def _resume(self) -> None:
+        if self._stderr is not None:
+            self._stderr.resume_reading()
+
+    def _log(self, lines: list[str]) -> None:
+        for line in lines:
+            log.info("%s: %s", self._module, line)
+
     def process_exited(self) -> None:
         """It has ended; what it said last may still be under way."""
+        self._resume()
         asyncio.get_running_loop().call_later(GRACE, self._gone)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -146,7 +178,18 @@ class Child(asyncio.SubprocessProtocol):
     def _gone(self) -> None:
         if not self._over.is_set():
             self._over.set()
+            self._log(self._murmur.end(time.monotonic()))
+            self._log_end()
+            if self._transport is not None:
+                self._transport.close()  # somebody it started may still hold its stderr
             self._on_gone()
+
+    def _log_end(self) -> None:
+        """An end that nobody wanted is told with the child's last words."""
+        code = self._transport.get_returncode() if self._transport is not None else None
+        if code != 0 and not self._ending:
+            last = f": {self._murmur.last}" if self._murmur.last else ""
+            log.warning("%s has ended with %s%s", self._module, code, last)
 
     # ---- End -------------------------------------------------------------------------
 

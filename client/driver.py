@@ -304,8 +304,10 @@ class Driver:
             self.forwarders.addresses_changed()
             self.feed(lambda: session.room.ways.addresses_changed(time.monotonic()))
 
-    def traffic(self, link: LinkId) -> tuple[int, int]:
-        """Bytes (in, out) of a link's road."""
+    def traffic(self, link: LinkId | None) -> tuple[int, int]:
+        """Bytes (in, out) of a link's road; None: of what forwarders are given once for many."""
+        if link is None:
+            return 0, self.forwarders.bytes_spread
         road = self._roads.get(link)
         return (road.bytes_in, road.bytes_out) if road is not None else (0, 0)
 

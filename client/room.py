@@ -281,11 +281,11 @@ class Room:
         session = self._driver.session
         return session.room.audience.loss() if session is not None else 0.0
 
-    def traffic(self, member: Member) -> tuple[int, int]:
-        """Bytes (in, out) of the road to a member."""
-        peer = self.session.room.peers.get(member)
-        link = peer.link if peer is not None else None
-        return self._driver.traffic(link.id) if link is not None else (0, 0)
+    def traffic(self, member: Member | None) -> tuple[int, int]:
+        """Bytes (in, out) of the road to a member; None: of what is sent once for many."""
+        peer = self.session.room.peers.get(member) if member is not None else None
+        link = peer.link.id if peer is not None and peer.link is not None else None
+        return self._driver.traffic(link) if member is None or link is not None else (0, 0)
 
     # ---- Verbs -------------------------------------------------------------------
 

@@ -65,6 +65,8 @@ class Show:
         self.fps_captured = 0.0
         self.frames = self.bytes = 0
         """Sent since ``Showing.stats``."""
+        self.copies = 0
+        """Bytes of all copies when ``Showing.stats`` was last asked."""
         self.previews: dict[object, Preview] = {}
         self._rests = False
         self.child = Child(
@@ -164,12 +166,15 @@ class Showing:
         """By stream, since this was last asked, ``span`` seconds ago."""
         found = {}
         for one in self._shows:
-            if one.stream:
+            if one.stream and self._sharer is not None:
+                copies = self._sharer.sent(one.stream)["bytes"]
                 found[one.stream] = {
                     "fps_captured": round(one.fps_captured, 1),
                     "fps_sent": round(one.frames / span, 1),
                     "bitrate": round(one.bytes * 8 / span),
+                    "bitrate_out": round((copies - one.copies) * 8 / span),
                 }
+                one.copies = copies
             one.frames = one.bytes = 0
         return found
 

@@ -29,14 +29,22 @@ class Stats:
         self._at = time.monotonic()
         self._cpu = time.process_time()
         self._bytes: dict[int, tuple[int, int]] = {}
+        self._spread = 0
 
     def take(self) -> dict[str, Any]:
         """``members``, ``streams`` and ``process``."""
         now, cpu = time.monotonic(), time.process_time()
         span = max(now - self._at, 1e-3)
         members = self._members(span)
-        process = {"cpu": round((cpu - self._cpu) / span, 4), "rss_mb": round(resident_mb(), 1)}
-        self._at, self._cpu = now, cpu
+        _, spread = self._room.traffic(None)
+        alone = sum(one["bitrate_out"] for one in members.values())
+        process = {
+            "cpu": round((cpu - self._cpu) / span, 4),
+            "rss_mb": round(resident_mb(), 1),
+            "bitrate_in": sum(one["bitrate_in"] for one in members.values()),
+            "bitrate_out": alone + round((spread - self._spread) * 8 / span),
+        }
+        self._at, self._cpu, self._spread = now, cpu, spread
         return {"members": members, "streams": self._room.pictures.stats(), "process": process}
 
     def _members(self, span: float) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Forwarders:
         self._pair: Callable[[bytes], None] | None = None
         self._wants: dict[Want, int] = {}
         """Streams of pictures (slot, stream) that we want copies of, and where."""
+        self.bytes_spread = 0
+        """Bytes of datagrams that were sent once for many; each counts once."""
         self.trusted: frozenset[str] | None = None
         """The only addresses of relays that may be tried; None for whatever the host names."""
 
@@ -118,6 +120,7 @@ class Forwarders:
         """Send one datagram to all who want this stream."""
         holding = self._holdings.get(number)
         if holding is not None:
+            self.bytes_spread += len(datagram)
             holding.send(write_spread(handle, datagram))
 
     def want(self, slot: int, stream: int, number: int) -> None:

@@ -133,7 +133,10 @@ def test_who_does_not_watch_is_sent_no_pictures_and_who_stops_no_more(stage: Sta
     watch(guest, host, stream)
     offered = other.wait("stream-offered", member=host.member, stream=stream)
     assert offered["width"] == SMALL["width"]
+    figures(host)
     watching, idle = settled(guest), settled(other)
+    sent = figures(host)["streams"][f"{host.member}/{stream}"]
+    assert sent["bitrate"] < sent["bitrate_out"] < 2 * sent["bitrate"], "one copy"
     assert watching["members"][host.member]["bitrate_in"] > 40_000
     assert idle["members"][host.member]["bitrate_in"] < 15_000
     assert idle["streams"] == {}
@@ -214,8 +217,11 @@ def test_a_decoder_that_stands_still_harms_nobody_and_catches_up(stage: Stage) -
     decoder = child(guest, "video.view")
     os.kill(decoder, signal.SIGSTOP)
     memory = figures(guest)["process"]["rss_mb"]
+    figures(host)
     told = settled(other, 6.0)["streams"][f"{host.member}/{stream}"]
     assert told["fps_shown"] > 8
+    sent = figures(host)["streams"][f"{host.member}/{stream}"]
+    assert sent["bitrate_out"] > 1.7 * sent["bitrate"], "a copy for each viewer"
     assert figures(guest)["process"]["rss_mb"] < memory + 20
     os.kill(decoder, signal.SIGCONT)
     name = f"{host.member}/{stream}"
@@ -276,12 +282,14 @@ def test_copies_come_by_the_hosts_forwarder_when_many_watch(stage: Stage) -> Non
     time.sleep(4.0)
     out = figures(sharer)
     sent = sum(one["bitrate_out"] for one in out["members"].values())
-    coded = out["streams"][f"{sharer.member}/{stream}"]["bitrate"]
+    shared = out["streams"][f"{sharer.member}/{stream}"]
+    coded = shared["bitrate"]
     for guest in guests:
         told = settled(guest, 1.5)["streams"][f"{sharer.member}/{stream}"]
         assert told["fps_shown"] > 6, told
     print(f"{sent} bit/s beside the one copy of {coded}")
     assert sent < coded
+    assert coded < shared["bitrate_out"] < 2 * coded < out["process"]["bitrate_out"] + coded
 
 
 def test_when_the_sharer_leaves_its_stream_ends_and_no_child_stays(stage: Stage) -> None:
