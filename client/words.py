@@ -237,6 +237,7 @@ WARNINGS: Mapping[str, Words] = {
     ),
     "pictures-broken": Words(
         "{name} sends pictures that cannot be, so they are watched no more",
+        "ask them to share again, and which version of vchat they have",
     ),
     "room-code-missing": Words("{name} did not help to make the room code, so there is none now"),
     "roster-differs": Words(

@@ -8,15 +8,20 @@ Rule 1: memory is bounded by frames and by bytes; the oldest gives way, and then
         only a key frame helps.
 Rule 2: what contradicts the first piece of its frame is dropped.
 Rule 3: a frame that keeps the others waiting for too long is given up.
+Rule 4: work is bounded as well: one piece restores one block at most, and each block is
+        tried once; a look at what is missing goes no further than ``MAX_LOOKED_AT``.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 
 from vc_core.feedback import EVERY_PIECE, MAX_WANTED, Wanted
 from video.fragment import PIECE_SIZE, SIZE_LAYOUT, Picture, Piece
-from video.parity import restore
+from video.parity import blocks_of, restore
 
 # Implementation
 MAX_FRAMES = 96  # frames that wait
@@ -27,6 +32,7 @@ ASK_AGAIN = 1.25  # round trips until a piece is asked for once more
 ASK_PAUSE = 0.03  # s more
 ASKED_AT_MOST = 6  # times that one piece is asked for
 PATIENCE = (0.35, 1.2)  # s that a frame may keep others waiting, at least and at most
+MAX_LOOKED_AT = 1000  # missing pieces of which it is thought whether to ask for them: 1 ms
 GUESSED = 8  # frames before one that came, of which nothing came
 RESTART = 1024  # a key frame this far back begins the stream anew
 
@@ -50,42 +56,53 @@ class Partial:
     over_at: float = float("inf")
     """When a piece of a later frame came."""
     body: bytes | None = None
+    _here: Counter[int] = field(default_factory=Counter)
+    """Data pieces by block."""
+    _tried: set[int] = field(default_factory=set)
+    """Blocks that parity was to restore; what failed once is not tried again."""
 
     def take(self, piece: Piece, now: float) -> int:
         """Keep a piece; how many bytes that costs (less than 0: the frame is whole)."""
         self.last = now
         before = self.size
         if piece.parity:
-            row, block = divmod(piece.index, -(-self.first.count // 32))
+            row, block = divmod(piece.index, self.blocks)
             rows = self.rows.setdefault(block, {})
             if row not in rows:
                 rows[row] = piece.data
                 self.size += len(piece.data)
-            self.gap_at = min(self.gap_at, now) if self.missing() else self.gap_at
-        elif piece.index not in self.pieces:
-            self.pieces[piece.index] = piece.data
-            self.size += len(piece.data)
+            if len(self.pieces) < self.first.count:
+                self.gap_at = min(self.gap_at, now)
+        else:
+            block = piece.index % self.blocks
             if piece.index > self.highest + 1:
                 self.gap_at = min(self.gap_at, now)
             self.highest = max(self.highest, piece.index)
-        self._complete()
+            self._keep(piece.index, piece.data)
+        self._complete(block)
         return self.size - before
 
-    def missing(self) -> list[int]:
-        """Data pieces that are not here."""
-        return [one for one in range(self.first.count) if one not in self.pieces]
+    @property
+    def blocks(self) -> int:
+        """Into how many its pieces are dealt."""
+        return blocks_of(self.first.count)
 
-    def _complete(self) -> None:
-        count = self.first.count
-        if len(self.pieces) + sum(map(len, self.rows.values())) < count:
-            return
-        blocks = -(-count // 32)
-        for block, rows in self.rows.items():
-            indices = range(block, count, blocks)
+    def _keep(self, index: int, data: bytes) -> None:
+        if index not in self.pieces:
+            self.pieces[index] = data
+            self.size += len(data)
+            self._here[index % self.blocks] += 1
+
+    def _complete(self, block: int) -> None:
+        """A piece of a block came: perhaps its last one, or parity enough for the rest."""
+        count, rows = self.first.count, self.rows.get(block, {})
+        indices = range(block, count, self.blocks)
+        here = self._here[block]
+        if here < len(indices) <= here + len(rows) and block not in self._tried:
+            self._tried.add(block)
             present = {at: self.pieces[i] for at, i in enumerate(indices) if i in self.pieces}
-            if len(present) < len(indices) <= len(present) + len(rows):
-                for at, data in restore(len(indices), present, rows).items():
-                    self._restored(indices[at], data)
+            for at, data in restore(len(indices), present, rows).items():
+                self._restored(indices[at], data)
         if len(self.pieces) == count:
             self.body = b"".join(self.pieces[one] for one in range(count))
             self.pieces.clear()
@@ -95,19 +112,19 @@ class Partial:
     def _restored(self, index: int, data: bytes) -> None:
         last = index == self.first.count - 1
         if len(data) == PIECE_SIZE or (last and 0 < len(data) <= PIECE_SIZE):
-            self.pieces[index] = data
+            self._keep(index, data)
 
-    def needed(self) -> list[int]:
+    def needed(self) -> Iterator[int]:
         """Missing data pieces without which the frame cannot be made whole."""
-        blocks = -(-self.first.count // 32)
-        spare = {block: len(rows) for block, rows in self.rows.items()}
-        needed = []
-        for one in self.missing():
+        blocks = self.blocks
+        spare = {block: len(rows) for block, rows in self.rows.items() if block not in self._tried}
+        for one in range(self.first.count):
+            if one in self.pieces:
+                continue
             if spare.get(one % blocks, 0) > 0:
                 spare[one % blocks] -= 1
             else:
-                needed.append(one)
-        return needed
+                yield one
 
     def picture(self) -> Picture | None:
         """The whole frame; None if it has no size."""
@@ -246,7 +263,7 @@ class Reassembly:
         """Pieces to ask for now; each is asked for again when a round trip has passed."""
         found: list[Wanted] = []
         again = ASK_AGAIN * rtt + ASK_PAUSE
-        for one in self._missing(now):
+        for one in islice(self._missing(now), MAX_LOOKED_AT):
             times, last = self._asked.get(one, (0, float("-inf")))
             if times < ASKED_AT_MOST and now - last >= again:
                 self._asked[one] = times + 1, now
@@ -255,18 +272,20 @@ class Reassembly:
                     break
         return found
 
-    def _missing(self, now: float) -> list[Wanted]:
-        found: list[Wanted] = []
+    def _missing(self, now: float) -> Iterator[Wanted]:
+        keys = [number for number, one in self._frames.items() if one.first.key]
+        if self.delivered is None and not keys:
+            return
+        first = min(keys, default=0)
         for number in sorted(self._frames):
-            frame = self._frames[number]
-            if self.delivered is None and not any(
-                one.first.key for n, one in self._frames.items() if n <= number
-            ):
+            if self.delivered is None and number < first:
                 continue
-            found += [Wanted(one, EVERY_PIECE) for one in self._unseen(number, frame, now)]
+            frame = self._frames[number]
+            for one in self._unseen(number, frame, now):
+                yield Wanted(one, EVERY_PIECE)
             if frame.body is None:
-                found += [Wanted(number, one) for one in self._late(frame, now)]
-        return found
+                for one in self._late(frame, now):
+                    yield Wanted(number, one)
 
     def _unseen(self, number: int, frame: Partial, now: float) -> list[int]:
         """Frames before this one, of which nothing came; guessed from its own need."""
@@ -282,12 +301,11 @@ class Reassembly:
         return found[::-1]
 
     @staticmethod
-    def _late(frame: Partial, now: float) -> list[int]:
+    def _late(frame: Partial, now: float) -> Iterator[int]:
         if now - frame.over_at >= REORDER or now - frame.last >= TAIL:
-            return frame.needed()
-        if now - frame.gap_at >= REORDER:
-            return [one for one in frame.needed() if one < frame.highest]
-        return []
+            yield from frame.needed()
+        elif now - frame.gap_at >= REORDER:
+            yield from takewhile(lambda one: one < frame.highest, frame.needed())
 
     def next_timer(self, now: float, rtt: float) -> float:
         """When something may have to be asked for or given up; infinity for never."""

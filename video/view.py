@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # Implementation
 PIECE = 256 * 1024  # bytes of one read
 MOST_PIECES = 16  # read ahead of the decoder; more waits in the pipe
+DAMAGED = "ask whoever shares it to share it again, and which version of vchat that is"
 Say = Callable[[Words], None]
 
 
@@ -262,10 +263,10 @@ def watch(stdin: int, say: Say) -> None:
         said = {"code": error.code, "message": error.message, "hint": error.hint}
         say({"event": "error", **said})
     except RemoteProtocolError as error:
-        say({"event": "error", "code": "stream-damaged", "message": str(error), "hint": ""})
+        say({"event": "error", "code": "stream-damaged", "message": str(error), "hint": DAMAGED})
     except MemoryError:
         message = "the pictures need more memory than they may have"
-        say({"event": "error", "code": "stream-damaged", "message": message, "hint": ""})
+        say({"event": "error", "code": "stream-damaged", "message": message, "hint": DAMAGED})
     except Exception:
         message, hint = "the viewer broke down", "watch again; please report it"
         say({"event": "error", "code": "viewer-broken", "message": message, "hint": hint})

@@ -26,6 +26,9 @@ HURRY = 0.01  # s, when pieces are missing
 KEY_AGAIN = 0.5  # s until a key frame is asked for once more, and a round trip
 FREEZE = 0.5  # s between two frames that people see as standing still
 MAX_BROKEN = 200  # pieces that cannot be: the stream is given up
+MAX_USELESS = 10_000
+"""Pieces without a frame that they make whole, 11 MB: given up as well. No sharer comes near:
+on a path that loses so much, its rate is a hundredth of that."""
 
 
 class Watching:
@@ -41,6 +44,8 @@ class Watching:
         """How often more than ``FREEZE`` passed between two frames."""
         self.broken = 0
         """Pieces that cannot be, from a sender that sealed them."""
+        self._useless = 0
+        """Pieces since a frame was whole."""
         self._reassembly = Reassembly()
         self._fresh: list[tuple[int, Arrival]] = []
         """(generation, arrival) not yet reported."""
@@ -56,7 +61,7 @@ class Watching:
     @property
     def hopeless(self) -> bool:
         """Whether the sharer sends what no sharer sends: watch no longer."""
-        return self.broken >= MAX_BROKEN
+        return self.broken >= MAX_BROKEN or self._useless >= MAX_USELESS
 
     @property
     def lost(self) -> int:
@@ -83,6 +88,7 @@ class Watching:
             self._report_at = min(self._report_at, now)
         self._reassembly.take(piece, opened.media.timestamp, opened.generation, now)
         whole = self._reassembly.ready()
+        self._useless = 0 if whole else self._useless + 1
         for _ in whole:
             self._count(now)
         return whole
