@@ -1,0 +1,119 @@
+"""What pictures look like in a real terminal and in the window, drawn by real programs on Xvfb.
+
+    python -m tests.calls.portrait PLACE OUT.png        PLACE: sixel, kitty, blocks or window
+
+Ada shares a desktop with a terminal on it, Bob watches. Needs Xvfb, xterm, xdotool, xwd and
+ImageMagick's convert; ``kitty`` needs kitty. ``docs/pictures.png`` was made so (sixel).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.calls.engines import ROOT, environment
+from tests.calls.stage import Stage
+from tests.video.desk import xvfb
+
+# Implementation
+DESKTOP = (1280, 720)
+SCREEN = (1180, 760)
+LOOKS = 6.0  # s until everything is drawn
+FONT = ("-fa", "DejaVu Sans Mono")
+COLOURS = ("-bg", "#10141c", "-fg", "#d8dee9")
+CODE = (
+    "awk '{printf \"\\033[38;5;%dm%4d\\033[0m %s\\n\", 240, NR, $0}' vc_core/packet.py | head -37"
+)
+
+
+@contextmanager
+def running(command: list[str], display: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in front of a display, with a home of its own."""
+    variables = {**environment(folder), "DISPLAY": display, "COLORTERM": "truecolor"}
+    variables.pop("NO_COLOR", None)
+    for name in ("TMUX", "WAYLAND_DISPLAY", "TERM"):
+        variables.pop(name, None)
+    variables["LIBGL_ALWAYS_SOFTWARE"] = "1"
+    one = subprocess.Popen(command, env=variables, cwd=ROOT, start_new_session=True)
+    try:
+        yield one
+    finally:
+        one.terminate()
+        one.wait(10)
+
+
+def terminal(place: str, command: list[str]) -> list[str]:
+    """A terminal that runs a program."""
+    width, height = SCREEN
+    if place == "kitty":
+        size = (f"initial_window_width={width}", f"initial_window_height={height}")
+        options = ("remember_window_size=no", "font_size=11", "background=#10141c", *size)
+        return ["kitty", *(word for one in options for word in ("-o", one)), *command]
+    graphics = ["-ti", "vt340"] if place == "sixel" else []
+    more = ["-xrm", "*numColorRegisters: 1024", "-xrm", f"*maxGraphicSize: {width}x{height}"]
+    return [
+        *("xterm", *graphics, *more, *FONT, "-fs", "11", *COLOURS, "-b", "6"),
+        *("-geometry", "128x40+0+0", "-e", *command),
+    ]
+
+
+def keys(display: str, text: str) -> None:
+    """Type it, where the pointer is."""
+    variables = {**os.environ, "DISPLAY": display}
+    for words in (["mousemove", "300", "300"], ["type", "--delay", "20", text], ["key", "Return"]):
+        subprocess.run(["xdotool", *words], env=variables, check=True)
+
+
+def shot(display: str, out: Path) -> None:
+    """The whole screen as a PNG."""
+    look = subprocess.run(
+        ["xwd", "-root", "-silent", "-display", display], check=True, capture_output=True
+    )
+    small = ("-depth", "8", "-dither", "None", "-colors", "200", "-strip")
+    subprocess.run(["convert", "xwd:-", *small, f"png8:{out}"], input=look.stdout, check=True)
+
+
+def portray(place: str, out: Path) -> None:
+    """One picture."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="vc-")))
+        desktop, _ = stack.enter_context(xvfb(*DESKTOP))
+        front, _ = stack.enter_context(xvfb(*SCREEN, "+extension", "GLX"))
+        page = ["xterm", *FONT, "-fs", "12", *COLOURS, "-geometry", "118x38+40+30"]
+        shell = ["-e", "sh", "-c", f"{PAGE}; sleep 600"]
+        stack.enter_context(running([*page, *shell], desktop, folder / "page"))
+        stage = stack.enter_context(Stage(folder))
+        variables = {"DISPLAY": desktop, "WAYLAND_DISPLAY": ""}
+        ada = stage.host(name="ada", variables=variables)
+        ada.wait("audio")
+        ada.say("share", source="screen", fps=15)
+        ada.wait("stream-offered")
+        join = [sys.executable, "-m", "client", "join", ada.code, "--name", "bob"]
+        devices = ["--mic", "none", "--speaker", "none"]
+        if place == "window":
+            bob = stage.join(ada.code, name="bob", variables={"DISPLAY": front})
+            bob.wait("stream-offered")
+            bob.say("watch", member=ada.member, stream=1, to="window")
+            bob.wait("stream-started")
+        else:
+            face = terminal(place, [*join, *devices])
+            stack.enter_context(running(face, front, folder / "bob"))
+            ada.wait("path", rung="direct")
+            ada.say("chat", text="look at line 23: who seals, and what stands inside")
+            time.sleep(2.0)
+            keys(front, "/watch ada terminal")
+            time.sleep(1.0)
+            keys(front, "I see it, line 30 is what I meant")
+            ada.wait("chat")
+        time.sleep(LOOKS)
+        shot(front, out)
+
+
+if __name__ == "__main__":
+    portray(sys.argv[1], Path(sys.argv[2]))
