@@ -13,6 +13,7 @@ DOZE_AFTER = 0.7  # without a change
 GLANCE = 0.1  # between two looks at a still picture, where only looking tells
 REFINE_EVERY = 1 / 12
 REFINE_FOR = 3.0  # after the last change
+WORSE = 4  # steps of the quantizer by which a picture that stays came coarser: a key frame
 REFRESH_EVERY = 5.0
 SHARP = 18
 """Quantizer (H.264's scale) from which a still picture needs no refinement."""
@@ -53,11 +54,18 @@ class Stillness:
         self._changed = self._sent = 0.0
         self._sharp = True
         self._refined = 0
+        self._quantizer: int | None = None
 
     def sent(self, now: float, quantizer: int | None, *, changed: bool) -> None:
-        """A picture was sent; ``quantizer`` is how coarse it was, if that is known."""
-        self._sent = now
-        if changed:
+        """A picture was sent; ``quantizer`` is how coarse it was, if that is known.
+
+        What stays and comes coarser than before, since somebody came or lost it, is refined
+        like a change.
+        """
+        first, self._sent = not self._sent, now
+        before, self._quantizer = self._quantizer, quantizer
+        worse = quantizer is not None and before is not None and quantizer >= before + WORSE
+        if changed or first or worse:
             self._changed, self._refined = now, 0
         else:
             self._refined += 1

@@ -2,8 +2,9 @@
 
     python -m tests.calls.portrait PLACE OUT.png        PLACE: sixel, kitty, blocks or window
 
-Ada shares a desktop with a terminal on it, Bob watches. Needs Xvfb, xterm, xdotool, xwd and
-ImageMagick's convert; ``kitty`` needs kitty. ``docs/pictures.png`` was made so (sixel).
+Ada shares a desktop with a terminal on it (with ``window`` the test pattern, which moves), Bob
+watches. Needs Xvfb, xterm and
+xdotool; ``kitty`` needs kitty. ``docs/pictures.png`` was made so (kitty).
 """
 
 from __future__ import annotations
@@ -14,22 +15,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import av
 
 from tests.calls.engines import ROOT, environment
 from tests.calls.stage import Stage
 from tests.video.desk import xvfb
 
 # Implementation
-DESKTOP = (1280, 720)
-SCREEN = (1180, 760)
+DESKTOP = (960, 540)
+SCREEN = (980, 640)
 LOOKS = 6.0  # s until everything is drawn
 FONT = ("-fa", "DejaVu Sans Mono")
 COLOURS = ("-bg", "#10141c", "-fg", "#d8dee9")
-CODE = (
-    "awk '{printf \"\\033[38;5;%dm%4d\\033[0m %s\\n\", 240, NR, $0}' vc_core/packet.py | head -37"
-)
+PAGE = "nl -ba -w3 -s'  ' vc_core/packet.py | sed -n 5,28p"
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def terminal(place: str, command: list[str]) -> list[str]:
     more = ["-xrm", "*numColorRegisters: 1024", "-xrm", f"*maxGraphicSize: {width}x{height}"]
     return [
         *("xterm", *graphics, *more, *FONT, "-fs", "11", *COLOURS, "-b", "6"),
-        *("-geometry", "128x40+0+0", "-e", *command),
+        *("-geometry", "107x33+0+0", "-e", *command),
     ]
 
 
@@ -72,11 +74,18 @@ def keys(display: str, text: str) -> None:
 
 def shot(display: str, out: Path) -> None:
     """The whole screen as a PNG."""
-    look = subprocess.run(
-        ["xwd", "-root", "-silent", "-display", display], check=True, capture_output=True
-    )
-    small = ("-depth", "8", "-dither", "None", "-colors", "200", "-strip")
-    subprocess.run(["convert", "xwd:-", *small, f"png8:{out}"], input=look.stdout, check=True)
+    size = f"{SCREEN[0]}x{SCREEN[1]}"
+    options = {"video_size": size, "draw_mouse": "0"}
+    with av.open(display, "r", format="x11grab", options=options) as container:
+        frame = next(container.decode(video=0)).reformat(format="rgb24")
+    encoder = av.CodecContext.create("png", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = *SCREEN, "rgb24"
+    encoder.time_base = Fraction(1, 25)
+    encoder.options = {"compression_level": "9", "pred": "mixed"}
+    frame.pts = 0
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    out.write_bytes(b"".join(map(bytes, packets)))
 
 
 def portray(place: str, out: Path) -> None:
@@ -85,14 +94,14 @@ def portray(place: str, out: Path) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="vc-")))
         desktop, _ = stack.enter_context(xvfb(*DESKTOP))
         front, _ = stack.enter_context(xvfb(*SCREEN, "+extension", "GLX"))
-        page = ["xterm", *FONT, "-fs", "12", *COLOURS, "-geometry", "118x38+40+30"]
+        page = ["xterm", *FONT, "-fs", "12", *COLOURS, "-geometry", "92x25+16+12"]
         shell = ["-e", "sh", "-c", f"{PAGE}; sleep 600"]
         stack.enter_context(running([*page, *shell], desktop, folder / "page"))
         stage = stack.enter_context(Stage(folder))
         variables = {"DISPLAY": desktop, "WAYLAND_DISPLAY": ""}
         ada = stage.host(name="ada", variables=variables)
         ada.wait("audio")
-        ada.say("share", source="screen", fps=15)
+        ada.say("share", source="test" if place == "window" else "screen", fps=30)
         ada.wait("stream-offered")
         join = [sys.executable, "-m", "client", "join", ada.code, "--name", "bob"]
         devices = ["--mic", "none", "--speaker", "none"]
@@ -105,11 +114,11 @@ def portray(place: str, out: Path) -> None:
             face = terminal(place, [*join, *devices])
             stack.enter_context(running(face, front, folder / "bob"))
             ada.wait("path", rung="direct")
-            ada.say("chat", text="look at line 23: who seals, and what stands inside")
+            ada.say("chat", text="rule 3 is the one that matters")
             time.sleep(2.0)
             keys(front, "/watch ada terminal")
             time.sleep(1.0)
-            keys(front, "I see it, line 30 is what I meant")
+            keys(front, "I see it: never twice under one CTR")
             ada.wait("chat")
         time.sleep(LOOKS)
         shot(front, out)

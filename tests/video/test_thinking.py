@@ -105,6 +105,19 @@ def test_a_still_picture_is_refined_until_it_is_sharp_then_sent_seldom() -> None
     assert np.diff(times[11:]).min() == pytest.approx(REFRESH_EVERY)
 
 
+@pytest.mark.parametrize("seen", [False, True])
+def test_who_comes_to_a_picture_that_has_long_been_still_gets_it_sharp(*, seen: bool) -> None:
+    stillness = Stillness(30)
+    if seen:
+        stillness.sent(100.0, 16, changed=True)
+    stillness.sent(200.0, 40, changed=False)
+    assert stillness.due - 200.0 < 0.2
+    stillness.sent(200.1, 42, changed=False)
+    assert stillness.due - 200.1 < 0.2
+    stillness.sent(200.2, 18, changed=False)
+    assert stillness.due - 200.2 == pytest.approx(REFRESH_EVERY)
+
+
 def test_a_picture_that_never_gets_sharp_is_not_refined_for_ever() -> None:
     stillness, now, times = Stillness(30), 100.0, []
     stillness.sent(now, 50, changed=True)
