@@ -49,14 +49,16 @@ def _path(name: str, rate: float, loss: float, rtt: float) -> list[Row]:
     bottle = Bottle(seed=1)
     host, guest = (person.session for person in bottle.party("Ada", "Bob"))
     bottle.run(1.0)
-    stream = host.pictures.share(SCREEN, 1920, 1080, 60)
+    ours, theirs = host.pictures, guest.pictures
+    assert ours is not None and theirs is not None
+    stream = ours.share(SCREEN, 1920, 1080, 60)
     bottle.run(0.5)
     [(sharer_number, link)] = guest.listeners()
     [(viewer, _)] = host.listeners()
-    guest.pictures.watch(sharer_number, stream)
+    theirs.watch(sharer_number, stream)
     bottle.run(0.5)
     now = bottle.now
-    sharer, watching = Sharer(host.pictures, now), Watching(sharer_number, stream, now)
+    sharer, watching = Sharer(ours, now), Watching(sharer_number, stream, now)
     sharer.begin(stream, 1920, 1080, 60)
     sharer.watched(stream, viewer, True, now)
     sharer.reached(viewer, rtt, 0, now)

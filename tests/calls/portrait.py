@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
+import numpy as np
 
 from tests.calls.engines import ROOT, environment
 from tests.calls.stage import Stage
@@ -77,7 +78,9 @@ def shot(display: str, out: Path) -> None:
     size = f"{SCREEN[0]}x{SCREEN[1]}"
     options = {"video_size": size, "draw_mouse": "0"}
     with av.open(display, "r", format="x11grab", options=options) as container:
-        frame = next(container.decode(video=0)).reformat(format="rgb24")
+        seen = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    fewer = (seen.astype(np.uint8) & np.uint8(0xF0)) | np.uint8(8)  # a picture for a page, not for a museum
+    frame = av.VideoFrame.from_ndarray(fewer, "rgb24")
     encoder = av.CodecContext.create("png", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = *SCREEN, "rgb24"

@@ -87,7 +87,11 @@ class Sharer:
         offer = StreamOffered(self.stream, SCREEN, 1280, 720, FPS, 0)
         peer = room.peers[self._viewer]
         courier = self.pictures._courier
-        self.feed(lambda: courier.send(peer, replace(offer, **fields)) and None)
+
+        def send() -> None:
+            courier.send(peer, replace(offer, **fields))
+
+        self.feed(send)
 
 
 def clock() -> int:
