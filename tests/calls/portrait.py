@@ -79,7 +79,7 @@ def shot(display: str, out: Path) -> None:
     options = {"video_size": size, "draw_mouse": "0"}
     with av.open(display, "r", format="x11grab", options=options) as container:
         seen = next(container.decode(video=0)).to_ndarray(format="rgb24")
-    fewer = (seen.astype(np.uint8) & np.uint8(0xF0)) | np.uint8(8)  # a picture for a page, not for a museum
+    fewer = (seen.astype(np.uint8) & np.uint8(0xF0)) | np.uint8(8)  # colours: small enough
     frame = av.VideoFrame.from_ndarray(fewer, "rgb24")
     encoder = av.CodecContext.create("png", "w")
     assert isinstance(encoder, av.VideoCodecContext)
