@@ -1,8 +1,9 @@
-"""The whole lab: ``python -m tests.lab [grid|stories|cases|part of a name …]``.
+"""The whole lab: ``python -m tests.lab [grid|stories|pictures|cases|part of a name …]``.
 
     grid      all pairs of networks, twice: as they are, and with a STUN server that
               never answers
     stories   what fails under a call
+    pictures  a screen over narrow, far and lossy networks
     cases     what the direct rung must do
 
 Without words all of it, about 50 minutes. Needs root; where no namespaces can be made it
@@ -20,6 +21,7 @@ from tests.lab import grid
 from tests.lab.cases import LONG, SHORT, Case
 from tests.lab.meeting import scene
 from tests.lab.net import why_impossible
+from tests.lab.pictures import SCENES
 from tests.lab.stories import STORIES, Story
 
 T = TypeVar("T")
@@ -39,6 +41,9 @@ def main(wanted: list[str]) -> int:
         failed += not grid.show(*grid.SILENT_STUN)
     for story in STORIES:
         if _wants(wanted, "stories", story.__name__):
+            failed += not _tell(story)
+    for story in SCENES:
+        if _wants(wanted, "pictures", story.__name__):
             failed += not _tell(story)
     cases = [case for case in SHORT + LONG if _wants(wanted, "cases", case.__name__)]
     if cases:

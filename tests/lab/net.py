@@ -26,6 +26,7 @@ PUBLIC_4 = "192.0.2."  # TEST-NET-1, the public addresses here
 PUBLIC_6 = "2001:db8::"
 NOWHERE = "203.0.113.0/24"  # TEST-NET-3: whoever sends there hears nothing
 TAG = "vchatlab"
+BURST = 4000  # bytes that a narrow uplink lets through at once
 _worlds = itertools.count()
 
 
@@ -126,11 +127,20 @@ class World:
 
     # ---- Making --------------------------------------------------------------------
 
-    def host(self, *, ip4: bool = True, ip6: bool = False) -> Node:
-        """A machine with public addresses; ``address`` is the IPv4 one if it has any."""
+    def host(
+        self, *, ip4: bool = True, ip6: bool = False, wire: tuple[str, str] | None = None
+    ) -> Node:
+        """A machine with public addresses; ``address`` is the IPv4 one if it has any.
+
+        ``wire``: two devices of the backbone's namespace that somebody keeps joined, instead
+        of a cable without delay.
+        """
         number = next(self._hosts)
         space = self._space(f"host{number}")
-        self._wire(self._backbone, space, "eth0")
+        if wire is None:
+            self._wire(self._backbone, space, "eth0")
+        else:
+            self._lay(wire, space, "eth0")
         address6 = f"{PUBLIC_6}{number:x}" if ip6 else ""
         if ip4:
             self._address(space, "eth0", f"{PUBLIC_4}{number}/24")
@@ -225,7 +235,23 @@ class World:
         self._pair(node.space, "tun7", nowhere, "tun7")
         self._address(node.space, "tun7", "10.99.0.2/24")
 
+    def ends(self) -> tuple[str, str]:
+        """Names of the two devices of one more wire, for ``host``."""
+        number = next(self._ports)
+        return f"p{number}", f"q{number}"
+
     # ---- Breaking ------------------------------------------------------------------
+
+    def narrow(self, router: Node, rate: float, *, queue: float = 0.2) -> None:
+        """What leaves a router goes at ``rate`` bit/s at most; ``queue`` seconds of it may wait."""
+        run(
+            *("tc", "-n", router.space, "qdisc", "replace", "dev", "wan0", "root", "tbf"),
+            *("rate", f"{rate:.0f}bit", "burst", str(BURST), "latency", f"{1000 * queue:.0f}ms"),
+        )
+
+    def widen(self, router: Node) -> None:
+        """As fast as it can, again."""
+        run("tc", "-n", router.space, "qdisc", "delete", "dev", "wan0", "root")
 
     def cut(self, router: Node) -> None:
         """Nothing goes through a router any more, and nobody is told."""
@@ -312,6 +338,12 @@ class World:
         port = f"p{next(self._ports)}"
         self._pair(hub, port, space, interface)
         self._ip(hub, f"link set {port} master lan0")
+
+    def _lay(self, wire: tuple[str, str], space: str, interface: str) -> None:
+        near, far = wire
+        self._ip(self._backbone, f"link set {far} netns {space}")
+        self._ip(space, f"link set {far} name {interface} up")
+        self._ip(self._backbone, f"link set {near} up master lan0")
 
     def _bridge(self, space: str, *addresses: str) -> None:
         self._ip(space, "link add lan0 type bridge forward_delay 0")
