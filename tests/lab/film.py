@@ -137,4 +137,4 @@ class Film:
 
     def rate(self, begin: float, end: float) -> float:
         """Pictures per second drawn between two monotonic times."""
-        return len(self.between(begin, end).pictures) / (end - begin)
+        return len({one.number for one in self.between(begin, end).pictures}) / (end - begin)

@@ -37,7 +37,7 @@ FIRST = 1.0  # s from ``watch`` to the first picture
 NARROW = 2e6  # bit/s
 SETTLED = 5.0  # s until the picture has found its rate
 RECOVERED = 15.0  # s until it has found the wider one
-WELL = 0.95  # SSIM
+WELL = 5.0  # % that SSIM may lack to 1
 LISTENED = 10.0  # s of voice that are compared
 ENOUGH = 3e6  # bit/s at which a scrolling page is as good as its encoder makes it
 FADES = 0.05  # s between two notes of the voice
@@ -103,6 +103,12 @@ class Call:
             if name in one["streams"]
         ]
 
+    def sent(self, begin: float, end: float) -> list[Told]:
+        """The sharer's figures in the same way."""
+        name = f"{self.host.member}/{self.stream}"
+        told = [one for one in self.host.of("stats") if begin < one["seen"] <= end]
+        return [one["streams"][name] for one in told]
+
     # Voice
 
     def delays(self, begin: float, end: float, piece: float = 0.5) -> list[float]:
@@ -142,7 +148,8 @@ def call(scene: Scene, one: Node, two: Node, lasts: float = 70.0) -> Iterator[Ca
             made.host.say("share", source="screen", fps=FPS)
             made.stream = int(made.guest.wait("stream-offered")["stream"])
             time.sleep(1.5)
-            made.guest.say("stats", every=1.0)
+            for engine in (made.host, made.guest):
+                engine.say("stats", every=1.0)
             yield made
             made.over()
         finally:
@@ -187,7 +194,11 @@ def _tell(found: Findings, made: Call, film: Film, begin: float, end: float, wha
     for name, key in (("p50", "latency_ms"), ("p95", "latency_p95_ms")):
         late = [one[key] for one in looks if one[key] is not None]
         found.add(f"{what}: capture to decoded {name} of each second", *late, unit="ms", share=95)
-    found.add(f"{what}: rate", *(one["bitrate"] / 1e6 for one in looks), unit="Mb/s")
+    sent = made.sent(begin + 0.5, end + 0.5)
+    found.add(f"{what}: encoded a second", *(one["fps_sent"] for one in sent), unit="fps", share=5)
+    coded = (one["bitrate"] / 1e6 for one in sent)
+    found.add(f"{what}: encoded", *coded, unit="Mb/s")
+    found.add(f"{what}: arrived, all in all", *(one["bitrate"] / 1e6 for one in looks), unit="Mb/s")
 
 
 def _frozen(film: Film, looks: list[Told]) -> int:
@@ -198,9 +209,10 @@ def _frozen(film: Film, looks: list[Told]) -> int:
 
 def _alike(found: Findings, film: Film, what: str, bound: float | None = None) -> None:
     """How unlike pictures are, so that a bound is an upper one."""
-    found.add(f"{what}: SSIM below 1 by", *(1 - x for x in film.likenesses), unit="", share=50)
-    worst = 1 - float(np.mean(film.likenesses))
-    found.add(f"{what}: SSIM below 1 by, on average", worst, unit="", bound=bound)
+    unlike = [100 * (1 - one) for one in film.likenesses]
+    found.add(f"{what}: SSIM lacks to 1", *unlike, unit="%", share=95)
+    mean = float(np.mean(unlike))
+    found.add(f"{what}: SSIM lacks to 1, on average", mean, unit="%", bound=bound)
 
 
 # ---- Scenes ----------------------------------------------------------------------------
@@ -222,7 +234,7 @@ def a_screen_over_a_good_network(scene: Scene, lasts: float = 15.0) -> Findings:
         late = [one["latency_p95_ms"] for one in looks]
         found.add("1080p30: p95 of each second", *late, unit="ms", share=50, bound=55)
         found.add("freezes", _frozen(part, looks), unit="", bound=0)
-        _alike(found, part, "1080p30", 1 - WELL)
+        _alike(found, part, "1080p30", WELL)
     return found
 
 
@@ -252,7 +264,7 @@ def voice_beside_pictures_on_a_narrow_uplink(scene: Scene) -> Findings:
         _tell(found, made, film, wide + RECOVERED - 3.0, ended - 1.0, "wide again")
         wider = [one["seen"] for one in made.looks(wide, ended) if one["bitrate"] >= ENOUGH]
         found.add("recovered after", wider[0] - wide if wider else 99.0, bound=RECOVERED)
-        _alike(found, film.between(wide + RECOVERED - 3.0, ended - 1.0), "wide again", 1 - WELL)
+        _alike(found, film.between(wide + RECOVERED - 3.0, ended - 1.0), "wide again", WELL)
     return found
 
 
@@ -295,7 +307,7 @@ def _lossy(scene: Scene, rtt: float, loss: float, freezes: int | None) -> Findin
         found.add(f"{what}: pictures lacking to 30 a second", lost, unit="%", bound=15)
         found.add(f"{what}: freezes", _frozen(part, looks), unit="", bound=freezes)
         found.add(f"{what}: frames given up", looks[-1]["lost"] - looks[0]["lost"], unit="")
-        _alike(found, part, what, 1 - WELL)
+        _alike(found, part, what, WELL)
         concealed = [one["voice"]["concealed"] * 100 for one in looks]
         found.add(f"{what}: voice made up", float(np.mean(concealed)), unit="%")
     return found
