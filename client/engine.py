@@ -114,6 +114,7 @@ class Engine:
         except (asyncio.CancelledError, TimeoutError):  # there was no room to leave yet
             self._end(Ending.LEFT)
         finally:
+            self._count_no_longer()
             await self._room.close()
             await self._faces.close()
         return self._exit
@@ -253,10 +254,13 @@ class Engine:
 
     def _show_stats(self, order: Order) -> None:
         every = float(order.fields.get("every") or 0)
+        self._count_no_longer()
+        self._tick_stats(max(every, 0.1) if every > 0 else 0.0)
+
+    def _count_no_longer(self) -> None:
         if self._stats_timer is not None:
             self._stats_timer.cancel()
             self._stats_timer = None
-        self._tick_stats(max(every, 0.1) if every > 0 else 0.0)
 
     def _tick_stats(self, every: float) -> None:
         if self._room.session.room.ended:

@@ -283,11 +283,14 @@ class Showing:
         now = time.monotonic()
         self._sharer.watched(event.stream, event.member, event.on, now)
         show = self._show(event.stream)
-        self._rest(show)
-        if event.on and show.waits:
-            show.child.order("start")
         self._looked_at = -math.inf
-        self._driver.feed(self._flush)
+        self._driver.feed(self._flush)  # its bitrate first: a key frame that fits the path
+        self._driver.feed(partial(self._wake, show, event.on))
+
+    def _wake(self, show: Show, on: bool) -> None:
+        self._rest(show)
+        if on and show.waits:
+            show.child.order("start")
 
     def _rest(self, show: Show) -> None:
         """Who shows something to nobody pays nothing for it."""

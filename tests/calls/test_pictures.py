@@ -296,6 +296,7 @@ def test_when_the_sharer_leaves_its_stream_ends_and_no_child_stays(stage: Stage)
     host, guest = stage.pair()
     stream = share(guest)
     watch(host, guest, stream)
+    guest.say("stats", every=0.1)  # asked for until the end, and no longer
     assert guest.leave() == 0
     host.wait("stream-ended", member=guest.member, stream=stream)
     host.wait("member-left", member=guest.member)
