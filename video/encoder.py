@@ -1,6 +1,7 @@
 """Pictures to access units: one picture in, one out, at once.
 
-Rule 1: a key frame comes when it is asked for, and never else; the first is one.
+Rule 1: a key frame comes when it is asked for, and where an encoder must be opened anew
+        for its bitrate, and never else; the first is one.
 Rule 2: hardware is trusted only after a probe: a picture must come out for each
         that goes in, the first of them a key frame with its parameter sets.
 Rule 3: a bitrate is one of real time, however often pictures come.
@@ -45,8 +46,9 @@ COARSER, FINER = 0.8, 1.3
 REOPEN_EVERY = 2.0
 """… and these not more often (seconds): each costs a key frame."""
 BUFFER_SPAN = 4
-"""The buffer keeps its size in bits when the bitrate follows; beyond this factor either
-way the encoder is opened anew at the next key frame."""
+"""The buffer keeps its size in bits when the bitrate follows. Beyond this factor either
+way the encoder is opened anew at the next key frame; above it at once, since a buffer
+that is too small for its bitrate makes each larger change of the picture coarse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,10 @@ class Encoder:
     def _is_stale(self) -> bool:
         """Whether it has to be opened again: for its bitrate, or because that is free now."""
         ratio = self._bitrate / self._opened_bitrate
-        if self._recipe.follows_bitrate:
-            return self._key_wanted and not 1 / BUFFER_SPAN <= ratio <= BUFFER_SPAN
         waited = time.monotonic() - self._opened >= REOPEN_EVERY
+        if self._recipe.follows_bitrate:
+            free = self._key_wanted or (waited and ratio > 1)
+            return free and not 1 / BUFFER_SPAN <= ratio <= BUFFER_SPAN
         return not COARSER <= ratio <= FINER and (waited or self._key_wanted)
 
     def _encode(self, frame: av.VideoFrame, captured: int) -> list[Unit]:

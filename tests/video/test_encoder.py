@@ -10,11 +10,13 @@ import av
 import numpy as np
 import pytest
 
+import video.encoder
 from tests.video.eyes import marks
 from video.encoder import Encoder, Unit, has_parameter_sets
 from video.pattern import Mark, Pattern
 from video.picture import Size
 from video.pipe import Codec
+from video.recipes import BUFFER_SECONDS
 from video.unavailable import PictureUnavailable
 
 SIZE = Size(320, 180)
@@ -115,6 +117,20 @@ def test_the_bitrate_is_one_of_real_time_also_where_pictures_come_rarely(every: 
 def test_no_single_picture_is_larger_than_the_buffer() -> None:
     units = encode(Encoder(Codec.H264, BIG, 30, 600_000), pictures(90, BIG))
     assert max(unit.data.size for unit in units) * 8 < 600_000 * 0.25 * 1.1
+
+
+def test_a_path_that_became_wide_gets_a_larger_buffer_with_one_key_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(video.encoder, "REOPEN_EVERY", 0.0)
+    encoder = Encoder(Codec.H264, BIG, 30, 200_000)
+    encode(encoder, pictures(30, BIG))
+    encoder.set_bitrate(300_000)
+    assert not any(unit.key for unit in encode(encoder, pictures(30, BIG, 30), 30))
+    encoder.set_bitrate(2_000_000)
+    units = encode(encoder, pictures(30, BIG, 60), 60)
+    assert [unit.key for unit in units] == [True] + 29 * [False]
+    assert units[0].data.size * 8 > 2 * 200_000 * BUFFER_SECONDS
 
 
 def test_a_picture_that_stays_costs_next_to_nothing_and_gets_sharp() -> None:
