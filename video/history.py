@@ -21,9 +21,11 @@ from video.parity import BLOCK, ROWS
 # Implementation
 LIFE = 1.5  # s that a frame can be asked for
 MAX_BYTES = 8 << 20  # bytes of frames kept for one stream
-SPARED = 0.01  # share of blocks that may stay broken in spite of parity
+SPARED = 0.01  # share of blocks that may stay broken in spite of parity …
+NEAR_SPARED = 0.03  # … and where asking again brings them soon
 LITTLE_LOSS = 0.005  # below, parity costs more than it saves
-FAR = 0.08  # s of round trip from which asking again takes too long
+NEAR = 0.04  # s of round trip from which asking again can be seen
+FAR = 0.08  # s of round trip from which it takes too long
 LOSSY = 0.05  # loss from which parity is worth it on any path
 
 Seal = Callable[[int, int, bytes, float], SealedPiece | None]
@@ -88,14 +90,14 @@ class History:
 def rows_for(count: int, loss: float, rtt: float) -> int:
     """Parity rows for each block of a frame of ``count`` pieces.
 
-    So many that a block can be restored but for a share of ``SPARED``; none where
-    asking again is quick or nothing is lost.
+    So many that a block can be restored but for a share of ``SPARED``, or ``NEAR_SPARED``;
+    none where asking again is quick or nothing is lost.
     """
-    if loss < LITTLE_LOSS or (rtt < FAR and loss < LOSSY):
+    if loss < LITTLE_LOSS or (rtt < NEAR and loss < LOSSY):
         return 0
-    data = min(count, BLOCK)
+    data, spared = min(count, BLOCK), SPARED if rtt >= FAR else NEAR_SPARED
     for rows in range(1, ROWS):
-        if _broken(data + rows, rows, min(loss, 0.5)) <= SPARED:
+        if _broken(data + rows, rows, min(loss, 0.5)) <= spared:
             return rows
     return ROWS
 

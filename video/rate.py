@@ -20,17 +20,19 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Implementation
 START = 1_000_000.0  # bit/s
 FLOOR = 100_000.0  # bit/s
 CEILING = 80_000_000.0  # bit/s
 WIRE = 28  # bytes of IPv4 and UDP around a datagram
-SHORT_QUEUE = 0.010  # s: may grow
-LONG_QUEUE = 0.025  # s: must shrink
+SHORT_QUEUE = 0.007  # s: may grow
+LONG_QUEUE = 0.015  # s, twice in a row: must shrink
 FIRST_QUEUE = 0.015  # s: the same before the first congestion
 DEEP_QUEUE = 0.050  # s: must shrink more
+LARGE = 1228  # bytes of a full packet, which on a slow path waits for itself: half of what
+QUICK = 0.005  # is more than this (s) is added to the bounds above
 BASE_WINDOW = 10.0  # s over which the lowest delay is kept, twice
 RATE_WINDOW = 0.35  # s over which delivery is measured
 LOSS_WINDOW = 1.5  # s over which loss is measured
@@ -39,6 +41,10 @@ MUCH_LOSS = 0.06  # beyond what the path loses anyway
 LEARNING = 0.04  # per second, of what the path loses anyway
 FEW = 20  # packets whose fate says nothing about loss yet
 SAME_LOSS = 0.7  # of the loss before: sending less has not helped
+LESS_SENT = 0.95  # of what was sent before: it was less indeed
+LESS_LOSS = 0.35  # of the loss before: it has
+ENOUGH = 100  # packets whose fate says so
+USE_WINDOW = 1.0  # s over which what is sent is measured
 USED = 0.5  # of the rate that must have been sent, so that it may grow
 FIRST_GROWTH = 2.4  # per second, until the first congestion
 NEAR = (0.85, 1.04)  # of what was delivered at the last congestion: grow by little
@@ -64,6 +70,21 @@ class Sent:
     size: int
     again: bool = False
     """Sent twice: its arrival says nothing about delay."""
+
+
+@dataclass(frozen=True)
+class Suspected:
+    """The last congestion that only loss has shown, and what was believed before it."""
+
+    loss: float = 0.0
+    """0: none, or sending less has helped against it."""
+    at: float = float("-inf")
+    rate: float = 0.0
+    sending: float = 0.0
+    """bit/s that were sent indeed."""
+    starting: bool = False
+    ceiling: float = 0.0
+    congested_at: float = float("-inf")
 
 
 class LowestDelay:
@@ -109,8 +130,7 @@ class RateControl:
         self._congested_at = float("-inf")
         self._patient_until = float("-inf")
         self._queue_then = 0.0
-        self._loss_then = (1.0, float("-inf"), 0.0)
-        """Loss, time and rate at the last congestion that only loss has shown."""
+        self._loss_then = Suspected()
         self._settled = now
         self._ceiling = 0.0
         self._updated = now
@@ -163,8 +183,8 @@ class RateControl:
         self._measure()
         queues.sort()
         if queues:
-            self.queue = queues[len(queues) // 4]
-            self._steer(now)
+            before, self.queue = self.queue, queues[len(queues) // 4]
+            self._steer(now, min(before, self.queue))
 
     def _count_lost(self, now: float) -> None:
         while self._sent:
@@ -193,15 +213,19 @@ class RateControl:
 
     # The decision
 
-    def _steer(self, now: float) -> None:
+    def _steer(self, now: float, lasting: float) -> None:
         passed = min(now - self._updated, 0.25)
         self._updated = now
         excess = self.loss - self._usual_loss if self._loss_known else 0.0
         self._usual_loss += LEARNING * passed * excess
-        long = FIRST_QUEUE if self.starting else LONG_QUEUE
-        if self.queue >= long or excess > MUCH_LOSS:
-            self._back_off(now, lossy=self.queue < long)
-        elif self.queue <= SHORT_QUEUE and self._used(now):
+        if len(self._fates) >= ENOUGH and self.loss < LESS_LOSS * self._loss_then.loss:
+            self._loss_then = Suspected()
+        slow = max(0.0, 8 * LARGE / self.target - QUICK) / 2
+        queue = self.queue if self.starting or self.queue >= DEEP_QUEUE + slow else lasting
+        long = slow + (FIRST_QUEUE if self.starting else LONG_QUEUE)
+        if queue >= long or excess > MUCH_LOSS:
+            self._back_off(now, lossy=queue < long)
+        elif self.queue <= SHORT_QUEUE + slow and self._used(now):
             self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
 
     def _back_off(self, now: float, *, lossy: bool) -> None:
@@ -211,7 +235,7 @@ class RateControl:
         share = LOSSY_BACK_OFF if lossy else BACK_OFF
         if self.queue >= DEEP_QUEUE:
             share = DEEP_BACK_OFF
-        wished = share * (self.target if lossy else gave)
+        wished = min(share * self.target, gave) if lossy else share * gave
         if lossy and self._helps_nothing(now):
             return
         if self.target <= FLOOR * 1.01 and now - self._settled > 3.0:
@@ -229,13 +253,23 @@ class RateControl:
         self._loss_known = self.starting = False
 
     def _helps_nothing(self, now: float) -> bool:
-        """Whether loss has stayed when less was sent: then the path loses anyway."""
-        before, then, rate = self._loss_then
-        if now - then < NEAR_LIFE and self.loss >= SAME_LOSS * before:
-            self._usual_loss = self.loss
-            self.target = max(self.target, rate)
-            return True
-        self._loss_then = self.loss, now, self.target
+        """Whether loss has stayed when less was sent, without a queue: the path loses anyway.
+
+        Then nothing was learnt of its width, and all is as before.
+        """
+        then, rate, sending = self._loss_then, self.target, self._sending(now, RATE_WINDOW)
+        if 0 < then.loss and now - then.at < NEAR_LIFE:
+            rate = max(rate, then.rate)
+            less = self.queue < SHORT_QUEUE and sending <= LESS_SENT * then.sending
+            if less and self.loss >= SAME_LOSS * then.loss:
+                self._usual_loss, self.target, self.starting = self.loss, rate, then.starting
+                self._ceiling, self._congested_at = then.ceiling, then.congested_at
+                return True
+        known = self.starting, self._ceiling, self._congested_at
+        if self.starting or 0 >= then.loss:
+            self._loss_then = Suspected(self.loss, now, rate, sending, *known)
+        else:
+            self._loss_then = replace(then, at=now, rate=rate, sending=max(sending, then.sending))
         return False
 
     def _growth(self, now: float) -> float:
@@ -251,10 +285,15 @@ class RateControl:
         return min(FASTEST_GROWTH, SLOWEST_GROWTH + QUICKER * max(0.0, since - NEAR_LIFE))
 
     def _used(self, now: float) -> bool:
-        while self._given and self._given[0][0] < now - 1.0:
+        return self._sending(now, USE_WINDOW) >= USED * self.target
+
+    def _sending(self, now: float, window: float) -> float:
+        """bit/s that were sent in the last ``window`` seconds."""
+        while self._given and self._given[0][0] < now - USE_WINDOW:
             self._given.popleft()
-        span = max(0.2, min(1.0, now - self._given[0][0])) if self._given else 1.0
-        return 8 * sum(size for _, size in self._given) / span >= USED * self.target
+        sizes = [(at, size) for at, size in self._given if at >= now - window]
+        span = max(0.2, min(window, now - sizes[0][0])) if sizes else window
+        return 8 * sum(size for _, size in sizes) / span
 
     # Time
 

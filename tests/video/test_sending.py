@@ -78,6 +78,27 @@ def test_much_loss_far_away_freezes_hardly_ever() -> None:
     assert seat.fps(5, 20) > 28
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_loss_that_is_the_paths_own_does_not_slow_the_beginning(seed: int) -> None:
+    stage = Stage(seed, most=4e6)
+    seat = stage.join(1, bandwidth=100e6, rtt=0.05, loss=0.10)
+    stage.run(8)
+    assert seat.shown[0] < 0.9
+    assert seat.bitrate(5, 8) > 2.3e6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_loss_without_a_queue_is_a_bottleneck_where_sending_less_helps(seed: int) -> None:
+    stage = Stage(seed, most=8e6)
+    seat = stage.join(1, bandwidth=2e6, rtt=0.05, queue=2_500)
+    stage.run(20)
+    assert seat.bitrate(8, 20) > 1.2e6
+    assert seat.down.bytes * 8 / 20 < 2e6
+    assert seat.down.dropped < 600
+    rate = stage.sharer.rate_of(Member(1))
+    assert rate is not None and rate.target < 2.4e6
+
+
 def test_jitter_is_no_congestion() -> None:
     stage = Stage(most=4e6)
     seat = stage.join(1, rtt=0.04, jitter=0.01)
