@@ -258,7 +258,7 @@ class RateControl:
         Then nothing was learnt of its width, and all is as before.
         """
         then, rate, sending = self._loss_then, self.target, self._sending(now, RATE_WINDOW)
-        if 0 < then.loss and now - then.at < NEAR_LIFE:
+        if then.loss > 0 and now - then.at < NEAR_LIFE:
             rate = max(rate, then.rate)
             less = self.queue < SHORT_QUEUE and sending <= LESS_SENT * then.sending
             if less and self.loss >= SAME_LOSS * then.loss:
@@ -266,7 +266,7 @@ class RateControl:
                 self._ceiling, self._congested_at = then.ceiling, then.congested_at
                 return True
         known = self.starting, self._ceiling, self._congested_at
-        if self.starting or 0 >= then.loss:
+        if self.starting or then.loss <= 0:
             self._loss_then = Suspected(self.loss, now, rate, sending, *known)
         else:
             self._loss_then = replace(then, at=now, rate=rate, sending=max(sending, then.sending))

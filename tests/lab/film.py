@@ -128,6 +128,8 @@ class Film:
     def missing(self) -> float:
         """The share of what was drawn between its first and last picture that is not in it."""
         numbers = {one.number for one in self.pictures}
+        if not numbers:
+            return 1.0
         return 1 - len(numbers) / (max(numbers) - min(numbers) + 1)
 
     def standstills(self, longest: float) -> list[float]:
