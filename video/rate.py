@@ -27,7 +27,8 @@ START = 1_000_000.0  # bit/s
 FLOOR = 100_000.0  # bit/s
 CEILING = 80_000_000.0  # bit/s
 WIRE = 28  # bytes of IPv4 and UDP around a datagram
-SHORT_QUEUE = 0.007  # s: may grow
+SHORT_QUEUE = 0.007  # s: may grow …
+SHORT_BEHIND = 0.009  # s: … if no more than this is seen behind others of a frame
 LONG_QUEUE = 0.015  # s, twice in a row: must shrink
 FIRST_QUEUE = 0.015  # s: the same before the first congestion
 DEEP_QUEUE = 0.050  # s: must shrink more
@@ -37,15 +38,20 @@ BASE_WINDOW = 10.0  # s over which the lowest delay is kept, twice
 RATE_WINDOW = 0.35  # s over which delivery is measured
 LOSS_WINDOW = 1.5  # s over which loss is measured
 LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
-MUCH_LOSS = 0.06  # beyond what the path loses anyway
+MUCH_LOSS = 0.06  # beyond what the path loses anyway …
+FULL_LOSS = 0.025  # … and beside a queue that may not grow
 LEARNING = 0.04  # per second, of what the path loses anyway
 FEW = 20  # packets whose fate says nothing about loss yet
 SAME_LOSS = 0.7  # of the loss before: sending less has not helped
+MOST_LOSS = 0.25  # that a path is believed to have anyway
 LESS_SENT = 0.95  # of what was sent before: it was less indeed
 LESS_LOSS = 0.35  # of the loss before: it has
 ENOUGH = 100  # packets whose fate says so
 USE_WINDOW = 1.0  # s over which what is sent is measured
-USED = 0.5  # of the rate that must have been sent, so that it may grow
+USED = 0.5  # of the rate that must have been sent, so that it may grow …
+USED_THERE = 0.8  # … where a path was found to be full just now, …
+FORGIVEN = 0.02  # … less by so much per second
+OUTGROWN = 1.3  # times what was delivered at the last congestion: the path is another one
 FIRST_GROWTH = 2.4  # per second, until the first congestion
 NEAR = (0.85, 1.04)  # of what was delivered at the last congestion: grow by little
 NEAR_GROWTH = 0.03  # per second
@@ -111,6 +117,8 @@ class RateControl:
         """bit/s that may be sent, datagrams with their IP and UDP headers."""
         self.queue = 0.0
         """s of queue, as the newest feedback saw it."""
+        self._behind = 0.0
+        """s of queue that the last pieces of a frame saw, which came quickly one after another."""
         self.loss = 0.0
         self.delivered = 0.0
         """bit/s that arrived."""
@@ -184,6 +192,7 @@ class RateControl:
         queues.sort()
         if queues:
             before, self.queue = self.queue, queues[len(queues) // 4]
+            self._behind = queues[3 * len(queues) // 4]
             self._steer(now, min(before, self.queue))
 
     def _count_lost(self, now: float) -> None:
@@ -211,6 +220,12 @@ class RateControl:
             total = sum(size for _, size in self._arrived) - self._arrived[0][1]
             self.delivered = 8 * total / span
 
+    def hurry(self, most: float) -> float:
+        """How much faster than the rate a frame may leave, so that it fills no known bottleneck."""
+        if not self._there:
+            return most
+        return min(most, max(1.0, self._ceiling / self.target))
+
     # The decision
 
     def _steer(self, now: float, lasting: float) -> None:
@@ -223,10 +238,15 @@ class RateControl:
         slow = max(0.0, 8 * LARGE / self.target - QUICK) / 2
         queue = self.queue if self.starting or self.queue >= DEEP_QUEUE + slow else lasting
         long = slow + (FIRST_QUEUE if self.starting else LONG_QUEUE)
-        if queue >= long or excess > MUCH_LOSS:
+        much = FULL_LOSS if self._behind > SHORT_BEHIND + slow else MUCH_LOSS
+        if queue >= long or excess > much:
             self._back_off(now, lossy=queue < long)
-        elif self.queue <= SHORT_QUEUE + slow and self._used(now):
+        elif self._may_grow(slow) and self._used(now):
             self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
+
+    def _may_grow(self, slow: float) -> bool:
+        behind = self._there and self._behind > SHORT_BEHIND + slow
+        return self.queue <= SHORT_QUEUE + slow and not behind
 
     def _back_off(self, now: float, *, lossy: bool) -> None:
         if now < self._patient_until and self.queue <= 1.5 * self._queue_then:
@@ -258,19 +278,28 @@ class RateControl:
         Then nothing was learnt of its width, and all is as before.
         """
         then, rate, sending = self._loss_then, self.target, self._sending(now, RATE_WINDOW)
-        if then.loss > 0 and now - then.at < NEAR_LIFE:
+        if then.loss and now - then.at < NEAR_LIFE:
             rate = max(rate, then.rate)
-            less = self.queue < SHORT_QUEUE and sending <= LESS_SENT * then.sending
-            if less and self.loss >= SAME_LOSS * then.loss:
-                self._usual_loss, self.target, self.starting = self.loss, rate, then.starting
-                self._ceiling, self._congested_at = then.ceiling, then.congested_at
+            if self._stays(now):
+                self._believe_as_before()
                 return True
-        known = self.starting, self._ceiling, self._congested_at
-        if self.starting or then.loss <= 0:
+        if self.starting or not then.loss:
+            known = self.starting, self._ceiling, self._congested_at
             self._loss_then = Suspected(self.loss, now, rate, sending, *known)
         else:
             self._loss_then = replace(then, at=now, rate=rate, sending=max(sending, then.sending))
         return False
+
+    def _stays(self, now: float) -> bool:
+        then, sending = self._loss_then, self._sending(now, RATE_WINDOW)
+        less = self.queue < SHORT_QUEUE and sending <= LESS_SENT * then.sending
+        return less and SAME_LOSS * then.loss <= self.loss <= MOST_LOSS
+
+    def _believe_as_before(self) -> None:
+        then = self._loss_then
+        self._usual_loss, self.target = self.loss, max(self.target, then.rate)
+        self.starting, self._ceiling = then.starting, then.ceiling
+        self._congested_at = then.congested_at
 
     def _growth(self, now: float) -> float:
         """Share per second."""
@@ -285,7 +314,14 @@ class RateControl:
         return min(FASTEST_GROWTH, SLOWEST_GROWTH + QUICKER * max(0.0, since - NEAR_LIFE))
 
     def _used(self, now: float) -> bool:
-        return self._sending(now, USE_WINDOW) >= USED * self.target
+        since = now - self._congested_at
+        needed = max(USED, USED_THERE - FORGIVEN * since) if self._there else USED
+        return self._sending(now, USE_WINDOW) >= needed * self.target
+
+    @property
+    def _there(self) -> bool:
+        """Whether the rate is about where the path was once found to be full."""
+        return NEAR[0] * self._ceiling <= self.target <= OUTGROWN * self._ceiling
 
     def _sending(self, now: float, window: float) -> float:
         """bit/s that were sent in the last ``window`` seconds."""

@@ -73,7 +73,8 @@ class Steering:
         if reached:
             out.lane.rate = min(self._part(one.member) for one in reached)
             starting = out.lane.rate < FIRST_RATES and all(one.rate.starting for one in reached)
-            out.lane.gain = GAIN_AT_FIRST if starting else GAIN
+            gain = min(one.rate.hurry(GAIN) for one in reached)
+            out.lane.gain = GAIN_AT_FIRST if starting else gain
 
     def _group(self, streaming: Streaming, now: float) -> None:
         rates = {member: self._part(member) for member in streaming.viewers}

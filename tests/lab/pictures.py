@@ -222,6 +222,8 @@ def a_screen_over_a_good_network(scene: Scene, lasts: float = 15.0) -> Findings:
     """No limits: 1080p30."""
     found = Findings()
     with call(scene, scene.world.host(), scene.world.host()) as made:
+        calm = time.monotonic()
+        time.sleep(LISTENED / 2)
         found.add("first picture after watch", made.watch(), bound=FIRST)
         begin = made.asked + min(SETTLED, lasts / 2)
         end = made.asked + lasts
@@ -235,6 +237,7 @@ def a_screen_over_a_good_network(scene: Scene, lasts: float = 15.0) -> Findings:
         found.add("1080p30: p95 of each second", *late, unit="ms", share=50, bound=55)
         found.add("freezes", _frozen(part, looks), unit="", bound=0)
         _alike(found, part, "1080p30", WELL)
+        _voice(found, made, (calm, calm + LISTENED / 2), (begin, end), "1080p30")
     return found
 
 
