@@ -6,7 +6,7 @@
     pictures  a screen over narrow, far and lossy networks
     cases     what the direct rung must do
 
-Without words all of it, about 50 minutes. Needs root; where no namespaces can be made it
+Without words all of it, about 55 minutes. Needs root; where no namespaces can be made it
 says why, and that is no failure.
 """
 

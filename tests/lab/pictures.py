@@ -295,12 +295,14 @@ def _voice(
     found.add(f"voice is later by, {what} (p95)", later, bound=VOICE_LATER)
 
 
-def _lossy(scene: Scene, rtt: float, loss: float, freezes: int | None) -> Findings:
-    """20 s on a path that loses packets both ways."""
+def lossy(
+    scene: Scene, rtt: float, loss: float, freezes: int, settles: float = 3.0, lasts: float = 20.0
+) -> Findings:
+    """On a path that loses packets both ways; judged from ``settles`` seconds on."""
     found = Findings()
     with call(scene, far(scene, rtt / 2, loss), scene.world.host()) as made:
         found.add("first picture after watch", made.watch(), bound=FIRST)
-        begin, end = made.asked + 3.0, made.asked + 20.0
+        begin, end = made.asked + settles, made.asked + lasts
         time.sleep(end - time.monotonic() + 1.0)
         looks, film = made.looks(begin, end + 1.0), made.stop()
         what = f"{100 * loss:.0f} %, {1000 * rtt:.0f} ms"
@@ -318,22 +320,22 @@ def _lossy(scene: Scene, rtt: float, loss: float, freezes: int | None) -> Findin
 
 def two_percent_of_loss_and_50_ms(scene: Scene) -> Findings:
     """The goal: nothing freezes, and it is as good as without loss."""
-    return _lossy(scene, 0.050, 0.02, 0)
+    return lossy(scene, 0.050, 0.02, 0)
 
 
 def two_percent_of_loss_and_150_ms(scene: Scene) -> Findings:
     """The same across an ocean."""
-    return _lossy(scene, 0.150, 0.02, 0)
+    return lossy(scene, 0.150, 0.02, 0)
 
 
 def ten_percent_of_loss_and_50_ms(scene: Scene) -> Findings:
     """A bad radio link."""
-    return _lossy(scene, 0.050, 0.10, 0)
+    return lossy(scene, 0.050, 0.10, 0)
 
 
 def ten_percent_of_loss_and_150_ms(scene: Scene) -> Findings:
     """Both."""
-    return _lossy(scene, 0.150, 0.10, 1)
+    return lossy(scene, 0.150, 0.10, 1)
 
 
 SCENES: list[Callable[[Scene], Findings]] = [

@@ -34,8 +34,8 @@ def test_a_bottleneck_is_found_within_five_seconds_and_voice_does_not_wait() -> 
     assert seat.bitrate(5, 15) > 1.2e6
     assert seat.freezes(1, 15) == 0
     without = 0.02
-    assert seat.voice_delay(0, 5, 0.95) < without + 0.06
-    assert seat.voice_delay(5, 15, 0.95) < without + 0.045
+    assert seat.voice_delay(0, 5, 0.95) < without + 0.04
+    assert seat.voice_delay(5, 15, 0.95) < without + 0.025
     assert seat.voice_delay(5, 15, 0.5) < without + 0.012
     assert seat.down.dropped == 0
 
