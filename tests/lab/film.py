@@ -71,7 +71,9 @@ class Original:
         drawn = np.empty((height, width), np.uint8)
         drawn[top:] = self._sheet[begin : begin + height - top]
         draw_mark(drawn, mark)
-        return np.rint(BLACK + drawn * ((WHITE - BLACK) / 255)).astype(np.uint8)
+        shades = np.rint(BLACK + np.arange(256) * ((WHITE - BLACK) / 255)).astype(np.uint8)
+        picture: Luma = shades[drawn]
+        return picture
 
 
 @dataclass(frozen=True)

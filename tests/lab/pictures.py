@@ -203,7 +203,7 @@ def _tell(found: Findings, made: Call, film: Film, begin: float, end: float, wha
 
 def _frozen(film: Film, looks: list[Told]) -> int:
     """Freezes: the engine's count, or how often the recording lacks so much if that is more."""
-    counted = looks[-1]["freezes"] - looks[0]["freezes"]
+    counted = int(looks[-1]["freezes"]) - int(looks[0]["freezes"])
     return max(counted, len(film.standstills(FREEZE)))
 
 

@@ -63,6 +63,11 @@ class Direction:
                 os.write(self._target, way.popleft()[1])
 
 
+def _await_end(over: threading.Event) -> None:
+    sys.stdin.read()
+    over.set()
+
+
 def main(one: str, two: str, delay: str, loss: str, seed: str) -> None:
     """Until stdin ends."""
     ends = device(one), device(two)
@@ -74,7 +79,7 @@ def main(one: str, two: str, delay: str, loss: str, seed: str) -> None:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(URGENT))
     print(json.dumps({"event": "laid"}), flush=True)
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    threading.Thread(target=_await_end, args=(over,), daemon=True).start()
     while not over.is_set():
         now = time.monotonic()
         for way in ways:
