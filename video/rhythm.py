@@ -11,8 +11,6 @@ from __future__ import annotations
 # Implementation (seconds)
 DOZE_AFTER = 0.7  # without a change
 GLANCE = 0.1  # between two looks at a still picture, where only looking tells
-LISTEN = 1 / 4  # of an interval between two questions where asking is cheap: whoever looks
-# as often as a picture is drawn would else miss every one that comes a moment later
 REFINE_EVERY = 1 / 12
 REFINE_FOR = 3.0  # after the last change
 WORSE = 4  # steps of the quantizer by which a picture that stays came coarser: a key frame
@@ -35,7 +33,6 @@ class Rhythm:
         self.interval = 1 / fps
         self.due = now
         self._glance = max(glance, self.interval)
-        self._ask = self.interval * (LISTEN if glance < GLANCE else 1)
         self._changed = now
 
     def looked(self, now: float, *, changed: bool) -> None:
@@ -43,7 +40,7 @@ class Rhythm:
         if changed:
             self._changed = now
         dozing = now - self._changed >= DOZE_AFTER
-        self.due += self._glance if dozing else self.interval if changed else self._ask
+        self.due += self._glance if dozing else self.interval
         if self.due < now - self.interval / 2:  # late: what was missed is not made up for
             self.due = now
 

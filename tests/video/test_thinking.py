@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,18 +69,6 @@ def test_a_single_other_byte_is_seen(length: int, data: st.DataObject) -> None:
     assert same(one, other)
     other[data.draw(st.integers(0, length - 1))] = 1
     assert not same(one, other)
-
-
-def test_what_is_drawn_just_when_one_looks_is_not_missed_where_asking_is_cheap() -> None:
-    for chance in (random.Random(seed) for seed in range(5)):
-        drawn = [number / 30 + chance.uniform(-0.004, 0.004) for number in range(300)]
-        rhythm, seen = Rhythm(30, 0.0, glance=1 / 30), list[int]()
-        while rhythm.due < 9.9:
-            newest = sum(at <= rhythm.due for at in drawn) - 1
-            changed = newest >= 0 and [newest] != seen[-1:]
-            seen += [newest] if changed else []
-            rhythm.looked(rhythm.due, changed=changed)
-        assert len(seen) >= 290
 
 
 def test_a_still_screen_is_looked_at_less_often_until_it_moves() -> None:
