@@ -11,6 +11,7 @@ its place achieves nothing.
 from __future__ import annotations
 
 from vc_core.courier import Courier
+from vc_core.entry import Signed
 from vc_core.errors import Ending
 from vc_core.events import Warned
 from vc_core.messages import NewEntry, Position
@@ -56,11 +57,17 @@ class Forks:
                 self._courier.send(peer, NewEntry(entry))
         self._room.end(Ending.ROOM_FORKED)
 
-    def parted(self, peer: Peer, now: float) -> None:
-        """A member follows a host whom our own chain has removed: there are two rooms now."""
-        if now - peer.warned_at >= WARNING_PAUSE:
-            peer.warned_at = now
-            self._room.tell(Warned("roster-differs", peer.number))
+    def parted(self, peer: Peer, now: float, removal: Signed | None = None) -> None:
+        """A half has removed the host of the other: there are two rooms, and people hear of it.
+
+        ``removal`` is our entry that did it: it is what the other half hears of it by.
+        """
+        if now - peer.warned_at < WARNING_PAUSE:
+            return
+        peer.warned_at = now
+        self._room.tell(Warned("roster-differs", peer.number))
+        if removal is not None:
+            self._courier.send(peer, NewEntry(removal.write_fields()))
 
     def _show_evidence(self, peer: Peer, position: Position, now: float) -> None:
         if now - peer.warned_at < WARNING_PAUSE:

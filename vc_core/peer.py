@@ -58,6 +58,8 @@ class Peer:
         self.greetings = 0
         """How many greetings were not answered since the last link."""
         self.next_greeting = now
+        self.sought_at = float("-inf")
+        """When a guest last looked for it although it is absent."""
         self.seen_tags: deque[bytes] = deque(maxlen=KEPT_TAGS)
         self.exchange: ExchangeId | None = None
         """The exchange that carries letters until a road stands (newcomer and host)."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from vc_core.commands import UseServer
 from vc_core.comparison import Comparison
 from vc_core.courier import Courier
-from vc_core.entry import Action, Entry, Seat
+from vc_core.entry import Action, Entry, Seat, Signed
 from vc_core.errors import Ending
 from vc_core.events import HostChanged, MemberJoined, MemberLeft, RoomLocked, Warned
 from vc_core.forks import Forks
@@ -95,14 +95,28 @@ class Registrar:
             newer = missing.term > room.roster.entry.term
             self._ask(peer if newer else room.host, room.roster.asked_from(), now)
             return
-        except Barred:
-            self._forks.parted(peer, now)
+        except Barred as barred:
+            self._forks.parted(peer, now, barred.removal)
             return
         if room.roster.held and room.host is not None:
             self._courier.send(room.host, message)  # it yields, if it can be reached at all
+        if taken.parted:
+            self._parted(peer, message, now)
         if taken.behind and peer.answers.take(now):
             self._courier.send(peer, Standing(room.roster.position))
         self._took(taken, now)
+
+    def _parted(self, peer: Peer, removal: NewEntry, now: float) -> None:
+        """A half of the room has removed our host, who hears of it too."""
+        room = self._room
+        if not room.hosting:
+            if room.host is not None and room.host is not peer:
+                self._courier.send(room.host, removal)
+            self._forks.parted(peer, now)
+            return
+        signer = room.peers.get(Signed.parse(removal.entry).read().signer)
+        if signer is not None:  # whoever brought it is of our own half
+            self._forks.parted(signer, now)
 
     def reconsider(self, now: float) -> None:
         """The host is heard no more: a takeover that waited counts."""

@@ -53,6 +53,11 @@ class Missing(RemoteProtocolError):
 class Barred(RemoteProtocolError):
     """A takeover by somebody whom our own chain has removed."""
 
+    def __init__(self, removal: Signed) -> None:
+        super().__init__("a takeover by somebody whom our chain has removed")
+        self.removal = removal
+        """The entry of ours that did it."""
+
 
 class Forked(RemoteProtocolError):
     """Two different signed entries at one place of the chain."""
@@ -76,6 +81,8 @@ class Taken:
     """What stood there instead."""
     behind: bool = False
     """It is of an older term: whoever brought it does not know our host."""
+    parted: bool = False
+    """It is of an older term, and of a half of the room that has removed our host."""
 
 
 class Roster:
@@ -162,7 +169,7 @@ class Roster:
             self._check(before.entry, step)
         self._chain.stray(step)
         if step.entry.term < self.entry.term:
-            return Taken(self.entry, behind=True)
+            return Taken(self.entry, behind=True, parted=self._bars_our_host(step))
         taken = self.reconsider(loyal=loyal)
         ahead = step.order > self.position.order
         if ahead and self._chain.way(step) is None:
@@ -211,17 +218,36 @@ class Roster:
             try:
                 self._check(before.entry, step)
                 if step.entry.signer_key in barred:
-                    raise Barred("a takeover by somebody whom our chain has removed")
+                    raise Barred(barred[step.entry.signer_key])
                 self._compare(step)
             except RemoteProtocolError:
                 self._chain.discard(step)
                 raise
             before = step
 
-    def _removed_since(self, base: Step) -> set[bytes]:
-        since = [base, *self._chain.after(base.order)]
-        known = {seat.sign for step in since for seat in step.entry.seats}
-        return known - {seat.sign for seat in self.entry.seats}
+    def _removed_since(self, base: Step) -> dict[bytes, Signed]:
+        """Keys without a seat any more, and the entry of ours that took it."""
+        removed: dict[bytes, Signed] = {}
+        before: set[bytes] = set()
+        for step in (base, *self._chain.after(base.order)):
+            seated = {seat.sign for seat in step.entry.seats}
+            removed.update(dict.fromkeys(before - seated, step.signed))
+            before = seated
+        for sign in before:
+            removed.pop(sign, None)
+        return removed
+
+    def _bars_our_host(self, step: Step) -> bool:
+        """Whether an entry of another half knows our host and has no seat for it any more."""
+        entry, host = step.entry, self.host
+        if entry.next_number <= host or entry.seat(host) is not None:
+            return False
+        for ours in reversed(self._chain.after((0, 0))):
+            signer = ours.entry.seat(entry.signer)
+            if signer is not None:
+                step.signed.open(signer.sign)
+                return True
+        return False
 
     @staticmethod
     def _check(before: Entry, step: Step) -> None:

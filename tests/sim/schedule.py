@@ -448,23 +448,37 @@ class Schedule:
                     self._check_parted(one, other)
 
     def _check_parted(self, one: list[Person], other: list[Person]) -> None:
-        """Two rooms out of one: nobody of one has a seat in the other, people were told, or
+        """Two rooms out of one: only where nobody could meet anybody of the other half, or
 
-        they know no living server in common (that of a host that died), and no road is left.
+        where the half with the lower term has removed the host of the other, and people of
+        both halves were told.
         """
-        strangers = not self._seated(one, other) or not self._seated(other, one)
-        told = any("roster-differs" in warnings(p) for p in (*one, *other))
-        known = [{url for p in room for url in p.servers.known} for room in (one, other)]
-        nowhere = not any(self.bottle.runs(url) for url in known[0] & known[1])
-        assert strangers or told or nowhere, (
-            f"{[p.name for p in one]} and {[p.name for p in other]} do not come together"
+        low, high = sorted(
+            (one, other), key=lambda room: room[0].session.room.roster.position.order
+        )
+        if not self._could_meet(low, high):
+            return
+        halves = f"{[p.name for p in low]} and {[p.name for p in high]}"
+        host = next(p for p in high if p.session.room.hosting)
+        assert not self._seated([host], low), f"{halves} do not come together"
+        for room in (low, high):
+            told = any("roster-differs" in warnings(p) for p in room)
+            assert told, f"{halves}: nobody of {room[0].name}'s hears that there are two rooms"
+
+    def _could_meet(self, one: list[Person], other: list[Person]) -> bool:
+        """Whether two who have a seat in each other's room know a living server in common."""
+        return any(
+            self.bottle.runs(url)
+            for p in self._seated(one, other)
+            for q in self._seated(other, one)
+            for url in set(p.servers.known) & set(q.servers.known)
         )
 
     @staticmethod
-    def _seated(people: list[Person], room: list[Person]) -> bool:
-        """Whether somebody has a seat in a room."""
+    def _seated(people: list[Person], room: list[Person]) -> list[Person]:
+        """Those who have a seat in a room."""
         seats = {(s.number, s.sign) for s in room[0].session.room.roster.entry.seats}
-        return any((p.number, p.identity.public.sign) in seats for p in people)
+        return [p for p in people if (p.number, p.identity.public.sign) in seats]
 
     def _check_bounds(self) -> None:
         for person in self._living():
