@@ -154,6 +154,10 @@ class Peer:
         patience = min(GREETING_LIFE * 1.5**self.greetings, LONGEST_GREETING)
         return now - self.greeting.begun < patience
 
+    def greet_anew(self) -> None:
+        """Much has changed: what was greeted into the dark is not waited for any more."""
+        self.greeting, self.greetings = None, 0
+
     def alive(self, now: float) -> None:
         """Something verified came."""
         self.last_life = now

@@ -262,6 +262,7 @@ class Registrar:
         """Somebody is here, for the first time or again."""
         peer = self._room.peers.get(seat.number) or self._room.add_peer(seat, now)
         peer.last_life = now
+        peer.greet_anew()
         self.show(peer)
 
     def show(self, peer: Peer) -> None:
@@ -318,6 +319,8 @@ class Registrar:
                 self._mailboxes.renew()
             self.share()
         else:  # some may have no link to the new host
+            if room.host is not None:
+                room.host.greet_anew()
             self._courier.send_all(Standing(room.roster.position))
         seat = room.roster.seat(room.roster.host)
         assert seat is not None
