@@ -58,6 +58,8 @@ class Peer:
         self.greetings = 0
         """How many greetings were not answered since the last link."""
         self.next_greeting = now
+        self.found_by: bytes | None = None
+        """The room secret that it may know while it is absent."""
         self.sought_at = float("-inf")
         """When a guest last looked for it although it is absent."""
         self.seen_tags: deque[bytes] = deque(maxlen=KEPT_TAGS)

@@ -261,7 +261,7 @@ class Registrar:
     def joined(self, seat: Seat, now: float) -> None:
         """Somebody is here, for the first time or again."""
         peer = self._room.peers.get(seat.number) or self._room.add_peer(seat, now)
-        peer.last_life = now
+        peer.last_life, peer.found_by = now, None
         peer.greet_anew()
         self.show(peer)
 
@@ -291,8 +291,10 @@ class Registrar:
         if action is not Action.ABSENT:
             self._forget(peer)
             if room.hosting:
-                self._courier.send_all(self._mailboxes.renew())
-        elif not room.hosting:  # the host keeps the link: it may be heard again at any time
+                self._courier.send_all(self._mailboxes.renew(now))
+            return
+        peer.found_by = self._mailboxes.known_to(peer)
+        if not room.hosting:  # the host keeps the link: it may be heard again at any time
             room.ways.drop(peer)
 
     def _forget(self, peer: Peer) -> None:
@@ -316,7 +318,7 @@ class Registrar:
         room.server = room.host_server = ""
         if room.hosting:
             if room.secret_number == 0:
-                self._mailboxes.renew()
+                self._mailboxes.renew(now)
             self.share()
         else:  # some may have no link to the new host
             if room.host is not None:

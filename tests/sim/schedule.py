@@ -32,6 +32,7 @@ from vc_core.entry import Entry
 from vc_core.events import CodeReady
 from vc_core.ids import Member
 from vc_core.join import Kem
+from vc_core.mailboxes import MAX_SECRETS
 from vc_core.messages import Position
 from vc_core.senderkeys import Opened
 
@@ -485,7 +486,7 @@ class Schedule:
             session = person.session
             inside = session._inside
             assert inside is not None
-            assert len(session.room.secrets) <= 4
+            assert len(session.room.secrets) <= MAX_SECRETS
             assert len(inside.heartbeats._pulses) <= 16
             assert len(inside.keyring._others._waiting) <= 64
             for peer in session.room.present():

@@ -12,6 +12,7 @@ from tests.sim.people import Person
 from tests.sim.test_leaving import act
 from tests.sim.test_succession import agree, hosts, part, unite
 from tests.sim.words import ending, names_here, warnings
+from vc_core.mailboxes import MAX_SECRETS
 from vc_core.signals import Drop
 
 ORDERS = list(itertools.permutations(range(3)))
@@ -136,3 +137,40 @@ def test_a_guest_looks_for_one_absent_member_after_another_every_twenty_seconds(
     bottle.run(120)
     assert 5 <= dropped["ann"] <= 7 * len(ann.session.room.secrets)
     assert all(ann.session.room.peers[p.number].sought_at > bottle.now - 61 for p in gone)
+
+
+@pytest.mark.parametrize("leaving", ["host", "ann"])
+def test_halves_find_each_other_however_many_have_left_them_meanwhile(leaving: str) -> None:
+    bottle = Bottle(52)
+    names = ("host", "ann", "bob", "cyd", "dan", "eve", "flo", "gus")
+    host, ann, bob, cyd, *others = keyed(bottle, *names, order=tuple(range(8)))
+    bottle.stop_server()
+    one, other = [host, bob], [ann, cyd]
+    (one if leaving == "host" else other).extend(others)
+    part(bottle, one, other)
+    bottle.run(16)
+    assert hosts(host, bob) == {"host"} and hosts(ann, cyd) == {"ann"}
+    for person in others:
+        act(bottle, person, "leave", bottle.now)
+        bottle.run(1)
+    staying = host, ann, bob, cyd
+    assert all(len(person.session.room.secrets) <= MAX_SECRETS for person in staying)
+    reunite(bottle, [host, bob], [ann, cyd])
+    assert bottle.run(60, lambda: agree(*staying) and len(names_here(ann)) == 4)
+    assert hosts(*staying) == {"ann"}
+
+
+def test_guests_of_halves_find_each_other_by_the_secret_that_both_knew_when_they_parted() -> None:
+    bottle = Bottle(53)
+    names = ("host", "ann", "bob", "cyd", "dan", "eve", "flo")
+    host, ann, bob, cyd, *others = keyed(bottle, *names, order=tuple(range(7)))
+    bottle.stop_server()
+    part(bottle, [host, bob], [ann, cyd, *others])
+    act(bottle, host, "kick", ann.number, bottle.now)  # a secret that only one half ever knows
+    bottle.run(16)
+    assert hosts(ann, cyd) == {"ann"}
+    for person in (host, *others):
+        act(bottle, ann, "kick", person.number, bottle.now)
+    bottle.run(12)
+    reunite(bottle, [host, bob], [ann, cyd])
+    assert bottle.run(100, lambda: told(bob, cyd) == ["bob", "cyd"])
