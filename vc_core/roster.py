@@ -170,14 +170,18 @@ class Roster:
         self._chain.stray(step)
         if step.entry.term < self.entry.term:
             return Taken(self.entry, behind=True, parted=self._bars_our_host(step))
-        taken = self.reconsider(loyal=loyal)
+        taken = self.reconsider(loyal=loyal, brought=step)
         ahead = step.order > self.position.order
         if ahead and self._chain.way(step) is None:
             raise Missing(step.entry.term)
         return taken
 
-    def reconsider(self, *, loyal: bool) -> Taken:
-        """Follow the highest way that strays have opened."""
+    def reconsider(self, *, loyal: bool, brought: Step | None = None) -> Taken:
+        """Follow the highest way that strays have opened.
+
+        Whoever ``brought`` an entry is answerable for the way that it lies on, and not
+        for one that waited here until its signer was removed.
+        """
         before = self.entry
         self.held = False
         for step in self._chain.ahead():
@@ -185,7 +189,12 @@ class Roster:
             if found is None:
                 continue
             base, way = found
-            self._check_way(base, way)
+            try:
+                self._check_way(base, way)
+            except Barred:
+                if brought in way:
+                    raise
+                continue
             if loyal:
                 way = self._until_takeover(base, way)
             if way and way[-1].order > self.position.order:
@@ -238,16 +247,18 @@ class Roster:
         return removed
 
     def _bars_our_host(self, step: Step) -> bool:
-        """Whether an entry of another half knows our host and has no seat for it any more."""
-        entry, host = step.entry, self.host
-        if entry.next_number <= host or entry.seat(host) is not None:
+        """Whether an entry of another half knows our host and has no seat for it any more.
+
+        Numbers may differ between halves: only a signer whose key we know counts.
+        """
+        entry, signer = step.entry, step.entry.seat(step.entry.signer)
+        if entry.next_number <= self.host or entry.seat(self.host) is not None or signer is None:
             return False
-        for ours in reversed(self._chain.after((0, 0))):
-            signer = ours.entry.seat(entry.signer)
-            if signer is not None:
-                step.signed.open(signer.sign)
-                return True
-        return False
+        known = (ours.entry.seat(signer.number) for ours in self._chain.after((0, 0)))
+        if all(seat is None or seat.sign != signer.sign for seat in known):
+            return False
+        step.signed.open(signer.sign)
+        return True
 
     @staticmethod
     def _check(before: Entry, step: Step) -> None:
