@@ -50,6 +50,10 @@ class Forks:
             if claim != position:
                 self._show_evidence(peer, position, now)
 
+    def elsewhere(self, peer: Peer) -> bool:
+        """Whether a member has named a place of a higher term than ours as its own."""
+        return any(term > self._room.roster.entry.term for term, _ in peer.claims)
+
     def stop(self, fork: Forked) -> None:
         """Two signed entries for one place: show both to everybody and end."""
         for peer in self._room.peers.values():

@@ -25,7 +25,7 @@ from vc_core.matchmaker import Matchmaker
 from vc_core.messages import Estate, Moved, NewEntry, Position, Standing
 from vc_core.peer import Peer
 from vc_core.room import Room
-from vc_core.roster import Barred, Missing, Taken
+from vc_core.roster import Barred, Missing, Place, Taken
 from vc_core.wire import Record
 
 # Specification
@@ -97,6 +97,8 @@ class Registrar:
             return
         except Barred as barred:
             self._forks.parted(peer, now, barred.removal)
+            if room.hosting and peer.seat.present and self._forks.elsewhere(peer):
+                self.extend(Action.ABSENT, peer.number, now)
             return
         if room.roster.held and room.host is not None:
             self._courier.send(room.host, message)  # it yields, if it can be reached at all
@@ -148,7 +150,8 @@ class Registrar:
             for signed in missing:
                 self._courier.send(peer, NewEntry(signed.write_fields()))
             if self._room.hosting:
-                self.take_back(peer, now)
+                if self._room.roster.place(position) is Place.OURS:  # else it follows first
+                    self.take_back(peer, now)
                 self._tell_duties(peer)
             elif self._room.host_server:  # it cannot hear that from a host that it does not know
                 self._courier.send(peer, Estate(self._room.host_server, ()))

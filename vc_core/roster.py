@@ -82,7 +82,7 @@ class Taken:
     behind: bool = False
     """It is of an older term: whoever brought it does not know our host."""
     parted: bool = False
-    """It is of an older term, and of a half of the room that has removed our host."""
+    """It is of an older term, and of a half of the room that cannot follow us any more."""
 
 
 class Roster:
@@ -169,7 +169,7 @@ class Roster:
             self._check(before.entry, step)
         self._chain.stray(step)
         if step.entry.term < self.entry.term:
-            return Taken(self.entry, behind=True, parted=self._bars_our_host(step))
+            return Taken(self.entry, behind=True, parted=self._bars_us(step))
         taken = self.reconsider(loyal=loyal, brought=step)
         ahead = step.order > self.position.order
         if ahead and self._chain.way(step) is None:
@@ -246,15 +246,19 @@ class Roster:
             removed.pop(sign, None)
         return removed
 
-    def _bars_our_host(self, step: Step) -> bool:
-        """Whether an entry of another half knows our host and has no seat for it any more.
+    def _bars_us(self, step: Step) -> bool:
+        """Whether an entry of another half has no seat any more for one who signed ours since.
 
         Numbers may differ between halves: only a signer whose key we know counts.
         """
         entry, signer = step.entry, step.entry.seat(step.entry.signer)
-        if entry.next_number <= self.host or entry.seat(self.host) is not None or signer is None:
+        ours = [one.entry for one in self._chain.after((0, 0))]
+        since = {one.signer for one in ours if one.term > entry.term}
+        if signer is None or all(
+            number >= entry.next_number or entry.seat(number) is not None for number in since
+        ):
             return False
-        known = (ours.entry.seat(signer.number) for ours in self._chain.after((0, 0)))
+        known = (one.seat(signer.number) for one in ours)
         if all(seat is None or seat.sign != signer.sign for seat in known):
             return False
         step.signed.open(signer.sign)

@@ -344,12 +344,23 @@ class Session:
         if self._inside is not None and not room.ended:
             self._inside.succession.hand_over(now)
         for peer in room.peers.values():
+            if self._follows_others(peer):
+                continue
             last = room.hosting or peer is room.host  # nobody else removes us for it
             (self._courier.part if last else self._courier.send)(peer, Bye())
         if self._office is not None:
             self._office.shut()
         self._settle(now)
         self.room.end(Ending.LEFT)
+
+    def _follows_others(self, peer: Peer) -> bool:
+        """Whether our good-bye means nothing to a member: it is away, and the room goes on.
+
+        An older host, which does not know yet that it is none, would take us for a guest
+        that leaves, and then for one whom its chain has removed.
+        """
+        goes_on = not self.room.hosting or self.room.roster.entry.successor is not None
+        return goes_on and not peer.seat.present and peer is not self.room.host
 
     def _here(self) -> Inside:
         if self._inside is None or self.room.ended:

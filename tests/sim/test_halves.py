@@ -10,7 +10,7 @@ import pytest
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from tests.sim.test_leaving import act
-from tests.sim.test_succession import agree, hosts, part, unite
+from tests.sim.test_succession import agree, asleep, guests, hosts, part, unite
 from tests.sim.words import ending, names_here, warnings
 from vc_core.mailboxes import MAX_SECRETS
 from vc_core.signals import Drop
@@ -96,6 +96,45 @@ def test_a_host_whom_its_successor_removed_is_told_so_and_its_guest_follows(
     assert bottle.run(60, lambda: ending(host) == "kicked")
     assert bottle.run(60, lambda: agree(ann, bob) and names_here(ann) == {"ann", "bob"})
     assert hosts(bob) == {"ann"}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_host_shows_nobody_as_here_who_follows_a_host_that_it_has_removed(
+    order: tuple[int, ...],
+) -> None:
+    bottle = Bottle(54)
+    host, ann, bob = keyed(bottle, "host", "ann", "bob", order=order)
+    bottle.stop_server()
+    part(bottle, [host], [ann, bob])
+    asleep(bottle, host, 15)
+    assert hosts(ann, bob) == {"ann"} and names_here(host) == {"host", "ann", "bob"}
+    act(bottle, host, "kick", ann.number, bottle.now)
+    reunite(bottle, [host], [ann, bob])
+    assert bottle.run(60, lambda: told(host, ann, bob) == ["host", "ann", "bob"])
+    bottle.run(15)
+    assert names_here(host) == {"host"}
+    assert names_here(ann) == names_here(bob) == {"ann", "bob"} and agree(ann, bob)
+
+
+def test_an_old_host_follows_although_the_one_that_deposed_it_has_left_meanwhile() -> None:
+    bottle = Bottle(55)
+    host = bottle.host(embedded=True)  # its server lives on while it sleeps
+    bottle.run(1)
+    ann, bob, cyd = guests(bottle, host, "ann", "bob", "cyd")
+    bottle.sleep(host, 30)
+    bottle.run(8)
+    part(bottle, [host], [ann, bob, cyd])
+    bottle.run(5)
+    assert hosts(ann, bob, cyd) == {"ann"}
+    act(bottle, ann, "leave", bottle.now)
+    bottle.run(1)
+    bottle.kill(ann)
+    bottle.run(17)
+    unite(bottle, [host], [bob, cyd])
+    assert bottle.run(
+        60, lambda: agree(host, bob, cyd) and names_here(bob) == {"host", "bob", "cyd"}
+    )
+    assert hosts(host) == {"bob"}
 
 
 def test_the_absent_one_whom_a_guest_has_found_gets_no_key_of_it() -> None:
