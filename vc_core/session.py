@@ -34,7 +34,7 @@ from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
-from vc_core.messages import Bye, Letter, Road
+from vc_core.messages import Letter, Road
 from vc_core.office import MakeDesk, Office
 from vc_core.peer import Peer
 from vc_core.pictures import Pictures
@@ -340,27 +340,12 @@ class Session:
 
     def leave(self, now: float) -> None:
         """Say good-bye and end; a host names who goes on."""
-        room = self.room
-        if self._inside is not None and not room.ended:
-            self._inside.succession.hand_over(now)
-        for peer in room.peers.values():
-            if self._follows_others(peer):
-                continue
-            last = room.hosting or peer is room.host  # nobody else removes us for it
-            (self._courier.part if last else self._courier.send)(peer, Bye())
+        if self._inside is not None and not self.room.ended:
+            self._inside.succession.leave(now)
         if self._office is not None:
             self._office.shut()
         self._settle(now)
         self.room.end(Ending.LEFT)
-
-    def _follows_others(self, peer: Peer) -> bool:
-        """Whether our good-bye means nothing to a member: it is away, and the room goes on.
-
-        An older host, which does not know yet that it is none, would take us for a guest
-        that leaves, and then for one whom its chain has removed.
-        """
-        goes_on = not self.room.hosting or self.room.roster.entry.successor is not None
-        return goes_on and not peer.seat.present and peer is not self.room.host
 
     def _here(self) -> Inside:
         if self._inside is None or self.room.ended:

@@ -59,6 +59,8 @@ class Schedule:
 
     seed: int
     kem: Kem | None = None
+    torn: bool = False
+    """Whether the room is parted again and again, and each half removes people of the other."""
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -115,6 +117,9 @@ class Schedule:
             self._sleep: 1,
             self._name_deputies: 1,
         }
+        if self.torn:
+            actions |= {self._say: 6, self._invite: 2, self._leave: 2, self._sleep: 2}
+            actions |= {self._kick: 5, self._partition: 5}
         action = self.chance.choices(list(actions), list(actions.values()))[0]
         action()
 
@@ -496,4 +501,5 @@ class Schedule:
             if session.desk is not None:
                 assert len(session.desk._knocking) <= 32
             links = {peer.link.id for peer in session.room.peers.values() if peer.link}
-            assert set(person.ends) <= links, "roads are left open"
+            roads = {link for link, end in person.ends.items() if not end.leaving}
+            assert roads <= links, "roads are left open"
