@@ -11,6 +11,7 @@ its place achieves nothing.
 from __future__ import annotations
 
 from vc_core.courier import Courier
+from vc_core.entry import Signed
 from vc_core.errors import Ending
 from vc_core.events import Warned
 from vc_core.messages import NewEntry, Position
@@ -49,6 +50,10 @@ class Forks:
             if claim != position:
                 self._show_evidence(peer, position, now)
 
+    def elsewhere(self, peer: Peer) -> bool:
+        """Whether a member has named a place of a higher term than ours as its own."""
+        return any(term > self._room.roster.entry.term for term, _ in peer.claims)
+
     def stop(self, fork: Forked) -> None:
         """Two signed entries for one place: show both to everybody and end."""
         for peer in self._room.peers.values():
@@ -56,11 +61,17 @@ class Forks:
                 self._courier.send(peer, NewEntry(entry))
         self._room.end(Ending.ROOM_FORKED)
 
-    def parted(self, peer: Peer, now: float) -> None:
-        """A member follows a host whom our own chain has removed: there are two rooms now."""
-        if now - peer.warned_at >= WARNING_PAUSE:
-            peer.warned_at = now
-            self._room.tell(Warned("roster-differs", peer.number))
+    def parted(self, peer: Peer, now: float, removal: Signed | None = None) -> None:
+        """A half has removed the host of the other: there are two rooms, and people hear of it.
+
+        ``removal`` is our entry that did it: it is what the other half hears of it by.
+        """
+        if now - peer.warned_at < WARNING_PAUSE:
+            return
+        peer.warned_at = now
+        self._room.tell(Warned("roster-differs", peer.number))
+        if removal is not None:
+            self._courier.send(peer, NewEntry(removal.write_fields()))
 
     def _show_evidence(self, peer: Peer, position: Position, now: float) -> None:
         if now - peer.warned_at < WARNING_PAUSE:

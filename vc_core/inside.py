@@ -104,6 +104,8 @@ class Inside:
             self.registrar.opening(peer)
             self.heartbeats.pulse(now)
             self.forwarding.opening(peer, now)
+        elif not peer.seat.present:  # of another half, perhaps, or one that the host has not heard
+            self.registrar.opening(peer)
 
     def streaming(self, peer: Peer, now: float) -> None:
         """A fresh control stream: say everything that may have been lost before."""

@@ -3,6 +3,10 @@
 A mailbox at the signaling server is named after a room secret, and what is
 dropped into it is sealed under a key of that secret. A member hears the
 mailboxes of all secrets that it knows; one who was away may know old ones only.
+
+Rule: besides the newest ones, the secret is kept that was the newest when an absent
+      member was last heard. So two halves of a room find each other by the one that
+      both knew when they parted, however many have left either of them since.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import hkdf
 from vc_core.messages import MEET, Letter, NewSecret, Parcel
+from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.seal import open_box, seal_box
 from vc_core.signals import Attach, Detach, Drop
@@ -21,8 +26,9 @@ from vc_core.wire import Reader, Record
 # Specification
 LABEL_MAILBOX = "vchat-1 mailbox"
 LABEL_MAILBOX_KEY = "vchat-1 mailbox key"
-KEPT_SECRETS = 4  # room secrets whose mailboxes are heard while somebody is absent
-KEPT_BY_GUESTS = 3  # room secrets that a guest keeps: it may become the host, or meet another one
+KEPT_SECRETS = 3  # newest room secrets that are kept in any case
+MAX_SECRETS = 6  # room secrets that are kept, with those that absent members may know
+UNDER_WAY = 3.0  # s before its last sign of life that a member has surely learned a secret
 
 
 def mailbox_of(secret: bytes) -> bytes:
@@ -46,6 +52,8 @@ class Mailboxes:
         self.connected = True
         """Whether the signaling server is there."""
         self._attached: dict[bytes, bytes] = {}
+        self._since: dict[bytes, float] = {}
+        """When each room secret came to us; not of the first one."""
 
     def newest(self) -> NewSecret | None:
         """What others are told, if there was more than the one of their welcome."""
@@ -57,24 +65,38 @@ class Mailboxes:
         """Another host: its secrets count from 1, whatever the old one has said."""
         self._room.secret_number = 0
 
-    def renew(self) -> NewSecret:
+    def renew(self, now: float) -> NewSecret:
         """The host's next room secret, after a removal."""
         room = self._room
-        away = any(not seat.present for seat in room.roster.entry.seats)
-        older = room.secrets[: KEPT_SECRETS - 1 if away else 2]
-        room.secrets = [room.rng(32), *older]
         room.secret_number += 1
-        self.attach()
+        self._keep(room.rng(32), now)
         return NewSecret(room.secret_number, room.secrets[0])
 
-    def learn(self, new: NewSecret) -> None:
+    def learn(self, new: NewSecret, now: float) -> None:
         """The host has a new room secret; older news may come late."""
         room = self._room
         if new.number > room.secret_number:
             room.secret_number = new.number
-            older = [secret for secret in room.secrets if secret != new.secret]
-            room.secrets = [new.secret, *older[: KEPT_BY_GUESTS - 1]]
-            self.attach()
+            self._keep(new.secret, now)
+
+    def known_to(self, peer: Peer) -> bytes:
+        """The newest room secret that a member had surely learned when it was last heard."""
+        secrets, heard = self._room.secrets, peer.last_life - UNDER_WAY
+        return next((one for one in secrets if self._came(one) <= heard), secrets[-1])
+
+    def _came(self, secret: bytes) -> float:
+        return self._since.get(secret, float("-inf"))
+
+    def _keep(self, newest: bytes, now: float) -> None:
+        """One more; of the others the newest, and those by which others may look for us."""
+        room = self._room
+        wanted = {peer.found_by or self.known_to(peer) for peer in room.peers.values()}
+        older = [secret for secret in room.secrets if secret != newest]
+        kept = older[: KEPT_SECRETS - 1]
+        kept += [secret for secret in older[KEPT_SECRETS - 1 :] if secret in wanted]
+        room.secrets = [newest, *kept][:MAX_SECRETS]
+        self._since = {secret: self._came(secret) for secret in kept} | {newest: now}
+        self.attach()
 
     def attach(self) -> None:
         """Hear the mailboxes of all room secrets, and no others."""

@@ -8,11 +8,11 @@ Rule 1: the smaller key greets. A greeting that nobody answered is given up afte
 Rule 2: a greeting counts once. Its copies, whoever makes them, are dropped.
 Rule 3: what others make up in a member's name costs a hash, and nothing of the
         handshakes that the member may begin.
+Rule 4: the host looks for everybody who is absent, a guest now and then for one of
+        them: it may live in another half of the room, whose host does not know ours.
 """
 
 from __future__ import annotations
-
-from contextlib import suppress
 
 from vc_core.courier import LAST_WORDS, Courier
 from vc_core.errors import RemoteProtocolError
@@ -28,6 +28,7 @@ from vc_core.wire import Record
 
 # Specification
 BEAT = 0.5  # s between two looks at who needs a link
+SEEKING = 20.0  # s between two greetings of a guest to members who are absent
 LAST_LETTER = 20.0  # s after its last packet that letters of a link which is over are read
 
 
@@ -39,6 +40,7 @@ class Matchmaker:
         self._courier = courier
         self._keyring = keyring
         self._next_look = now
+        self._next_search = now + SEEKING
         self._pairs: dict[Member, Pair] = {}
 
     # Time
@@ -55,8 +57,10 @@ class Matchmaker:
             for peer in self._room.peers.values():
                 self._forget(peer, now)
                 if self._should_greet(peer, now):
-                    with suppress(RemoteProtocolError):  # no handshake with such a key
-                        self._greet(peer, now)
+                    self._greet(peer, now)
+            if now >= self._next_search:
+                self._next_search = now + SEEKING
+                self._seek(now)
 
     def hurry(self, now: float) -> None:
         """Look as soon as possible."""
@@ -69,15 +73,36 @@ class Matchmaker:
             peer.former = None
 
     def _should_greet(self, peer: Peer, now: float) -> bool:
-        if not peer.greets or peer.blocked or now < peer.next_greeting:
-            return False
-        room = self._room
-        sought = peer.seat.present or room.hosting or peer is room.host
-        return sought and peer.needs_link(now) and not peer.waits_for_reply(now)
+        return self._sought(peer) and self._lacks_link(peer, now) and not peer.waits_for_reply(now)
+
+    def _sought(self, peer: Peer) -> bool:
+        """Whether we greet it as soon as it needs a link; else now and then."""
+        return peer.seat.present or self._room.hosting or peer is self._room.host
+
+    @staticmethod
+    def _lacks_link(peer: Peer, now: float) -> bool:
+        return (
+            peer.greets and not peer.blocked and now >= peer.next_greeting and peer.needs_link(now)
+        )
+
+    def _seek(self, now: float) -> None:
+        """Greet the absent one for whom we have not looked for longest."""
+        away = [
+            peer
+            for peer in self._room.peers.values()
+            if not self._sought(peer) and self._lacks_link(peer, now)
+        ]
+        if away:
+            peer = min(away, key=lambda one: one.sought_at)
+            peer.sought_at = now
+            self._greet(peer, now)
 
     def _greet(self, peer: Peer, now: float) -> None:
         room = self._room
-        greeting = Greeting(self._pair(peer), room.kem, room.rng, now)
+        try:
+            greeting = Greeting(self._pair(peer), room.kem, room.rng, now)
+        except RemoteProtocolError:  # no handshake with such a key
+            return
         if self._courier.send_greet(peer, greeting.greet):
             peer.greeting = greeting
             peer.greetings += 1

@@ -58,6 +58,10 @@ class Peer:
         self.greetings = 0
         """How many greetings were not answered since the last link."""
         self.next_greeting = now
+        self.found_by: bytes | None = None
+        """The room secret that it may know while it is absent."""
+        self.sought_at = float("-inf")
+        """When a guest last looked for it although it is absent."""
         self.seen_tags: deque[bytes] = deque(maxlen=KEPT_TAGS)
         self.exchange: ExchangeId | None = None
         """The exchange that carries letters until a road stands (newcomer and host)."""
@@ -151,6 +155,10 @@ class Peer:
             return False
         patience = min(GREETING_LIFE * 1.5**self.greetings, LONGEST_GREETING)
         return now - self.greeting.begun < patience
+
+    def greet_anew(self) -> None:
+        """Much has changed: what was greeted into the dark is not waited for any more."""
+        self.greeting, self.greetings = None, 0
 
     def alive(self, now: float) -> None:
         """Something verified came."""

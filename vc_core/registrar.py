@@ -14,7 +14,7 @@ from __future__ import annotations
 from vc_core.commands import UseServer
 from vc_core.comparison import Comparison
 from vc_core.courier import Courier
-from vc_core.entry import Action, Entry, Seat
+from vc_core.entry import Action, Entry, Seat, Signed
 from vc_core.errors import Ending
 from vc_core.events import HostChanged, MemberJoined, MemberLeft, RoomLocked, Warned
 from vc_core.forks import Forks
@@ -25,7 +25,7 @@ from vc_core.matchmaker import Matchmaker
 from vc_core.messages import Estate, Moved, NewEntry, Position, Standing
 from vc_core.peer import Peer
 from vc_core.room import Room
-from vc_core.roster import Barred, Missing, Taken
+from vc_core.roster import Barred, Missing, Place, Taken
 from vc_core.wire import Record
 
 # Specification
@@ -95,14 +95,30 @@ class Registrar:
             newer = missing.term > room.roster.entry.term
             self._ask(peer if newer else room.host, room.roster.asked_from(), now)
             return
-        except Barred:
-            self._forks.parted(peer, now)
+        except Barred as barred:
+            self._forks.parted(peer, now, barred.removal)
+            if room.hosting and peer.seat.present and self._forks.elsewhere(peer):
+                self.extend(Action.ABSENT, peer.number, now)
             return
         if room.roster.held and room.host is not None:
             self._courier.send(room.host, message)  # it yields, if it can be reached at all
+        if taken.parted:
+            self._parted(peer, message, now)
         if taken.behind and peer.answers.take(now):
             self._courier.send(peer, Standing(room.roster.position))
         self._took(taken, now)
+
+    def _parted(self, peer: Peer, removal: NewEntry, now: float) -> None:
+        """A half of the room has removed our host, who hears of it too."""
+        room = self._room
+        if not room.hosting:
+            if room.host is not None and room.host is not peer:
+                self._courier.send(room.host, removal)
+            self._forks.parted(peer, now)
+            return
+        signer = room.peers.get(Signed.parse(removal.entry).read().signer)
+        if signer is not None:  # whoever brought it is of our own half
+            self._forks.parted(signer, now)
 
     def reconsider(self, now: float) -> None:
         """The host is heard no more: a takeover that waited counts."""
@@ -134,7 +150,8 @@ class Registrar:
             for signed in missing:
                 self._courier.send(peer, NewEntry(signed.write_fields()))
             if self._room.hosting:
-                self.take_back(peer, now)
+                if self._room.roster.place(position) is Place.OURS:  # else it follows first
+                    self.take_back(peer, now)
                 self._tell_duties(peer)
             elif self._room.host_server:  # it cannot hear that from a host that it does not know
                 self._courier.send(peer, Estate(self._room.host_server, ()))
@@ -247,7 +264,8 @@ class Registrar:
     def joined(self, seat: Seat, now: float) -> None:
         """Somebody is here, for the first time or again."""
         peer = self._room.peers.get(seat.number) or self._room.add_peer(seat, now)
-        peer.last_life = now
+        peer.last_life, peer.found_by = now, None
+        peer.greet_anew()
         self.show(peer)
 
     def show(self, peer: Peer) -> None:
@@ -276,8 +294,10 @@ class Registrar:
         if action is not Action.ABSENT:
             self._forget(peer)
             if room.hosting:
-                self._courier.send_all(self._mailboxes.renew())
-        elif not room.hosting:  # the host keeps the link: it may be heard again at any time
+                self._courier.send_all(self._mailboxes.renew(now))
+            return
+        peer.found_by = self._mailboxes.known_to(peer)
+        if not room.hosting:  # the host keeps the link: it may be heard again at any time
             room.ways.drop(peer)
 
     def _forget(self, peer: Peer) -> None:
@@ -301,9 +321,11 @@ class Registrar:
         room.server = room.host_server = ""
         if room.hosting:
             if room.secret_number == 0:
-                self._mailboxes.renew()
+                self._mailboxes.renew(now)
             self.share()
         else:  # some may have no link to the new host
+            if room.host is not None:
+                room.host.greet_anew()
             self._courier.send_all(Standing(room.roster.position))
         seat = room.roster.seat(room.roster.host)
         assert seat is not None

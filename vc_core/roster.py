@@ -53,6 +53,11 @@ class Missing(RemoteProtocolError):
 class Barred(RemoteProtocolError):
     """A takeover by somebody whom our own chain has removed."""
 
+    def __init__(self, removal: Signed) -> None:
+        super().__init__("a takeover by somebody whom our chain has removed")
+        self.removal = removal
+        """The entry of ours that did it."""
+
 
 class Forked(RemoteProtocolError):
     """Two different signed entries at one place of the chain."""
@@ -76,6 +81,8 @@ class Taken:
     """What stood there instead."""
     behind: bool = False
     """It is of an older term: whoever brought it does not know our host."""
+    parted: bool = False
+    """It is of an older term, and of a half of the room that cannot follow us any more."""
 
 
 class Roster:
@@ -162,15 +169,19 @@ class Roster:
             self._check(before.entry, step)
         self._chain.stray(step)
         if step.entry.term < self.entry.term:
-            return Taken(self.entry, behind=True)
-        taken = self.reconsider(loyal=loyal)
+            return Taken(self.entry, behind=True, parted=self._bars_us(step))
+        taken = self.reconsider(loyal=loyal, brought=step)
         ahead = step.order > self.position.order
         if ahead and self._chain.way(step) is None:
             raise Missing(step.entry.term)
         return taken
 
-    def reconsider(self, *, loyal: bool) -> Taken:
-        """Follow the highest way that strays have opened."""
+    def reconsider(self, *, loyal: bool, brought: Step | None = None) -> Taken:
+        """Follow the highest way that strays have opened.
+
+        Whoever ``brought`` an entry is answerable for the way that it lies on, and not
+        for one that waited here until its signer was removed.
+        """
         before = self.entry
         self.held = False
         for step in self._chain.ahead():
@@ -178,7 +189,12 @@ class Roster:
             if found is None:
                 continue
             base, way = found
-            self._check_way(base, way)
+            try:
+                self._check_way(base, way)
+            except Barred:
+                if brought in way:
+                    raise
+                continue
             if loyal:
                 way = self._until_takeover(base, way)
             if way and way[-1].order > self.position.order:
@@ -211,17 +227,42 @@ class Roster:
             try:
                 self._check(before.entry, step)
                 if step.entry.signer_key in barred:
-                    raise Barred("a takeover by somebody whom our chain has removed")
+                    raise Barred(barred[step.entry.signer_key])
                 self._compare(step)
             except RemoteProtocolError:
                 self._chain.discard(step)
                 raise
             before = step
 
-    def _removed_since(self, base: Step) -> set[bytes]:
-        since = [base, *self._chain.after(base.order)]
-        known = {seat.sign for step in since for seat in step.entry.seats}
-        return known - {seat.sign for seat in self.entry.seats}
+    def _removed_since(self, base: Step) -> dict[bytes, Signed]:
+        """Keys without a seat any more, and the entry of ours that took it."""
+        removed: dict[bytes, Signed] = {}
+        before: set[bytes] = set()
+        for step in (base, *self._chain.after(base.order)):
+            seated = {seat.sign for seat in step.entry.seats}
+            removed.update(dict.fromkeys(before - seated, step.signed))
+            before = seated
+        for sign in before:
+            removed.pop(sign, None)
+        return removed
+
+    def _bars_us(self, step: Step) -> bool:
+        """Whether an entry of another half has no seat any more for one who signed ours since.
+
+        Numbers may differ between halves: only a signer whose key we know counts.
+        """
+        entry, signer = step.entry, step.entry.seat(step.entry.signer)
+        ours = [one.entry for one in self._chain.after((0, 0))]
+        since = {one.signer for one in ours if one.term > entry.term}
+        if signer is None or all(
+            number >= entry.next_number or entry.seat(number) is not None for number in since
+        ):
+            return False
+        known = (one.seat(signer.number) for one in ours)
+        if all(seat is None or seat.sign != signer.sign for seat in known):
+            return False
+        step.signed.open(signer.sign)
+        return True
 
     @staticmethod
     def _check(before: Entry, step: Step) -> None:

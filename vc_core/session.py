@@ -34,7 +34,7 @@ from vc_core.join import Kem
 from vc_core.keys import Identity
 from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
-from vc_core.messages import Bye, Letter, Road
+from vc_core.messages import Letter, Road
 from vc_core.office import MakeDesk, Office
 from vc_core.peer import Peer
 from vc_core.pictures import Pictures
@@ -340,12 +340,8 @@ class Session:
 
     def leave(self, now: float) -> None:
         """Say good-bye and end; a host names who goes on."""
-        room = self.room
-        if self._inside is not None and not room.ended:
-            self._inside.succession.hand_over(now)
-        for peer in room.peers.values():
-            last = room.hosting or peer is room.host  # nobody else removes us for it
-            (self._courier.part if last else self._courier.send)(peer, Bye())
+        if self._inside is not None and not self.room.ended:
+            self._inside.succession.leave(now)
         if self._office is not None:
             self._office.shut()
         self._settle(now)

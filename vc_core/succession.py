@@ -27,7 +27,7 @@ from vc_core.forwarding import Forwarding
 from vc_core.heartbeat import PULSE_INTERVAL, VANISHED, Heartbeats
 from vc_core.ids import Member
 from vc_core.machine import Table, step
-from vc_core.messages import Heard, Missed, Standing
+from vc_core.messages import Bye, Heard, Missed, Standing
 from vc_core.peer import LINK_DEATH, Peer
 from vc_core.registrar import Registrar
 from vc_core.room import NONCE_LIFE, Room
@@ -141,14 +141,31 @@ class Succession:
             raise LocalProtocolError(f"a room has at most {MAX_DEPUTIES} deputies")
         self._registrar.extend(Action.DEPUTIES, self._room.number, now, deputies=deputies)
 
-    def hand_over(self, now: float) -> None:
-        """The host leaves: its first deputy goes on, if that leaves anybody to talk to."""
-        if not self._room.hosting:
-            return
+    def leave(self, now: float) -> None:
+        """Say good-bye; if that leaves anybody to talk to, a host's first deputy goes on."""
+        room = self._room
+        if room.hosting:
+            self._hand_over(now)
+        for peer in room.peers.values():
+            if not self._follows_others(peer):
+                last = room.hosting or peer is room.host  # nobody else removes us for it
+                (self._courier.part if last else self._courier.send)(peer, Bye())
+
+    def _hand_over(self, now: float) -> None:
         here = {peer.number for peer in self._room.present()}
         deputies = [Member(one) for one in self._room.roster.entry.deputies if one in here]
         if deputies and len(here) > 1:
             self._registrar.extend(Action.HANDOVER, deputies[0], now)
+
+    def _follows_others(self, peer: Peer) -> bool:
+        """Whether our good-bye means nothing to a member: it is away, and the room goes on.
+
+        An older host, which does not know yet that it is none, would take us for a guest
+        that leaves, and then for one whom its chain has removed.
+        """
+        room = self._room
+        goes_on = not room.hosting or room.roster.entry.successor is not None
+        return goes_on and not peer.seat.present and peer is not room.host
 
     # World in
 

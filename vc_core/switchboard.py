@@ -162,7 +162,7 @@ class Switchboard:
 
     def _secret(self, peer: Peer, message: NewSecret, now: float) -> None:
         if peer is self._room.host:
-            self._inside.mailboxes.learn(message)
+            self._inside.mailboxes.learn(message, now)
 
     def _bye(self, peer: Peer, message: Bye, now: float) -> None:
         if self._room.hosting:

@@ -193,6 +193,7 @@ class Network:
     def _close_road(self, person: Person, command: CloseRoad) -> None:
         end = person.ends.get(command.link)
         if end is not None:
+            end.leaving = True
             self._let_go(end, self._clock.now + LINGER)
 
     def _open_forwarder(self, person: Person, command: OpenForwarder) -> None:

@@ -41,6 +41,8 @@ class End:
     begun: bool = False
     """Whether its QUIC connection has begun."""
     streaming: bool = False
+    leaving: bool = False
+    """It was told to close, and gets its last words out."""
     closed: bool = False
     dark_since: float | None = None
     queue: deque[tuple[float, bytes]] = field(default_factory=deque)

@@ -32,6 +32,7 @@ from vc_core.entry import Entry
 from vc_core.events import CodeReady
 from vc_core.ids import Member
 from vc_core.join import Kem
+from vc_core.mailboxes import MAX_SECRETS
 from vc_core.messages import Position
 from vc_core.senderkeys import Opened
 
@@ -58,6 +59,8 @@ class Schedule:
 
     seed: int
     kem: Kem | None = None
+    torn: bool = False
+    """Whether the room is parted again and again, and each half removes people of the other."""
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,6 +117,9 @@ class Schedule:
             self._sleep: 1,
             self._name_deputies: 1,
         }
+        if self.torn:
+            actions |= {self._say: 6, self._invite: 2, self._leave: 2, self._sleep: 2}
+            actions |= {self._kick: 5, self._partition: 5}
         action = self.chance.choices(list(actions), list(actions.values()))[0]
         action()
 
@@ -448,30 +454,44 @@ class Schedule:
                     self._check_parted(one, other)
 
     def _check_parted(self, one: list[Person], other: list[Person]) -> None:
-        """Two rooms out of one: nobody of one has a seat in the other, people were told, or
+        """Two rooms out of one: only where nobody could meet anybody of the other half, or
 
-        they know no living server in common (that of a host that died), and no road is left.
+        where the half with the lower term has removed the host of the other, and people of
+        both halves were told.
         """
-        strangers = not self._seated(one, other) or not self._seated(other, one)
-        told = any("roster-differs" in warnings(p) for p in (*one, *other))
-        known = [{url for p in room for url in p.servers.known} for room in (one, other)]
-        nowhere = not any(self.bottle.runs(url) for url in known[0] & known[1])
-        assert strangers or told or nowhere, (
-            f"{[p.name for p in one]} and {[p.name for p in other]} do not come together"
+        low, high = sorted(
+            (one, other), key=lambda room: room[0].session.room.roster.position.order
+        )
+        if not self._could_meet(low, high):
+            return
+        halves = f"{[p.name for p in low]} and {[p.name for p in high]}"
+        host = next(p for p in high if p.session.room.hosting)
+        assert not self._seated([host], low), f"{halves} do not come together"
+        for room in (low, high):
+            told = any("roster-differs" in warnings(p) for p in room)
+            assert told, f"{halves}: nobody of {room[0].name}'s hears that there are two rooms"
+
+    def _could_meet(self, one: list[Person], other: list[Person]) -> bool:
+        """Whether two who have a seat in each other's room know a living server in common."""
+        return any(
+            self.bottle.runs(url)
+            for p in self._seated(one, other)
+            for q in self._seated(other, one)
+            for url in set(p.servers.known) & set(q.servers.known)
         )
 
     @staticmethod
-    def _seated(people: list[Person], room: list[Person]) -> bool:
-        """Whether somebody has a seat in a room."""
+    def _seated(people: list[Person], room: list[Person]) -> list[Person]:
+        """Those who have a seat in a room."""
         seats = {(s.number, s.sign) for s in room[0].session.room.roster.entry.seats}
-        return any((p.number, p.identity.public.sign) in seats for p in people)
+        return [p for p in people if (p.number, p.identity.public.sign) in seats]
 
     def _check_bounds(self) -> None:
         for person in self._living():
             session = person.session
             inside = session._inside
             assert inside is not None
-            assert len(session.room.secrets) <= 4
+            assert len(session.room.secrets) <= MAX_SECRETS
             assert len(inside.heartbeats._pulses) <= 16
             assert len(inside.keyring._others._waiting) <= 64
             for peer in session.room.present():
@@ -481,4 +501,5 @@ class Schedule:
             if session.desk is not None:
                 assert len(session.desk._knocking) <= 32
             links = {peer.link.id for peer in session.room.peers.values() if peer.link}
-            assert set(person.ends) <= links, "roads are left open"
+            roads = {link for link, end in person.ends.items() if not end.leaving}
+            assert roads <= links, "roads are left open"

@@ -29,6 +29,16 @@ def test_the_same_with_mlkem_itself() -> None:
         Schedule(seed, MlKem()).run()
 
 
+def test_halves_keep_the_promises_however_often_the_room_is_parted() -> None:
+    for seed in range(30):
+        schedule = Schedule(seed, torn=True)
+        try:
+            schedule.run()
+        except Exception as error:
+            error.add_note("\n".join([f"seed {seed}", *schedule.log]))
+            raise
+
+
 def test_a_schedule_can_be_run_again_exactly() -> None:
     one, two = Schedule(7), Schedule(7)
     one.run()

@@ -309,6 +309,43 @@ def test_a_deputy_that_our_own_chain_has_removed_is_not_followed() -> None:
     assert guest.host == FOUNDER
 
 
+def test_nobody_is_blamed_for_a_takeover_that_waited_until_its_signer_was_removed() -> None:
+    host = grown()
+    deputy, guest = guest_of(host), guest_of(host)
+    takeover = deputy.extend(ANN, Action.TAKEOVER, Member(1))
+    guest.receive(takeover.write_fields(), loyal=True)
+    kick = host.extend(HOST, Action.KICK, Member(1))
+    assert guest.receive(kick.write_fields(), loyal=True).entries
+    lock = host.extend(HOST, Action.LOCK, FOUNDER)
+    assert guest.receive(lock.write_fields(), loyal=True).entries
+    assert not guest.reconsider(loyal=False).entries
+    assert guest.hash == host.hash
+
+
+def test_the_entry_that_removed_our_host_shows_that_there_are_two_rooms() -> None:
+    host = grown()
+    deputy = guest_of(host)
+    deputy.extend(ANN, Action.TAKEOVER, Member(1))
+    away = host.extend(HOST, Action.ABSENT, Member(2))
+    assert not deputy.receive(away.write_fields()).parted
+    assert deputy.receive(host.extend(HOST, Action.KICK, Member(1)).write_fields()).parted
+    assert deputy.receive(host.extend(HOST, Action.LOCK, FOUNDER).write_fields()).parted
+    later = host.extend(HOST, Action.UNLOCK, FOUNDER)
+    assert not deputy.receive(signed_by(BOB, replace(later.read(), signer=Member(7)))).parted
+    with pytest.raises(RemoteProtocolError):
+        deputy.receive(signed_by(BOB, later.read()))
+
+
+def test_an_entry_from_before_our_host_had_come_says_nothing_against_it() -> None:
+    host = founded()
+    host.extend(HOST, Action.ADD, Member(1), seat(1, ANN, "ann"))
+    before = host.signed
+    host.extend(HOST, Action.ADD, Member(2), seat(2, BOB, "bob"))
+    deputy = guest_of(host)
+    deputy.extend(BOB, Action.TAKEOVER, Member(2))
+    assert not deputy.receive(before.write_fields()).parted
+
+
 def test_a_chain_through_two_takeovers_is_followed_when_all_of_it_is_here() -> None:
     host = grown()
     ann, bob, guest = guest_of(host), guest_of(host), guest_of(host)
