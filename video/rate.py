@@ -42,7 +42,8 @@ MUCH_LOSS = 0.06  # beyond what the path loses anyway …
 FULL_LOSS = 0.025  # … and beside a queue that may not grow
 LEARNING = 0.04  # per second, of what the path loses anyway
 FEW = 20  # packets whose fate says nothing about loss yet
-SAME_LOSS = 0.7  # of the loss before: sending less has not helped
+SAME_LOSS = 0.7  # of the loss before: sending less has not helped, …
+HALF_LOSS = 0.5  # … if ``ENOUGH`` packets say so
 MOST_LOSS = 0.25  # that a path is believed to have anyway
 LESS_SENT = 0.95  # of what was sent before: it was less indeed
 LESS_LOSS = 0.35  # of the loss before: it has
@@ -91,6 +92,7 @@ class Suspected:
     starting: bool = False
     ceiling: float = 0.0
     congested_at: float = float("-inf")
+    full: bool = False
 
 
 class LowestDelay:
@@ -139,8 +141,12 @@ class RateControl:
         self._patient_until = float("-inf")
         self._queue_then = 0.0
         self._loss_then = Suspected()
+        self._begun_again = False
+        """Whether loss was once taken for congestion at the beginning; that is believed once."""
         self._settled = now
         self._ceiling = 0.0
+        self._full = False
+        """Whether a queue, not only loss, has shown the last congestion."""
         self._updated = now
         self._unanswered_since: float | None = None
         """When the oldest packet was sent since feedback came."""
@@ -233,8 +239,9 @@ class RateControl:
         self._updated = now
         excess = self.loss - self._usual_loss if self._loss_known else 0.0
         self._usual_loss += LEARNING * passed * excess
-        if len(self._fates) >= ENOUGH and self.loss < LESS_LOSS * self._loss_then.loss:
-            self._loss_then = Suspected()
+        if len(self._fates) >= ENOUGH and self._loss_then.loss:
+            self._judge(now)
+            excess = self.loss - self._usual_loss
         slow = max(0.0, 8 * LARGE / self.target - QUICK) / 2
         queue = self.queue if self.starting or self.queue >= DEEP_QUEUE + slow else lasting
         long = slow + (FIRST_QUEUE if self.starting else LONG_QUEUE)
@@ -266,7 +273,7 @@ class RateControl:
         self.target = max(FLOOR, min(self.target, wished))
         again = now - self._congested_at < NEAR_LIFE
         self._ceiling = max(gave, 0.7 * self._ceiling if again else 0.0)
-        self._congested_at = now
+        self._congested_at, self._full = now, not lossy
         self._queue_then = self.queue
         self._patient_until = now + 0.15 + (0.35 if lossy else self.queue / (1 - share))
         self._fates.clear()
@@ -280,26 +287,36 @@ class RateControl:
         then, rate, sending = self._loss_then, self.target, self._sending(now, RATE_WINDOW)
         if then.loss and now - then.at < NEAR_LIFE:
             rate = max(rate, then.rate)
-            if self._stays(now):
+            if self._stays(now, SAME_LOSS):
                 self._believe_as_before()
                 return True
         if self.starting or not then.loss:
-            known = self.starting, self._ceiling, self._congested_at
+            known = self.starting, self._ceiling, self._congested_at, self._full
             self._loss_then = Suspected(self.loss, now, rate, sending, *known)
         else:
             self._loss_then = replace(then, at=now, rate=rate, sending=max(sending, then.sending))
         return False
 
-    def _stays(self, now: float) -> bool:
+    def _judge(self, now: float) -> None:
+        """Whether sending less has helped, when enough packets say so."""
+        then = self._loss_then
+        if self._stays(now, HALF_LOSS):
+            self._believe_as_before()
+        elif self.loss >= LESS_LOSS * then.loss and now - then.at <= NEAR_LIFE:
+            return
+        self._loss_then = Suspected()
+
+    def _stays(self, now: float, share: float) -> bool:
         then, sending = self._loss_then, self._sending(now, RATE_WINDOW)
         less = self.queue < SHORT_QUEUE and sending <= LESS_SENT * then.sending
-        return less and SAME_LOSS * then.loss <= self.loss <= MOST_LOSS
+        return less and share * then.loss <= self.loss <= MOST_LOSS
 
     def _believe_as_before(self) -> None:
         then = self._loss_then
         self._usual_loss, self.target = self.loss, max(self.target, then.rate)
-        self.starting, self._ceiling = then.starting, then.ceiling
-        self._congested_at = then.congested_at
+        self._ceiling, self._congested_at, self._full = then.ceiling, then.congested_at, then.full
+        self.starting = then.starting and not self._begun_again
+        self._begun_again |= self.starting
 
     def _growth(self, now: float) -> float:
         """Share per second."""
@@ -320,8 +337,8 @@ class RateControl:
 
     @property
     def _there(self) -> bool:
-        """Whether the rate is about where the path was once found to be full."""
-        return NEAR[0] * self._ceiling <= self.target <= OUTGROWN * self._ceiling
+        """Whether the rate is about where a queue has once shown that the path is full."""
+        return self._full and (NEAR[0] * self._ceiling <= self.target <= OUTGROWN * self._ceiling)
 
     def _sending(self, now: float, window: float) -> float:
         """bit/s that were sent in the last ``window`` seconds."""
