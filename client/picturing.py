@@ -37,8 +37,11 @@ class Picturing:
             kind_of(source)
         except PictureUnavailable as error:
             raise BadCommand(f"{error.message}; {error.hint}") from error
-        numbers = (_number(order, key) for key in ("width", "height", "fps", "bitrate"))
-        self._room.pictures.share(Wish(source, *numbers))
+        width, height, fps, bitrate = (
+            _number(order, key) for key in ("width", "height", "fps", "bitrate")
+        )
+        audio = order.fields.get("audio") is True
+        self._room.pictures.share(Wish(source, width, height, fps, bitrate, audio))
 
     def _unshare(self, order: Order) -> None:
         stream = order.fields.get("stream")

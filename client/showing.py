@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.children import Child, trouble
 from client.events import PicturesFailed, RoomEvent
+from client.soundtracks import OwnTrack, open_sound
 from client.ui.fields import number
 from vc_core.errors import LocalProtocolError
 from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
@@ -49,6 +50,8 @@ class Wish:
     fps: int = 0
     bitrate: int = 0
     """bit/s at most."""
+    audio: bool = False
+    """Whether sound goes with it."""
 
 
 class Show:
@@ -68,6 +71,8 @@ class Show:
         self.copies = 0
         """Bytes of all copies when ``Showing.stats`` was last asked."""
         self.previews: dict[object, Preview] = {}
+        self.track: OwnTrack | None = None
+        """The sound that goes with it."""
         self._rests = False
         self.child = Child(
             "video.share", on_record=partial(said, self), on_gone=partial(gone, self)
@@ -78,6 +83,12 @@ class Show:
         if on is not self._rests:
             self._rests = on
             self.child.order("rest", on=on)
+
+    def close(self) -> None:
+        """The end of its child and of its sound."""
+        self.child.stop()
+        if self.track is not None:
+            self.track.close()
 
     @property
     def kind(self) -> int:
@@ -126,7 +137,17 @@ class Showing:
         self._shows.append(show)
         size = {"width": wish.width, "height": wish.height, "fps": wish.fps}
         show.child.order("open", source=wish.source, **size, bitrate=wish.bitrate)
-        self._spawn(show.child.start())
+        self._spawn(self._begin(show))
+
+    async def _begin(self, show: Show) -> None:
+        """Its sound first, so that the offer tells of it."""
+        if show.wish.audio:
+            source = await open_sound(show.wish.source, self._tell)
+            if source is not None:
+                show.track = OwnTrack(self._driver, source, self._rate_of)
+            if show not in self._shows:
+                show.close()
+        await show.child.start()
 
     def unshare(self, stream: int) -> None:
         """End a stream."""
@@ -184,7 +205,7 @@ class Showing:
         if self._timer is not None:
             self._timer.cancel()
         for show in shows:
-            show.child.stop()
+            show.close()
         for show in shows:
             await show.child.ended()
 
@@ -203,6 +224,8 @@ class Showing:
             self._driver.feed(partial(self._opened, show, record))
         elif record.get("event") == "stats":
             show.fps_captured = float(number(record, "fps_captured"))
+        elif record.get("event") == "film" and show.track is not None:
+            show.track.film(number(record, "zero"), int(number(record, "turn")))
         elif record.get("event") == "error":
             self._tell(PicturesFailed(*trouble(record)))
             show.over |= not show.stream  # what goes on had an order that it did not understand
@@ -223,16 +246,24 @@ class Showing:
             if show.stream:
                 pictures.changed(show.stream, width, height, fps)
             else:
-                show.stream = pictures.share(show.kind, width, height, fps)
+                sound = show.track is not None
+                show.stream = pictures.share(show.kind, width, height, fps, sound=sound)
         except LocalProtocolError as error:
             show.over = True
             self._tell(PicturesFailed("share-size", str(error), "choose a smaller one"))
             self._end(show)
             return
         self._sharer.begin(show.stream, width, height, fps, show.wish.bitrate)
-        kind = KINDS[show.kind]
+        if show.track is not None:
+            show.track.stream = show.stream
+        kind, sound = KINDS[show.kind], show.track is not None
         self._rest(show)
-        self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps))
+        self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps, sound))
+
+    def _rate_of(self, member: Member) -> float:
+        """What a viewer's path has for pictures, in bit/s."""
+        rate = self._sharer.rate_of(member) if self._sharer is not None else None
+        return rate.target if rate is not None else 0.0
 
     def _frame(self, show: Show, record: FrameRecord) -> None:
         for preview in list(show.previews.values()):
@@ -262,7 +293,7 @@ class Showing:
 
     def _end(self, show: Show) -> None:
         self._shows.remove(show)
-        show.child.stop()
+        show.close()
         if show.stream:
             if self._sharer is not None:
                 self._sharer.end(show.stream)
@@ -296,7 +327,10 @@ class Showing:
         """Who shows something to nobody pays nothing for it."""
         pictures = self._pictures
         if pictures is not None and show.stream:
-            show.rest(not show.previews and not pictures.viewers(show.stream))
+            watched = bool(pictures.viewers(show.stream))
+            show.rest(not show.previews and not watched)
+            if show.track is not None:
+                show.track.listen(watched)
 
     def key_wanted(self, event: KeyFrameWanted) -> None:
         """A member can show nothing."""

@@ -235,6 +235,10 @@ WARNINGS: Mapping[str, Words] = {
     "picture-forged": Words(
         "somebody in the room sent pictures in the name of {name}", "compare the room code by voice"
     ),
+    "sound-forged": Words(
+        "somebody in the room sent the sound of a stream in the name of {name}",
+        "compare the room code by voice",
+    ),
     "pictures-broken": Words(
         "{name} sends pictures that cannot be, so they are watched no more",
         "ask them to share again, and which version of vchat they have",
