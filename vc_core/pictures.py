@@ -36,7 +36,6 @@ KINDS = {SCREEN: "screen", CAMERA: "camera"}
 MAX_WIDTH = MAX_HEIGHT = 16384  # pixels
 MAX_FPS = 240
 RATE = 48_000  # samples per second: the clock of sound
-PER_MS = 48  # of them in a millisecond, the clock of pictures
 
 # Implementation
 WORDS = Rate(per_second=4, burst=40)  # offers, watches and wishes of one member that are heard
@@ -248,7 +247,8 @@ class Pictures:
         if offer is None or zero is None:
             return None
         half, near = 1 << 31, round((now - zero) * RATE)
-        ahead = (timestamp - offer.clock * PER_MS - near + half) % (2 * half) - half
+        born = offer.clock * (RATE // 1000)
+        ahead = (timestamp - born - near + half) % (2 * half) - half
         return zero + (near + ahead) / RATE
 
     def _zero(self, member: Member) -> float | None:

@@ -24,15 +24,17 @@ def pitches(heard: Stereo) -> tuple[float, float]:
     return pitch(heard[:, 0]), pitch(heard[:, 1])
 
 
+def above(heard: Samples, one: float, other: float) -> float:
+    """How many times as loud as pitch ``other`` is pitch ``one``."""
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    middles = (round(hertz * len(heard) / RATE) for hertz in (one, other))
+    levels = [float(spectrum[middle - 3 : middle + 4].max()) for middle in middles]
+    return levels[0] / levels[1]
+
+
 def apart(heard: Stereo, left: float, right: float) -> float:
-    """How much quieter than its own pitch the other side's is on each side: the worse ratio."""
-    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))[:, None], axis=0))
-
-    def at(hertz: float, side: int) -> float:
-        middle = round(hertz * len(heard) / RATE)
-        return float(spectrum[middle - 3 : middle + 4, side].max())
-
-    return min(at(left, 0) / at(right, 0), at(right, 1) / at(left, 1))
+    """How many times as loud as the other side's pitch each side has its own: the worse one."""
+    return min(above(heard[:, 0], left, right), above(heard[:, 1], right, left))
 
 
 def gaps(heard: Samples, quiet: float = 0.02) -> float:
@@ -43,6 +45,16 @@ def gaps(heard: Samples, quiet: float = 0.02) -> float:
         run = run + 1 if loudness(frame) < quiet else 0
         longest = max(longest, run)
     return longest * FRAME / RATE
+
+
+def bursts(samples: Samples, hertz: float, level: float = 0.1) -> list[float]:
+    """The seconds at which a tone of this pitch begins after at least 0.2 s without."""
+    turning = samples * np.exp(-2j * np.pi * hertz * np.arange(len(samples)) / RATE)
+    step = RATE // 200
+    share = turning[: len(turning) // step * step].reshape(-1, step).mean(axis=1)
+    loud = 2 * np.abs(share) > level
+    starts = [n for n in range(40, len(loud) - 1) if loud[n] and not loud[n - 40 : n].any()]
+    return [n / 200 for n in starts]
 
 
 def clock_of(engine: EngineProcess) -> float:
