@@ -60,7 +60,7 @@ def test_all_packets_of_sound_have_one_size_whatever_plays() -> None:
 def test_both_sides_come_out_as_they_went_in() -> None:
     encoder, decoder = StereoEncoder(), Decoder(channels=2)
     heard = np.concatenate([decoder.decode(encoder.encode(one)) for one in frames(both(2.0))])
-    assert pitches(heard[RATE // 2 :]) == (pytest.approx(440, abs=2), pytest.approx(660, abs=2))
+    assert pitches(heard[RATE // 2 :]) == pytest.approx((440, 660), abs=2)
     assert apart(heard[RATE // 2 :], *SIDES) > 50
 
 
@@ -98,7 +98,7 @@ def test_a_track_plays_from_its_opening_to_its_close() -> None:
     assert not np.any(np.concatenate(heard[:50]))
     assert not np.any(np.concatenate(heard[121:]))
     playing = np.concatenate(heard[60:118])
-    assert pitches(playing) == (pytest.approx(440, abs=3), pytest.approx(660, abs=3))
+    assert pitches(playing) == pytest.approx((440, 660), abs=3)
 
 
 def test_nonsense_costs_concealment_and_nothing_else() -> None:
@@ -158,7 +158,7 @@ def test_a_track_is_recorded_on_two_channels_in_a_file_of_its_own(tmp_path: Path
     recorder.close()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["Ann-m3-sound1.wav", "Ann-m3.wav"]
     heard = read_stereo(tmp_path / "Ann-m3-sound1.wav")
-    assert pitches(heard) == (pytest.approx(440, abs=2), pytest.approx(660, abs=2))
+    assert pitches(heard) == pytest.approx((440, 660), abs=2)
 
 
 # ---- Two channels where there was one ----------------------------------------------------
