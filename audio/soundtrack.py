@@ -22,6 +22,7 @@ from audio.system import Source
 _WRAP = 1 << 32  # timestamps are u32
 
 # Implementation
+LONG_NAP = 5.0  # seconds; nobody hears what is not played meanwhile
 LOUD = 0.1  # seconds at the begin of each second in which the test tones are loud
 LEVELS = (0.4, 0.1)  # amplitudes then, and otherwise
 TONES = (440.0, 660.0)  # hertz, left and right
@@ -61,7 +62,11 @@ class Soundtrack:
         self._begun = next_frame(time.monotonic())
         self._stamp = round((self._begun - source.delay) * RATE)
         self._pacer = Pacer(
-            self._play, lambda _count: None, self._begun, may_nap=lambda: not self._heard
+            self._play,
+            lambda _count: None,
+            self._begun,
+            may_nap=lambda: not self._heard,
+            nap=LONG_NAP,
         )
 
     def listen(self, on: bool) -> None:
