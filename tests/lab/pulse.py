@@ -72,6 +72,12 @@ class Pulse:
         done = subprocess.run(command, env=self._environment(), capture_output=True, check=False)
         return done.returncode
 
+    def streams(self) -> list[str]:
+        """The streams that programs play now, by number."""
+        command = ["pactl", "list", "short", "sink-inputs"]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, check=True)
+        return [line.split("\t")[0] for line in done.stdout.decode().splitlines()]
+
     def _environment(self) -> dict[str, str]:
         own = {"PULSE_SERVER": self.address, "HOME": str(self.folder)}
         return {**os.environ, **own, "XDG_RUNTIME_DIR": str(self.folder)}
@@ -97,7 +103,7 @@ class Pulse:
         return self._play("ear", samples, self._channels)
 
     def _play(self, where: str, samples: Samples, channels: str) -> float:
-        path = self.folder / f"for-{where}"
+        path = self.folder / f"for-{where}-{len(self._processes)}"
         path.write_bytes(to_int16(samples).tobytes())
         began = time.time()
         self._run("pacat", f"--device={where}", channels, *FORMAT, str(path))

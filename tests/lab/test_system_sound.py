@@ -102,6 +102,31 @@ def test_what_a_machine_plays_is_heard_in_stereo_and_without_the_call_itself(
     assert (guest.leave(), host.leave()) == (0, 0)
 
 
+def test_whatever_begins_is_heard_and_goes_on_when_it_moves_to_another_speaker(
+    stage: Stage, machines: tuple[Pulse, Pulse, str], tmp_path: Path
+) -> None:
+    first, second, _ = machines
+    call(stage, machines)
+    there = tmp_path / "there.wav"
+    second.record(there)
+
+    def heard(*hertz: float) -> bool:
+        """Whether all of these are, far above a pitch that nothing has."""
+        left = tail(there, 0.5)[:, 0]
+        return len(left) == RATE // 2 and all(above(left, one, 3000.0) > 30 for one in hertz)
+
+    known = set(first.streams())
+    first.play(tones(10.0, 440.0, 440.0))
+    wait_until(lambda: heard(440.0), 5.0)
+    (music,) = set(first.streams()) - known
+    first.play(tones(25.0, 2000.0, 2000.0))
+    wait_until(lambda: heard(440.0, 2000.0), 5.0)
+    assert first.tell("move-sink-input", music, "mouth") == 0
+    time.sleep(1.0)
+    wait_until(lambda: heard(440.0, 2000.0), 5.0)
+    wait_until(lambda: not heard(440.0) and heard(2000.0), 12.0)
+
+
 def test_music_and_voice_come_at_about_the_same_time(
     stage: Stage, machines: tuple[Pulse, Pulse, str], tmp_path: Path
 ) -> None:
