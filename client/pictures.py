@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from client.children import Child
 from client.events import RoomEvent, SourcesListed
 from client.hearing import Hearing
-from client.showing import Showing, Wish
+from client.showing import Showing
+from client.shows import Wish
 from client.ui.fields import clean
 from client.viewing import Viewing
 from vc_core.events import (

@@ -28,7 +28,7 @@ class Picturing:
         PICTURING[order.do](self, order)
 
     def _share(self, order: Order) -> None:
-        from client.showing import Wish
+        from client.shows import Wish
         from video.source import kind_of
         from video.unavailable import PictureUnavailable
 

@@ -13,23 +13,22 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from client.children import Child, trouble
+from client.children import trouble
 from client.events import PicturesFailed, RoomEvent
+from client.shows import Preview, Show, Wish
 from client.soundtracks import OwnTrack, open_sound
 from client.ui.fields import number
 from vc_core.errors import LocalProtocolError
 from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
 from vc_core.ids import LinkId, Member, Rung
-from vc_core.pictures import CAMERA, KINDS, MAX_FPS, SCREEN, Pictures
+from vc_core.pictures import KINDS, MAX_FPS, Pictures
 from vc_core.senderkeys import MAX_STREAMS
 from video.pipe import FrameRecord, Record, Words
 from video.sending import Sharer
 from video.sharing import Encoded
-from video.source import WAITS_FOR_VIEWERS
 
 if TYPE_CHECKING:
     from client.driver import Driver
@@ -37,68 +36,6 @@ if TYPE_CHECKING:
 # Implementation
 LEAST_PAUSE = 0.001  # s between two looks at what may leave
 LOOK = 1.0  # s between two looks at the paths of viewers
-Preview = Callable[[FrameRecord], None]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is to be shared; 0 means as it comes."""
-
-    source: str
-    width: int = 0
-    height: int = 0
-    fps: int = 0
-    bitrate: int = 0
-    """bit/s at most."""
-    audio: bool = False
-    """Whether sound goes with it."""
-
-
-class Show:
-    """One stream of our own."""
-
-    def __init__(
-        self, wish: Wish, said: Callable[[Show, Record], None], gone: Callable[[Show], None]
-    ) -> None:
-        self.wish = wish
-        self.stream = 0
-        """0 until its source is open."""
-        self.over = False
-        """Whether the child said why it ends."""
-        self.fps_captured = 0.0
-        self.frames = self.bytes = 0
-        """Sent since ``Showing.stats``."""
-        self.copies = 0
-        """Bytes of all copies when ``Showing.stats`` was last asked."""
-        self.previews: dict[object, Preview] = {}
-        self.track: OwnTrack | None = None
-        """The sound that goes with it."""
-        self._rests = False
-        self.child = Child(
-            "video.share", on_record=partial(said, self), on_gone=partial(gone, self)
-        )
-
-    def rest(self, on: bool) -> None:
-        """Whether nobody watches, so that nothing need be encoded."""
-        if on is not self._rests:
-            self._rests = on
-            self.child.order("rest", on=on)
-
-    def close(self) -> None:
-        """The end of its child and of its sound."""
-        self.child.stop()
-        if self.track is not None:
-            self.track.close()
-
-    @property
-    def kind(self) -> int:
-        """As the offer has it."""
-        return CAMERA if self.wish.source.partition(":")[0] == "camera" else SCREEN
-
-    @property
-    def waits(self) -> bool:
-        """Whether it begins with its first viewer."""
-        return self.wish.source.partition(":")[0] in WAITS_FOR_VIEWERS
 
 
 class Showing:
@@ -327,10 +264,7 @@ class Showing:
         """Who shows something to nobody pays nothing for it."""
         pictures = self._pictures
         if pictures is not None and show.stream:
-            watched = bool(pictures.viewers(show.stream))
-            show.rest(not show.previews and not watched)
-            if show.track is not None:
-                show.track.listen(watched)
+            show.rest(watched=bool(pictures.viewers(show.stream)))
 
     def key_wanted(self, event: KeyFrameWanted) -> None:
         """A member can show nothing."""
