@@ -22,8 +22,20 @@ from audio.codec import Decoder, Encoder, carries_fec
 from audio.gate import Gate, Verdict
 from audio.jitter import Jitter, Kind, Slot, Stretch
 from audio.mixer import Mixer, gain_of
-from audio.pcm import BLOCK, FRAME, RATE, Frame, Framer, Samples, fade_in, fade_out, silence
+from audio.pcm import (
+    BLOCK,
+    FRAME,
+    RATE,
+    Frame,
+    Framer,
+    Samples,
+    fade_in,
+    fade_out,
+    filled,
+    silence,
+)
 from audio.stretch import lengthen, shorten
+from audio.tracks import Tracks
 from vc_core.errors import RemoteProtocolError
 
 # Implementation
@@ -167,6 +179,16 @@ class VoiceReceiver:
         """Whether there is silence until the next packet."""
         return not self.talking and self._jitter.at_rest
 
+    def hold(self, seconds: float) -> None:
+        """Wait so much longer than the network asks for."""
+        self._jitter.hold = seconds
+
+    @property
+    def playing(self) -> tuple[int, float] | None:
+        """A timestamp, and the seconds until it is pulled; None while there is silence."""
+        timestamp = self._jitter.next
+        return (timestamp, len(self._held) / RATE) if timestamp is not None else None
+
     def receive(self, timestamp: int, payload: bytes, last: bool, now: float) -> None:
         """Take an opened packet that arrived ``now``; whatever it holds, nothing is raised."""
         self._jitter.put(timestamp, payload, last, now)
@@ -202,7 +224,7 @@ class VoiceReceiver:
         """What is left at the end of a talk spurt, then nothing."""
         left, self._held = self._held, silence(0)
         self.talking = len(left) > 0
-        return np.concatenate((left, silence(count - len(left)))) if len(left) else None
+        return filled(left, count) if len(left) else None
 
     def _samples(self, slot: Slot) -> Samples:
         """The frame of a slot, longer or shorter if the slot says so."""
@@ -254,12 +276,15 @@ class Listening:
         on_talking: Callable[[int, bool], None] | None = None,
         on_member_frame: Callable[[int, Frame], None] | None = None,
         make_receiver: Callable[[], VoiceReceiver] = VoiceReceiver,
+        make_track: Callable[[], VoiceReceiver] = lambda: VoiceReceiver(Decoder(channels=2)),
     ) -> None:
         """``on_talking(member, on)`` on each change; ``on_member_frame(member, frame)``
         for each 20 ms of every member, silence included (for recording)."""
         self.on_talking = on_talking
         self.on_member_frame = on_member_frame
         self.deafened = False
+        self.tracks = Tracks(make_track)
+        """The sound that comes with pictures."""
         self.receivers: dict[int, VoiceReceiver] = {}
         self._gains: dict[int, float] = {}
         self._framers: dict[int, Framer] = {}
@@ -277,20 +302,22 @@ class Listening:
     @property
     def silent(self) -> bool:
         """Whether nobody needs a pull until the next packet comes."""
-        return self.on_member_frame is None and all(one.at_rest for one in self.receivers.values())
+        resting = self.tracks.at_rest and all(one.at_rest for one in self.receivers.values())
+        return self.on_member_frame is None and resting
 
     def pull(self, now: float, count: int = BLOCK) -> Samples:
-        """The next ``count`` samples of everybody together."""
+        """The next ``count`` samples of everybody together; stereo while a track plays."""
         voices = [(member, one.pull(now, count)) for member, one in self.receivers.items()]
         if any(one.talking != (member in self._talking) for member, one in self.receivers.items()):
             self._note_talking()
         if self.on_member_frame is not None:
             self._show_frames(self.on_member_frame, voices, count)
-        heard = [] if self.deafened else voices
-        return self._mixer.mix(
-            ((one, self._gains.get(member, 1.0)) for member, one in heard if one is not None),
-            count,
-        )
+        tracks = self.tracks.pull(now, count)
+        if self.deafened:
+            return self._mixer.mix((), count)
+        heard = [(one, self._gains.get(who, 1.0)) for who, one in voices if one is not None]
+        heard += [(one, self._gains.get(who, 1.0) * gain) for who, one, gain in tracks]
+        return self._mixer.mix(heard, count)
 
     def _show_frames(
         self,
@@ -323,6 +350,7 @@ class Listening:
         self.receivers.pop(member, None)
         self._gains.pop(member, None)
         self._framers.pop(member, None)
+        self.tracks.forget(member)
         self._note_talking()
 
     def stats(self, now: float) -> dict[int, VoiceStats]:

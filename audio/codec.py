@@ -1,4 +1,4 @@
-"""Opus (RFC 6716): one voice, 48 kHz mono, 20 ms, packets of one size.
+"""Opus (RFC 6716): 48 kHz, 20 ms, packets of one size; a voice in mono, other sound in stereo.
 
 One size, so that a packet says nothing about what is spoken. The encoder itself
 may use less than there is room for, and the rest is padded (RFC 6716, 3.2.5): to
@@ -26,16 +26,19 @@ from vc_core.errors import LocalProtocolError, RemoteProtocolError
 __all__ = [
     "BITRATE",
     "FULLBAND",
+    "STEREO_BITRATE",
     "WIDEBAND",
     "Decoder",
     "Encoder",
     "OpusMissing",
+    "StereoEncoder",
     "carries_fec",
 ]
 
 # Specification (opus_defines.h, RFC 6716)
 MAX_PAYLOAD = 1275  # bytes of one Opus frame
 _APPLICATION_VOIP = 2048
+_APPLICATION_AUDIO = 2049
 _SET_BITRATE = 4002
 _SET_MAX_BANDWIDTH = 4004
 _SET_VBR = 4006
@@ -45,6 +48,7 @@ _SET_PACKET_LOSS_PERC = 4014
 _SET_DTX = 4016
 _SET_SIGNAL = 4024
 _SIGNAL_VOICE = 3001
+_SIGNAL_MUSIC = 3002
 WIDEBAND = 1103  # up to 8 kHz
 FULLBAND = 1105  # up to 20 kHz
 _HYBRID_END = 16  # TOC configurations below 16 carry SILK, and so may carry FEC
@@ -53,6 +57,7 @@ _PADDED = 0x40  # there: padding follows
 
 # Implementation
 BITRATE = 38_400  # bits per second, padding included
+STEREO_BITRATE = 96_000  # of sound that is no voice
 FILLED = 15 / 16
 """Share of it that the encoder aims at. Mean PESQ-WB of four clips and time per frame:
 these two 4.35 (165 µs), 3.95 and 3.88 with FEC for 5 and 10 % loss (220 µs); an
@@ -109,10 +114,15 @@ def _frame_start(payload: bytes) -> int | None:
 class Encoder:
     """One talker's encoder."""
 
+    application, channels, signal = _APPLICATION_VOIP, 1, _SIGNAL_VOICE
+    filled = FILLED
+    """Share of the bitrate that is aimed at; the rest is room."""
+
     def __init__(self, bitrate: int = BITRATE, bandwidth: int = BANDWIDTH) -> None:
         """``bitrate`` in bit/s, padding included, a multiple of 400; ``bandwidth`` is the widest,
         ``WIDEBAND`` or ``FULLBAND``. ``OpusMissing`` without the library."""
         self.packet_size = round(bitrate * FRAME_SECONDS / 8)
+        self._shape = (FRAME,) if self.channels == 1 else (FRAME, self.channels)
         self._destroy = _function("opus_encoder_destroy", None, ctypes.c_void_p)
         self._encode = _function(
             "opus_encode_float",
@@ -135,19 +145,19 @@ class Encoder:
             ctypes.c_int,
             ctypes.c_void_p,
         )
-        self._state = create(RATE, 1, _APPLICATION_VOIP, None)
+        self._state = create(RATE, self.channels, self.application, None)
         if not self._state:
             raise OpusMissing("no encoder")
-        self._pcm = np.empty(FRAME, np.float32)
+        self._pcm = np.empty(self._shape, np.float32)
         self._pcm_at = self._pcm.ctypes.data
         self._out = ctypes.create_string_buffer(MAX_PAYLOAD)
         self._loss = -1
-        self._set(_SET_BITRATE, round(bitrate * FILLED))
+        self._set(_SET_BITRATE, round(bitrate * self.filled))
         self._set(_SET_VBR, 1)
         self._set(_SET_MAX_BANDWIDTH, bandwidth)
         self._set(_SET_COMPLEXITY, COMPLEXITY)
         self._set(_SET_DTX, 0)
-        self._set(_SET_SIGNAL, _SIGNAL_VOICE)
+        self._set(_SET_SIGNAL, self.signal)
         self.set_loss(0.0)
 
     def _set(self, request: int, value: int) -> None:
@@ -165,8 +175,8 @@ class Encoder:
 
     def encode(self, frame: Frame) -> bytes:
         """The packet of a frame: always ``packet_size`` bytes."""
-        if frame.shape != (FRAME,):
-            raise LocalProtocolError(f"a frame has shape ({FRAME},), not {frame.shape}")
+        if frame.shape != self._shape:
+            raise LocalProtocolError(f"a frame has shape {self._shape}, not {frame.shape}")
         self._pcm[:] = frame
         size = self._encode(self._state, self._pcm_at, FRAME, self._out, self.packet_size)
         if size < 0:
@@ -181,11 +191,23 @@ class Encoder:
             self._state = None
 
 
+class StereoEncoder(Encoder):
+    """Of sound that is no voice: frames of shape (960, 2)."""
+
+    application, channels, signal = _APPLICATION_AUDIO, 2, _SIGNAL_MUSIC
+
+    def __init__(self, bitrate: int = STEREO_BITRATE) -> None:
+        """As ``Encoder``, over all that can be heard."""
+        super().__init__(bitrate, FULLBAND)
+
+
 class Decoder:
     """One talker's decoder; what comes in is not trusted."""
 
-    def __init__(self) -> None:
-        """``OpusMissing`` without the library."""
+    def __init__(self, channels: int = 1) -> None:
+        """Frames of shape (960,), or (960, 2) with two channels, whatever a packet has.
+
+        ``OpusMissing`` without the library."""
         self._destroy = _function("opus_decoder_destroy", None, ctypes.c_void_p)
         self._decode = _function(
             "opus_decode_float",
@@ -200,10 +222,10 @@ class Decoder:
         create = _function(
             "opus_decoder_create", ctypes.c_void_p, ctypes.c_int32, ctypes.c_int, ctypes.c_void_p
         )
-        self._state = create(RATE, 1, None)
+        self._state = create(RATE, channels, None)
         if not self._state:
             raise OpusMissing("no decoder")
-        self._pcm = np.empty(FRAME, np.float32)
+        self._pcm = np.empty((FRAME,) if channels == 1 else (FRAME, channels), np.float32)
         self._pcm_at = self._pcm.ctypes.data
 
     def decode(self, payload: bytes) -> Frame:

@@ -58,7 +58,7 @@ class Stream(Protocol):
 Deliver = Callable[[NDArray[Any]], None]
 """Takes float32 samples, shape (n,) or (n, channels), on the library's thread."""
 Fetch = Callable[[NDArray[Any]], None]
-"""Fills float32 mono samples, shape (n,), on the library's thread."""
+"""Fills float32 stereo samples, shape (n, 2), on the library's thread."""
 
 
 class Backend(Protocol):

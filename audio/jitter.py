@@ -108,6 +108,8 @@ class Jitter:
         """Estimated share of packets that never come, 0 to 1."""
         self.lost = 0
         """Packets that were not there when others behind them were played."""
+        self.hold = 0.0
+        """Seconds that are waited besides, so that pictures keep up."""
         self._delay = Delay()
         self._packets: dict[int, _Packet] = {}
         self._newest: int | None = None
@@ -127,7 +129,12 @@ class Jitter:
     @property
     def target(self) -> float:
         """Seconds of lag that are aimed at."""
-        return self._delay.target + (FRAME_SECONDS if self._lossy else 0.0)
+        return self._delay.target + self.hold + (FRAME_SECONDS if self._lossy else 0.0)
+
+    @property
+    def next(self) -> int | None:
+        """The timestamp that is played next; None at rest."""
+        return self._next % _WRAP if self.state is State.PLAYING else None
 
     @property
     def jitter(self) -> float:

@@ -1,7 +1,7 @@
 """Devices through miniaudio, which finds PulseAudio, ALSA and JACK at run time.
 
-It converts rates and channels itself, so all streams are 48 kHz mono. Capture
-and playback are separate devices: its duplex stream is erratic.
+It converts rates and channels itself, so all streams are 48 kHz, microphones mono and
+speakers stereo. Capture and playback are separate devices: its duplex stream is erratic.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from audio.unavailable import AudioUnavailable
 
 # Implementation
 PERIODS = 3  # of 10 ms in the device's own buffer: two crackle on a busy machine
+SPEAKERS = 2  # channels that are played
 APP_NAME = "vchat"
 
 
@@ -71,27 +72,26 @@ class MiniAudio:
             while True:
                 deliver(np.frombuffer((yield), np.float32))
 
-        options = {"input_format": self._ma.SampleFormat.FLOAT32}
+        options = {"input_format": self._ma.SampleFormat.FLOAT32, "nchannels": 1}
         return self._open(self._ma.CaptureDevice, device, receive(), options)
 
     def play(self, device: Device, fetch: Fetch) -> Stream:
         """See ``Backend``."""
-        mono = np.zeros(RATE, np.float32)
+        both = np.zeros((RATE, SPEAKERS), np.float32)
 
         def produce() -> Generator[memoryview, int, None]:
             count = yield memoryview(b"")
             while True:
-                fetch(mono[:count])
-                count = yield mono[:count].data.cast("B")
+                fetch(both[:count])
+                count = yield both[:count].data.cast("B")
 
-        options = {"output_format": self._ma.SampleFormat.FLOAT32}
+        options = {"output_format": self._ma.SampleFormat.FLOAT32, "nchannels": SPEAKERS}
         return self._open(self._ma.PlaybackDevice, device, produce(), options)
 
     def _open(self, kind: Any, device: Device, callback: Any, options: dict[str, Any]) -> Stream:
         next(callback)
         try:
             opened = kind(
-                nchannels=1,
                 sample_rate=RATE,
                 buffersize_msec=round(BLOCK_SECONDS * 1000),
                 callback_periods=PERIODS,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from audio.pcm import FRAME, RATE, Samples, silence
+from audio.pcm import FRAME, RATE, Samples, along, silence, to_stereo
 
 # Implementation
 KNEE = 0.9  # below this nothing is touched
@@ -43,7 +43,7 @@ class Limiter:
         if peak <= KNEE and self.gain == 1.0:
             return samples
         wanted = min(1.0, KNEE / peak) if peak > 0.0 else 1.0
-        return bend(samples * self._ramp(wanted, len(samples)))
+        return bend(samples * along(self._ramp(wanted, len(samples)), samples))
 
     def _ramp(self, wanted: float, count: int) -> Samples:
         before = self.gain
@@ -68,9 +68,14 @@ class Mixer:
         self._limiter = Limiter()
 
     def mix(self, voices: Iterable[tuple[Samples, float]], count: int = FRAME) -> Samples:
-        """``count`` samples out of (samples, gain) pairs of that length; silence out of none."""
+        """``count`` samples out of (samples, gain) pairs of that length; silence out of none.
+
+        As soon as one of them is stereo, all of it is.
+        """
         total: Samples | None = None
         for samples, gain in voices:
             louder = samples if gain == 1.0 else samples * np.float32(gain)
+            if total is not None and total.ndim != louder.ndim:
+                total, louder = to_stereo(total), to_stereo(louder)
             total = louder if total is None else total + louder
         return self._limiter.limit(silence(count) if total is None else total)

@@ -64,11 +64,14 @@ class PortAudio:
 
     def play(self, device: Device, fetch: Fetch) -> Stream:
         """See ``Backend``."""
-        mono = np.zeros(RATE, np.float32)
+        both = np.zeros((RATE, MOST_CHANNELS), np.float32)
 
         def callback(block: NDArray[np.float32], frames: int, _time: Any, _status: Any) -> None:
-            fetch(mono[:frames])
-            block[:] = mono[:frames, np.newaxis]
+            fetch(both[:frames])
+            if block.shape[1] == MOST_CHANNELS:
+                block[:] = both[:frames]
+            else:
+                np.mean(both[:frames], axis=1, keepdims=True, out=block)
 
         return self._open(self._sd.OutputStream, device, callback)
 

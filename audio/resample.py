@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audio.pcm import Samples, silence
+from audio.pcm import Samples, silence, stereo_silence
 
 # Implementation
 LIVE = "LQ"
@@ -13,15 +13,16 @@ FILE = "HQ"
 
 
 class Resampler:
-    """One stream of mono samples from ``rate_in`` to ``rate_out``, in hertz."""
+    """One stream of samples from ``rate_in`` to ``rate_out``, in hertz."""
 
-    def __init__(self, rate_in: int, rate_out: int, quality: str = LIVE) -> None:
+    def __init__(self, rate_in: int, rate_out: int, quality: str = LIVE, channels: int = 1) -> None:
         self._stream = None
+        self._nothing = silence(0) if channels == 1 else stereo_silence(0)
         if rate_in != rate_out:
             import soxr
 
             self._stream = soxr.ResampleStream(
-                rate_in, rate_out, 1, dtype="float32", quality=quality
+                rate_in, rate_out, channels, dtype="float32", quality=quality
             )
 
     def push(self, samples: Samples, *, last: bool = False) -> Samples:
@@ -35,4 +36,4 @@ class Resampler:
 
     def flush(self) -> Samples:
         """What was held back."""
-        return self.push(silence(0), last=True)
+        return self.push(self._nothing, last=True)

@@ -15,12 +15,13 @@ from audio.pcm import Samples
 
 
 class Ring:
-    """``capacity`` mono samples between two threads."""
+    """``capacity`` samples, mono or of so many channels, between two threads."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, channels: int = 1) -> None:
         self.capacity = capacity
         self.dropped = 0
-        self._samples: NDArray[np.float32] = np.zeros(capacity, np.float32)
+        shape = capacity if channels == 1 else (capacity, channels)
+        self._samples: NDArray[np.float32] = np.zeros(shape, np.float32)
         self._written = 0
         self._read = 0
 
@@ -61,5 +62,5 @@ class Ring:
     def read(self, count: int | None = None) -> Samples:
         """At most ``count`` samples (all if not given) as an array of their own."""
         wanted = len(self) if count is None else min(count, len(self))
-        out = np.empty(wanted, np.float32)
+        out = np.empty((wanted, *self._samples.shape[1:]), np.float32)
         return out[: self.read_into(out)]

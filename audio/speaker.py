@@ -1,11 +1,12 @@
 """The speaker: a device, a WAV file or nothing, always pulling in real time.
 
 SPEC: ``default``, ``none``, ``file:PATH`` (48 kHz mono 16 bit, in real time,
-silence included), a device's number or part of its name.
+silence included), ``stereo:PATH`` (the same on two channels), a device's number or part
+of its name.
 
 ``pull(count)`` is called in the event loop's thread when ``count`` more samples are
-needed, and returns them: blocks of 10 ms, since what is played waits for its turn,
-and whole frames where nobody listens. A device's ring is kept as little ahead of the
+needed, and returns them, mono or stereo: blocks of 10 ms, since what is played waits for
+its turn, and whole frames where nobody listens. A device's ring is kept as little ahead of the
 device as its thread allows; each time it runs dry it is kept 5 ms longer.
 """
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from audio import devices
 from audio.devices import Backend, Device, Stream
 from audio.pacer import NAP, Pacer, next_frame
-from audio.pcm import BLOCK, FRAME, RATE, Samples, silence
+from audio.pcm import BLOCK, FRAME, RATE, Samples, silence, to_stereo
 from audio.record import GrowingWav
 from audio.resample import Resampler
 from audio.ring import Ring
@@ -39,7 +40,9 @@ Silent = Callable[[], bool]
 """Whether nothing but silence would be pulled until ``wake`` is called."""
 
 # Implementation
-KINDS = "default, none, file:PATH, or a device's name or number"
+KINDS = "default, none, file:PATH, stereo:PATH, or a device's name or number"
+FILES = {"file": 1, "stereo": 2}
+"""Kinds of files, and their channels."""
 RING_SECONDS = 1.0
 SPARE = 0.005  # seconds kept beyond what the device takes at once
 MOST_SPARE = 0.06  # seconds
@@ -135,10 +138,10 @@ class DeviceSpeaker(Speaker):
 
     async def open(self, backend: Backend, device: Device) -> None:
         """Open the device in an executor; ``AudioUnavailable`` if it refuses."""
-        self._ring = Ring(int(max(device.rate, RATE) * RING_SECONDS))
+        self._ring = Ring(int(max(device.rate, RATE) * RING_SECONDS), channels=2)
         opening = partial(backend.play, device, self._fetch)
         self._stream = await self._loop.run_in_executor(None, opening)
-        self._resampler = Resampler(RATE, self._stream.rate)
+        self._resampler = Resampler(RATE, self._stream.rate, channels=2)
         self._fill()
 
     def _fetch(self, out: NDArray[np.float32]) -> None:
@@ -163,7 +166,7 @@ class DeviceSpeaker(Speaker):
             self._spare = min(MOST_SPARE, self._spare + SPARE)
         ahead = min(self._ring.capacity // 2, self._block + int(self._spare * self._stream.rate))
         while len(self._ring) < ahead:
-            self._ring.write(self._resampler.push(self._pull(BLOCK)))
+            self._ring.write(self._resampler.push(to_stereo(self._pull(BLOCK))))
 
     def close(self) -> None:
         if not self._closed and self._stream is not None:
@@ -187,16 +190,16 @@ async def open_speaker(
     if spec == "none":
         return TimedSpeaker("none", pull, silent)
     kind, colon, path = spec.partition(":")
-    if colon and kind == "file":
-        return TimedSpeaker(spec, pull, silent, _open_wav(path))
+    if colon and kind in FILES:
+        return TimedSpeaker(spec, pull, silent, _open_wav(path, FILES[kind]))
     if not spec:
         raise malformed(spec, KINDS)
     return await _open_device(spec, pull, backend, silent)
 
 
-def _open_wav(path: str) -> GrowingWav:
+def _open_wav(path: str, channels: int) -> GrowingWav:
     try:
-        return GrowingWav(Path(path))
+        return GrowingWav(Path(path), channels=channels)
     except OSError as error:
         raise AudioUnavailable("audio-file", f"cannot write {path}: {error.strerror}") from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audio.pcm import FRAME, Frame, Samples
+from audio.pcm import FRAME, Frame, Samples, along, to_mono
 
 # Implementation
 SHORTEST = 120  # samples: 2.5 ms, a voice of 400 Hz
@@ -24,8 +24,9 @@ _RISING = np.linspace(0.0, 1.0, OVERLAP, dtype=np.float32)
 def period(frame: Frame, longest: int = LONGEST) -> int | None:
     """Samples after which ``frame`` resembles its own start, or None.
 
-    Not more than ``longest``, which is from SHORTEST to LONGEST.
+    Not more than ``longest``, which is from SHORTEST to LONGEST. Stereo is judged by its mean.
     """
+    frame = to_mono(frame)
     head = frame[:OVERLAP]
     tail = frame[SHORTEST : longest + OVERLAP]
     if float(np.dot(frame, frame)) < QUIET * FRAME:
@@ -49,7 +50,8 @@ def shorten(frame: Frame, most: int = LONGEST) -> Samples:
     lag = period(frame, min(most, LONGEST))
     if lag is None:
         return frame
-    joint = frame[:OVERLAP] * (1 - _RISING) + frame[lag : lag + OVERLAP] * _RISING
+    rising = along(_RISING, frame)
+    joint = frame[:OVERLAP] * (1 - rising) + frame[lag : lag + OVERLAP] * rising
     return np.concatenate((joint, frame[lag + OVERLAP :]))
 
 
@@ -58,5 +60,6 @@ def lengthen(frame: Frame) -> Samples:
     lag = period(frame)
     if lag is None:
         return frame
-    joint = frame[lag : lag + OVERLAP] * (1 - _RISING) + frame[:OVERLAP] * _RISING
+    rising = along(_RISING, frame)
+    joint = frame[lag : lag + OVERLAP] * (1 - rising) + frame[:OVERLAP] * rising
     return np.concatenate((frame[:lag], joint, frame[OVERLAP:]))

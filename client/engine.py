@@ -250,7 +250,11 @@ class Engine:
         percent = float(order.fields["percent"])
         if not 0 <= percent <= MAX_PERCENT:
             raise BadCommand("'percent' of 'volume' is from 0 to 400")
-        self._room.sound.listening.volume(self._member(order), percent)
+        listening, member = self._room.sound.listening, self._member(order)
+        if (stream := order.fields.get("stream")) is None:
+            listening.volume(member, percent)
+        else:
+            listening.tracks.volume((member, stream), percent)
 
     def _show_stats(self, order: Order) -> None:
         every = float(order.fields.get("every") or 0)

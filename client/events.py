@@ -66,6 +66,15 @@ class PicturesFailed:
 
 
 @dataclass(frozen=True)
+class SoundNotShared:
+    """What we share goes without sound."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class StreamStarted:
     """The first picture of a stream that we watch was decoded."""
 
@@ -102,6 +111,7 @@ RoomEvent = (
     | SignalingChanged
     | Announced
     | PicturesFailed
+    | SoundNotShared
     | StreamStarted
     | StreamUnwatched
     | SourcesListed

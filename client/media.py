@@ -14,6 +14,7 @@ from audio.microphone import Microphone, open_microphone
 from audio.pcm import Frame, Samples
 from audio.record import Recorder
 from audio.speaker import Speaker, open_speaker
+from vc_core.packet import Media
 from vc_core.senderkeys import Opened
 
 # Specification
@@ -32,12 +33,15 @@ class Sound:
         record: Path | None = None,
     ) -> None:
         self._speak = speak
+        self.name_of = name_of
         self._on_own_talking = on_own_talking
         self._sender = VoiceSender()
         self._recorder = Recorder(record, name_of) if record is not None else None
         self.on_member_frame: Callable[[int, Frame], None] | None = None
         """Every member's 20 ms at every beat, silence included, for bots."""
         self.listening = Listening(on_talking=on_talking, on_member_frame=None)
+        if self._recorder is not None:
+            self.listening.tracks.on_frame = self._recorder.on_track_frame
         self._arm_frames()
         self.microphone = Microphone()
         self.speaker: Speaker | None = None
@@ -98,6 +102,13 @@ class Sound:
             )
             if self.speaker is not None:
                 self.speaker.wake()
+
+    def receive_track(self, name: tuple[int, int], media: Media) -> None:
+        """20 ms of the sound of a member's stream."""
+        now = time.monotonic()
+        self.listening.tracks.receive(name, media.timestamp, media.payload, now)
+        if self.speaker is not None:
+            self.speaker.wake()
 
     # Verbs
 

@@ -50,6 +50,7 @@ NEEDED: dict[str, dict[str, Kinds]] = {
 OPTIONAL: dict[str, dict[str, Kinds]] = {
     "chat": {"to": (str,), "ref": (str, int, float)},
     "stats": {"every": (int, float)},
+    "volume": {"stream": (int,)},
     "share": {**SIZE, "bitrate": (int, float), "audio": (bool,)},
     "unshare": {"stream": (int,)},
     "quality": SIZE,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from client.children import Child
 from client.events import RoomEvent, SourcesListed
-from client.showing import Showing, Wish
+from client.hearing import Hearing
+from client.showing import Showing
+from client.shows import Wish
 from client.ui.fields import clean
 from client.viewing import Viewing
 from vc_core.events import (
@@ -30,6 +32,7 @@ from video.pipe import FrameRecord, Record
 
 if TYPE_CHECKING:
     from client.driver import Driver
+    from client.media import Sound
 
 # Implementation
 MAX_LISTED = 64  # screens or cameras
@@ -43,15 +46,16 @@ class Pictures:
         driver: Driver,
         tell: Callable[[RoomEvent], None],
         own: Callable[[], Member],
-        name_of: Callable[[int], str],
+        sound: Sound,
     ) -> None:
         self._tell = tell
         self._own = own
-        self._name_of = name_of
+        self._name_of = sound.name_of
         self._tasks: set[asyncio.Task[None]] = set()
         self._listing: set[Child] = set()
         self._showing = Showing(driver, self._told, own, self._spawn)
-        self._viewing = Viewing(driver, self._showing, tell, own, self._spawn)
+        hearing = Hearing(driver, sound)
+        self._viewing = Viewing(driver, self._showing, tell, own, self._spawn, hearing)
         self._counted_at = time.monotonic()
         driver.on_feedback = self._showing.feedback
 
@@ -126,7 +130,7 @@ class Pictures:
         self._tell(event)
 
     def receive(self, opened: Opened) -> None:
-        """A packet of pictures that was opened."""
+        """A packet of pictures, or of their sound, that was opened."""
         self._viewing.receive(opened)
 
     # ---- Figures ---------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Picturing:
         PICTURING[order.do](self, order)
 
     def _share(self, order: Order) -> None:
-        from client.showing import Wish
+        from client.shows import Wish
         from video.source import kind_of
         from video.unavailable import PictureUnavailable
 
@@ -37,8 +37,11 @@ class Picturing:
             kind_of(source)
         except PictureUnavailable as error:
             raise BadCommand(f"{error.message}; {error.hint}") from error
-        numbers = (_number(order, key) for key in ("width", "height", "fps", "bitrate"))
-        self._room.pictures.share(Wish(source, *numbers))
+        width, height, fps, bitrate = (
+            _number(order, key) for key in ("width", "height", "fps", "bitrate")
+        )
+        audio = order.fields.get("audio") is True
+        self._room.pictures.share(Wish(source, width, height, fps, bitrate, audio))
 
     def _unshare(self, order: Order) -> None:
         stream = order.fields.get("stream")

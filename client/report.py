@@ -20,6 +20,7 @@ from client.events import (
     PicturesFailed,
     RoomEvent,
     SignalingChanged,
+    SoundNotShared,
     SourcesListed,
     StreamStarted,
     StreamUnwatched,
@@ -231,7 +232,7 @@ class Reporter:
 
     def _offered(self, event: StreamOffered) -> list[Told]:
         size = {"width": event.width, "height": event.height, "fps": event.fps}
-        return [self._stream("stream-offered", event, kind=event.kind, **size)]
+        return [self._stream("stream-offered", event, kind=event.kind, **size, audio=event.sound)]
 
     def _stream_ended(self, event: StreamEnded) -> list[Told]:
         return [self._stream("stream-ended", event)]
@@ -251,6 +252,9 @@ class Reporter:
         if event.member is not None:
             told |= {"member": member_word(event.member), "stream": event.stream}
         return [told]
+
+    def _no_sound(self, event: SoundNotShared) -> list[Told]:
+        return [self.problem("warning", event.code, event.message, event.hint)]
 
     def _listed(self, event: SourcesListed) -> list[Told]:
         found = [{"source": source, "about": about} for source, about in event.sources]
@@ -332,6 +336,7 @@ class Reporter:
         StreamStarted: _started,
         StreamUnwatched: _unwatched,
         PicturesFailed: _pictures_failed,
+        SoundNotShared: _no_sound,
         SourcesListed: _listed,
         Talked: _talked,
         MemberMuted: _muted,

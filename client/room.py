@@ -134,7 +134,7 @@ class Room:
             name_of=self._name,
             record=settings.record,
         )
-        self.pictures = Pictures(self._driver, self._tell, lambda: self.member, self._name)
+        self.pictures = Pictures(self._driver, self._tell, lambda: self.member, self.sound)
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))

@@ -13,22 +13,22 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from client.children import Child, trouble
+from client.children import trouble
 from client.events import PicturesFailed, RoomEvent
+from client.shows import Preview, Show, Wish
+from client.soundtracks import OwnTrack, open_sound
 from client.ui.fields import number
 from vc_core.errors import LocalProtocolError
 from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
 from vc_core.ids import LinkId, Member, Rung
-from vc_core.pictures import CAMERA, KINDS, MAX_FPS, SCREEN, Pictures
+from vc_core.pictures import KINDS, MAX_FPS, Pictures
 from vc_core.senderkeys import MAX_STREAMS
 from video.pipe import FrameRecord, Record, Words
 from video.sending import Sharer
 from video.sharing import Encoded
-from video.source import WAITS_FOR_VIEWERS
 
 if TYPE_CHECKING:
     from client.driver import Driver
@@ -36,58 +36,6 @@ if TYPE_CHECKING:
 # Implementation
 LEAST_PAUSE = 0.001  # s between two looks at what may leave
 LOOK = 1.0  # s between two looks at the paths of viewers
-Preview = Callable[[FrameRecord], None]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is to be shared; 0 means as it comes."""
-
-    source: str
-    width: int = 0
-    height: int = 0
-    fps: int = 0
-    bitrate: int = 0
-    """bit/s at most."""
-
-
-class Show:
-    """One stream of our own."""
-
-    def __init__(
-        self, wish: Wish, said: Callable[[Show, Record], None], gone: Callable[[Show], None]
-    ) -> None:
-        self.wish = wish
-        self.stream = 0
-        """0 until its source is open."""
-        self.over = False
-        """Whether the child said why it ends."""
-        self.fps_captured = 0.0
-        self.frames = self.bytes = 0
-        """Sent since ``Showing.stats``."""
-        self.copies = 0
-        """Bytes of all copies when ``Showing.stats`` was last asked."""
-        self.previews: dict[object, Preview] = {}
-        self._rests = False
-        self.child = Child(
-            "video.share", on_record=partial(said, self), on_gone=partial(gone, self)
-        )
-
-    def rest(self, on: bool) -> None:
-        """Whether nobody watches, so that nothing need be encoded."""
-        if on is not self._rests:
-            self._rests = on
-            self.child.order("rest", on=on)
-
-    @property
-    def kind(self) -> int:
-        """As the offer has it."""
-        return CAMERA if self.wish.source.partition(":")[0] == "camera" else SCREEN
-
-    @property
-    def waits(self) -> bool:
-        """Whether it begins with its first viewer."""
-        return self.wish.source.partition(":")[0] in WAITS_FOR_VIEWERS
 
 
 class Showing:
@@ -126,7 +74,17 @@ class Showing:
         self._shows.append(show)
         size = {"width": wish.width, "height": wish.height, "fps": wish.fps}
         show.child.order("open", source=wish.source, **size, bitrate=wish.bitrate)
-        self._spawn(show.child.start())
+        self._spawn(self._begin(show))
+
+    async def _begin(self, show: Show) -> None:
+        """Its sound first, so that the offer tells of it."""
+        if show.wish.audio:
+            source = await open_sound(show.wish.source, self._tell)
+            if source is not None:
+                show.track = OwnTrack(self._driver, source, self._rate_of)
+            if show not in self._shows:
+                show.close()
+        await show.child.start()
 
     def unshare(self, stream: int) -> None:
         """End a stream."""
@@ -184,7 +142,7 @@ class Showing:
         if self._timer is not None:
             self._timer.cancel()
         for show in shows:
-            show.child.stop()
+            show.close()
         for show in shows:
             await show.child.ended()
 
@@ -203,6 +161,8 @@ class Showing:
             self._driver.feed(partial(self._opened, show, record))
         elif record.get("event") == "stats":
             show.fps_captured = float(number(record, "fps_captured"))
+        elif record.get("event") == "film" and show.track is not None:
+            show.track.film(number(record, "zero"), int(number(record, "turn")))
         elif record.get("event") == "error":
             self._tell(PicturesFailed(*trouble(record)))
             show.over |= not show.stream  # what goes on had an order that it did not understand
@@ -223,16 +183,24 @@ class Showing:
             if show.stream:
                 pictures.changed(show.stream, width, height, fps)
             else:
-                show.stream = pictures.share(show.kind, width, height, fps)
+                sound = show.track is not None
+                show.stream = pictures.share(show.kind, width, height, fps, sound=sound)
         except LocalProtocolError as error:
             show.over = True
             self._tell(PicturesFailed("share-size", str(error), "choose a smaller one"))
             self._end(show)
             return
         self._sharer.begin(show.stream, width, height, fps, show.wish.bitrate)
-        kind = KINDS[show.kind]
+        if show.track is not None:
+            show.track.stream = show.stream
+        kind, sound = KINDS[show.kind], show.track is not None
         self._rest(show)
-        self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps))
+        self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps, sound))
+
+    def _rate_of(self, member: Member) -> float:
+        """What a viewer's path has for pictures, in bit/s."""
+        rate = self._sharer.rate_of(member) if self._sharer is not None else None
+        return rate.target if rate is not None else 0.0
 
     def _frame(self, show: Show, record: FrameRecord) -> None:
         for preview in list(show.previews.values()):
@@ -262,7 +230,7 @@ class Showing:
 
     def _end(self, show: Show) -> None:
         self._shows.remove(show)
-        show.child.stop()
+        show.close()
         if show.stream:
             if self._sharer is not None:
                 self._sharer.end(show.stream)
@@ -296,7 +264,7 @@ class Showing:
         """Who shows something to nobody pays nothing for it."""
         pictures = self._pictures
         if pictures is not None and show.stream:
-            show.rest(not show.previews and not pictures.viewers(show.stream))
+            show.rest(watched=bool(pictures.viewers(show.stream)))
 
     def key_wanted(self, event: KeyFrameWanted) -> None:
         """A member can show nothing."""

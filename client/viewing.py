@@ -23,13 +23,14 @@ from vc_core.errors import LocalProtocolError
 from vc_core.events import StreamCarried, Warned
 from vc_core.ids import Member
 from vc_core.pictures import Pictures
-from vc_core.senderkeys import Opened
+from vc_core.senderkeys import Opened, pictures_of, sound_of
 from video.pipe import Codec, FrameRecord, Record, Words
 from video.reassembly import Whole
 from video.watching import Watching, digest_of
 
 if TYPE_CHECKING:
     from client.driver import Driver
+    from client.hearing import Hearing
     from client.showing import Showing
 
 # Implementation
@@ -114,8 +115,10 @@ class Viewing:
         tell: Callable[[RoomEvent], None],
         own: Callable[[], Member],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        hearing: Hearing,
     ) -> None:
         self._driver = driver
+        self._hearing = hearing
         self._showing = showing
         self._tell = tell
         self._own = own
@@ -148,6 +151,8 @@ class Viewing:
         else:
             again = before is not None
             pictures.watch(member, stream)
+            if pictures.offered[name].sound:
+                self._hearing.begin(name)
             if again:
                 pictures.want_key(member, stream)
             self._beat_soon(view, 0.0)
@@ -166,7 +171,10 @@ class Viewing:
     # ---- From the network ------------------------------------------------------------
 
     def receive(self, opened: Opened) -> None:
-        """A packet of pictures that was opened."""
+        """A packet of pictures, or of their sound, that was opened."""
+        if pictures_of(opened.stream) is not None:
+            self._hearing.receive(opened)
+            return
         view = self._views.get((opened.member, opened.stream))
         pictures = self._pictures
         if view is None or pictures is None:
@@ -243,6 +251,7 @@ class Viewing:
     def carried(self, event: StreamCarried) -> None:
         """Copies come by a forwarder: it must know that we want them."""
         self._driver.forwarders.want(event.member, event.stream, event.forwarder)
+        self._driver.forwarders.want(event.member, sound_of(event.stream), event.forwarder)
 
     # ---- From the child --------------------------------------------------------------
 
@@ -256,6 +265,7 @@ class Viewing:
             self._tell(StreamStarted(*view.name, clean(record, "codec"), width, height))
         elif event == "shown":
             view.shown = record
+            self._hearing.shown(view.name, record)
         elif event == "key-wanted":
             self._want_key(view)
         elif event == "error" and not view.failed:
@@ -280,6 +290,8 @@ class Viewing:
         if self._mine(view.name):
             self._showing.preview(stream, view, None)
         self._driver.forwarders.want(member, stream, 0)
+        self._driver.forwarders.want(member, sound_of(stream), 0)
+        self._hearing.end(view.name)
         self._ending.add(view)
         view.close()
 
@@ -298,7 +310,8 @@ class Viewing:
 
     def stats(self, span: float) -> dict[Name, dict[str, Any]]:
         """By stream, since this was last asked, ``span`` seconds ago."""
-        found = {}
+        found: dict[Name, dict[str, Any]] = {}
+        heard = self._hearing.stats()
         for name, view in self._views.items():
             latency = view.shown.get("latency_ms")
             decoded = latency.get("decoded") if isinstance(latency, dict) else None
@@ -312,6 +325,8 @@ class Viewing:
             }
             if not self._mine(name):
                 found[name]["bitrate"] = round(view.bytes * 8 / span)
+            if name in heard:
+                found[name]["sound"] = heard[name]
             view.bytes = 0
         return found
 

@@ -235,6 +235,15 @@ WARNINGS: Mapping[str, Words] = {
     "picture-forged": Words(
         "somebody in the room sent pictures in the name of {name}", "compare the room code by voice"
     ),
+    "sound-forged": Words(
+        "somebody in the room sent the sound of a stream in the name of {name}",
+        "compare the room code by voice",
+    ),
+    "no-system-sound": Words(
+        "what this machine plays is not shared: that is not possible here",
+        "this needs PulseAudio, or PipeWire with pipewire-pulse",
+    ),
+    "no-film-sound": Words("this film holds no sound", "only its pictures go"),
     "pictures-broken": Words(
         "{name} sends pictures that cannot be, so they are watched no more",
         "ask them to share again, and which version of vchat they have",

@@ -22,7 +22,7 @@ from vc_core.ids import Member
 from vc_core.keys import Identity, digest, verify
 from vc_core.messages import MAX_ATTESTED, Attest, Attested, SenderKey
 from vc_core.packet import Kid
-from vc_core.senderkeys import VOICE, Opened
+from vc_core.senderkeys import VOICE, Opened, pictures_of
 
 # Specification
 INTERVAL = 0.5  # s between attestations
@@ -56,6 +56,11 @@ Name = tuple[int, int, int]
 """A frame: stream, generation (0 for pictures), counter."""
 
 
+def _counts_packets(stream: int) -> bool:
+    """Whether what is signed of a stream are its packets, as of voice and other sound."""
+    return stream == VOICE or pictures_of(stream) is not None
+
+
 class Signer:
     """Our own frames of one stream."""
 
@@ -71,7 +76,7 @@ class Signer:
         self._next = float("inf")
 
     def sealed(self, key: SenderKey, ctr: int, datagram: bytes, now: float) -> list[Attest]:
-        """Remember one frame of voice; attestations that became full come out."""
+        """Remember one frame of sound; attestations that became full come out."""
         return self.made(key, Attested(ctr, frame_digest(datagram)), now)
 
     def made(self, key: SenderKey, frame: Attested, now: float) -> list[Attest]:
@@ -119,9 +124,9 @@ class Witness:
         self._signed: OrderedDict[Name, bytes] = OrderedDict()
 
     def heard(self, opened: Opened, now: float) -> None:
-        """A frame of voice was opened under this member's key."""
+        """A frame of voice, or of other sound, was opened under this member's key."""
         seen = frame_digest(opened.datagram)
-        self._take((VOICE, opened.generation, opened.ctr), seen, opened.generation, now)
+        self._take((opened.stream, opened.generation, opened.ctr), seen, opened.generation, now)
 
     def seen(self, stream: int, number: int, digest: bytes, generation: int, now: float) -> None:
         """A frame of pictures is whole; its number is unique in all generations."""
@@ -142,8 +147,8 @@ class Witness:
             raise RemoteProtocolError("an attestation with a wrong signature")
         honest = True
         for frame in attest.frames:
-            voice = attest.stream == VOICE
-            name = attest.stream, attest.generation if voice else 0, frame.counter
+            packets = _counts_packets(attest.stream)
+            name = attest.stream, attest.generation if packets else 0, frame.counter
             seen = self._unsigned.pop(name, None)
             if seen is None:
                 self._signed[name] = frame.digest

@@ -127,6 +127,8 @@ class StreamOffered:
     width: int
     height: int
     fps: int
+    sound: bool = False
+    """Whether they come with sound."""
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from vc_core.ids import Member
 from vc_core.messages import Attest, Attested, KeyTaken, SenderKey
 from vc_core.peer import Peer
 from vc_core.room import Room
-from vc_core.senderkeys import VOICE, Opened, OthersKeys, OwnKeys
+from vc_core.senderkeys import VOICE, Opened, OthersKeys, OwnKeys, pictures_of
 
 # Specification
 PICTURE = 3  # kind of sealed media: a piece of a frame of pictures
+TRACK = 4  # 20 ms of the sound that belongs to pictures
 
 # Implementation
 FORGED_PAUSE = 30.0  # s between two warnings about one member
@@ -181,6 +182,17 @@ class Keyring:
         datagram = sealer.seal(PICTURE, timestamp, payload)
         return SealedPiece(current.announcement.generation, ctr, datagram)
 
+    def seal_sound(self, stream: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
+        """One datagram of a stream of sound, signed as voice is, for its viewers."""
+        current, known = self.own.current, self._picture_signers.get(stream)
+        if current is None or known is None or not self._room.flows(now):
+            return None
+        sealer, (signer, viewers) = self.own.sealer(stream), known
+        ctr = sealer.next_ctr
+        datagram = sealer.seal(TRACK, timestamp, payload)
+        self._attest(signer.sealed(current.announcement, ctr, datagram, now), viewers())
+        return datagram
+
     def sign(self, stream: int, number: int, digest: bytes, now: float) -> None:
         """A frame of ours is on its way: its viewers get our signature for it."""
         current, known = self.own.current, self._picture_signers.get(stream)
@@ -215,6 +227,7 @@ class Keyring:
         if now - self._warned.get(peer.number, float("-inf")) >= FORGED_PAUSE:
             self._warned[peer.number] = now
             word = "voice-forged" if stream == VOICE else "picture-forged"
+            word = word if pictures_of(stream) is None else "sound-forged"
             self._room.tell(Warned(word, peer.number))
 
     # Time

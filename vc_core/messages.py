@@ -591,6 +591,8 @@ class StreamOffered(Record):
     fps: int
     clock: int
     """The birth of this link on the clock of the stream's timestamps, in ms modulo 2^32."""
+    sound: bool = False
+    """Whether a track of sound belongs to it."""
 
     LAYOUT: ClassVar[Layout] = (
         ("stream", _U16),
@@ -599,6 +601,7 @@ class StreamOffered(Record):
         ("height", _U16),
         ("fps", _U8),
         ("clock", _U32),
+        ("sound", Flag()),
     )
 
 

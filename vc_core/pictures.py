@@ -4,6 +4,7 @@
              StreamEnded   -> everybody                   KeyWanted, feedback -> the sharer
              StreamCarried -> a viewer whose copies come by a forwarder
 
+A stream may have sound, a track of its own that goes to the same viewers.
 Frames themselves do not pass through here: ``video.sending`` cuts and paces,
 ``video.watching`` puts together; here pieces are sealed and feedback is opened.
 
@@ -22,11 +23,11 @@ from vc_core.courier import Courier
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.feedback import Feedback
 from vc_core.ids import LinkId, Member
-from vc_core.keyring import Keyring, SealedPiece
+from vc_core.keyring import TRACK, Keyring, SealedPiece
 from vc_core.messages import KeyWanted, StreamCarried, StreamEnded, StreamOffered, Watch
 from vc_core.peer import Peer
 from vc_core.room import Room
-from vc_core.senderkeys import MAX_STREAMS
+from vc_core.senderkeys import MAX_STREAMS, Opened, pictures_of, sound_of
 from vc_core.wire import Record
 
 # Specification
@@ -34,6 +35,7 @@ SCREEN, CAMERA = 1, 2
 KINDS = {SCREEN: "screen", CAMERA: "camera"}
 MAX_WIDTH = MAX_HEIGHT = 16384  # pixels
 MAX_FPS = 240
+RATE = 48_000  # samples per second: the clock of sound
 
 # Implementation
 WORDS = Rate(per_second=4, burst=40)  # offers, watches and wishes of one member that are heard
@@ -67,15 +69,18 @@ class Pictures:
 
     # Our own streams
 
-    def share(self, source: int, width: int, height: int, fps: int) -> int:
-        """Offer a stream to everybody; its number."""
+    def share(self, source: int, width: int, height: int, fps: int, *, sound: bool = False) -> int:
+        """Offer a stream to everybody, with ``sound`` or without; its number."""
         free = [one for one in range(1, MAX_STREAMS + 1) if one not in self._shared]
         if not free:
             raise LocalProtocolError(f"at most {MAX_STREAMS} streams at a time")
         stream = free[0]
         self._ended_once.discard(stream)
-        self._shared[stream] = Shared(self._offer(stream, source, width, height, fps))
+        offer = self._offer(stream, source, width, height, fps)
+        self._shared[stream] = Shared(replace(offer, sound=sound))
         self._keyring.begin(stream, lambda: self._viewing(stream))
+        if sound:
+            self._keyring.begin(sound_of(stream), lambda: self._viewing(stream))
         self._tell_all(stream)
         return stream
 
@@ -90,6 +95,7 @@ class Pictures:
         """Our stream has another size or rate now."""
         shared = self._own(stream)
         offer = self._offer(stream, shared.offer.source, width, height, fps)
+        offer = replace(offer, sound=shared.offer.sound)
         if offer != shared.offer:
             shared.offer = offer
             self._tell_all(stream)
@@ -98,6 +104,7 @@ class Pictures:
         """Our stream is over."""
         self._own(stream)
         self._keyring.finish(stream)
+        self._keyring.finish(sound_of(stream))
         del self._shared[stream]
         self._ended_once.add(stream)
         self._courier.send_all(StreamEnded(stream))
@@ -150,6 +157,22 @@ class Pictures:
             return None
         return self._keyring.seal_piece(stream, timestamp, payload, now)
 
+    def seal_sound(self, stream: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
+        """20 ms of the sound of a stream of ours; None while nothing may be sent."""
+        if stream not in self._shared or self._room.ended:
+            return None
+        return self._keyring.seal_sound(sound_of(stream), timestamp, payload, now)
+
+    @staticmethod
+    def sound_handle(stream: int) -> int:
+        """By which forwarders know the sound of a stream."""
+        return sound_of(stream)
+
+    def carried(self, stream: int) -> dict[Member, int]:
+        """By which forwarder a viewer of ours was told to take its copies; 0: by none."""
+        shared = self._shared.get(stream)
+        return shared.carried if shared is not None else {}
+
     def sign(self, stream: int, number: int, digest: bytes, now: float) -> None:
         """A frame of ours goes out: it is attested to its viewers."""
         self._keyring.sign(stream, number, digest, now)
@@ -178,11 +201,24 @@ class Pictures:
             self._send(member, Watch(stream, False))
             if (peer := self._room.peers.get(member)) is not None:
                 peer.witness.forget(stream)
+                peer.witness.forget(sound_of(stream))
 
     def want_key(self, member: Member, stream: int) -> None:
         """Nothing can be shown before the next key frame."""
         if (member, stream) in self._watched:
             self._send(member, KeyWanted(stream))
+
+    def takes_sound(self, opened: Opened, now: float) -> int | None:
+        """The stream whose sound a packet is, if we asked for it: its sender must sign it."""
+        member, stream = opened.member, pictures_of(opened.stream)
+        offer = self._offers.get((member, stream)) if stream is not None else None
+        if stream is None or offer is None or not offer.sound or opened.media.kind != TRACK:
+            return None
+        peer = self._room.peers.get(member)
+        if peer is None or (member, stream) not in self._watched:
+            return None
+        peer.witness.heard(opened, now)
+        return stream
 
     def watches(self, member: Member, stream: int) -> bool:
         """Whether we are subscribed."""
@@ -199,16 +235,30 @@ class Pictures:
         The offer names the birth of the link on the sharer's clock, the path's probes
         compare the clocks of the two links.
         """
-        offer, peer = self._offers.get((member, stream)), self._room.peers.get(member)
-        link = peer.link if peer is not None else None
-        if offer is None or link is None or link.used is None:
-            return None
-        path = link.paths.get(link.used)
-        if path is None or path.clock_offset is None:
+        zero, offer = self._zero(member), self._offers.get((member, stream))
+        if offer is None or zero is None:
             return None
         half = 1 << 31
-        since = ((timestamp - offer.clock + half) % (2 * half) - half) / 1000
-        return link.begun + since - path.clock_offset
+        return zero + ((timestamp - offer.clock + half) % (2 * half) - half) / 1000
+
+    def heard_at(self, member: Member, stream: int, timestamp: int, now: float) -> float | None:
+        """The same for 20 ms of sound: when its first sample was played, nearest to ``now``."""
+        zero, offer = self._zero(member), self._offers.get((member, stream))
+        if offer is None or zero is None:
+            return None
+        half, near = 1 << 31, round((now - zero) * RATE)
+        born = offer.clock * (RATE // 1000)
+        ahead = (timestamp - born - near + half) % (2 * half) - half
+        return zero + (near + ahead) / RATE
+
+    def _zero(self, member: Member) -> float | None:
+        """When the sharer's end of our link was born, on our own clock."""
+        peer = self._room.peers.get(member)
+        link = peer.link if peer is not None else None
+        path = link.paths.get(link.used) if link is not None and link.used is not None else None
+        if link is None or path is None or path.clock_offset is None:
+            return None
+        return link.begun - path.clock_offset
 
     def _send(self, member: Member, message: Record) -> None:
         peer = self._room.peers.get(member)
@@ -246,17 +296,20 @@ class Pictures:
         if not _sensible(message):
             raise RemoteProtocolError("pictures of a size or rate that nobody can have")
         self._keyring.offer(peer, message.stream)
+        if message.sound:
+            self._keyring.offer(peer, sound_of(message.stream))
         name = peer.number, message.stream
         before, self._offers[name] = self._offers.get(name), message
         if before is None or replace(before, clock=0) != replace(message, clock=0):
             kind, size = KINDS[message.source], (message.width, message.height, message.fps)
-            self._room.tell(events.StreamOffered(*name, kind, *size))
+            self._room.tell(events.StreamOffered(*name, kind, *size, message.sound))
 
     def take_end(self, peer: Peer, message: StreamEnded, now: float) -> None:
         """A member's stream is over."""
         self._heard(peer, now)
         self._ended(peer.number, message.stream)
         self._keyring.withdraw(peer, message.stream)
+        self._keyring.withdraw(peer, sound_of(message.stream))
 
     def _ended(self, member: Member, stream: int) -> None:
         self._watched.discard((member, stream))

@@ -8,7 +8,7 @@ its own generations; there is no common epoch to agree on.
     in use            when all who hear the one before have it, or after 1 s
     old generations   10 s; 2 s after a removal; a removed member's: at once
     streams           voice is stream 0; each stream of pictures has a KID of its own
-                      in every generation
+                      in every generation, and so has its sound
 
 Rule 1: a packet names exactly one key by its routing id. There is no trial
         decryption, and a packet counts only from the member whose key it names.
@@ -29,6 +29,7 @@ from vc_core.replay import PICTURE_AHEAD, PICTURE_WINDOW, Window
 
 # Specification
 VOICE = 0  # stream number
+SOUND = 16  # added to the number of a stream of pictures: its sound
 MAX_AGE = 300.0  # s that a generation is used
 MAX_FRAMES = 1 << 20  # frames that a generation seals
 PATIENCE = 1.0  # s until a generation is used without all acknowledgements
@@ -40,6 +41,16 @@ UNKNOWN_LIFE = 0.5  # s that a packet waits for its key
 MAX_WAITING = 64  # packets that wait for keys
 MAX_STREAMS = 4  # streams of pictures of one member, numbered from 1
 MAX_GENERATIONS = 6  # generations kept for one member
+
+
+def sound_of(stream: int) -> int:
+    """The number of the sound of a stream of pictures."""
+    return stream + SOUND
+
+
+def pictures_of(stream: int) -> int | None:
+    """Whose sound a stream is: the number of the pictures; None if it is no sound."""
+    return stream - SOUND if SOUND < stream <= SOUND + MAX_STREAMS else None
 
 
 @dataclass(frozen=True)
@@ -225,11 +236,11 @@ class OthersKeys:
         return self._retry(now)
 
     def offer(self, member: Member, stream: int) -> None:
-        """A member offers a stream of pictures: its routing ids are known from now on."""
+        """A member offers pictures, or sound: their routing ids are known from now on."""
         streams = self._streams.setdefault(member, set())
         if stream in streams:
             return
-        if not VOICE < stream <= MAX_STREAMS:
+        if not VOICE < stream <= MAX_STREAMS and pictures_of(stream) is None:
             raise RemoteProtocolError("a stream with a number that nobody has")
         streams.add(stream)
         for opening in self._by_member.get(member, {}).values():

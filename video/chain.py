@@ -23,7 +23,7 @@ from video.convert import Converter
 from video.picture import Size
 from video.pipe import Words
 from video.rhythm import Rhythm
-from video.source import Source
+from video.source import Shot, Source
 from video.unavailable import PictureUnavailable
 
 # Implementation
@@ -38,6 +38,8 @@ class Taken:
     """I420."""
     captured: int
     """µs of the monotonic clock."""
+    film: tuple[float, int] | None = None
+    """As ``Shot`` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class Capture:
         self.unchanged += shot is None
         rhythm.looked(time.monotonic(), changed=shot is not None)
         if shot is not None:
-            self._deliver(shot.frame, shot.captured)
+            self._deliver(shot)
 
     def _follow(self) -> None:
         """One turn at a source with a rate of its own."""
@@ -174,7 +176,8 @@ class Capture:
             return
         rhythm.looked(now, changed=True)
         if self._inbox.is_free(0):
-            self._deliver(shot.frame, shot.captured)
+            self._deliver(shot)
 
-    def _deliver(self, frame: VideoFrame, captured: int) -> None:
-        self._inbox.put(Taken(self._converter.convert(frame), captured))
+    def _deliver(self, shot: Shot) -> None:
+        frame = self._converter.convert(shot.frame)
+        self._inbox.put(Taken(frame, shot.captured, shot.film))

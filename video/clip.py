@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ class Clip:
         self.name = Path(path).name
         self.size = Size(context.width, context.height)
         self.fps = float(stream.average_rate or stream.guessed_rate or 30)
+        self._film = 0.0, 0
         self._pictures = self._timed(stream)
 
     def read(self) -> Shot | None:
@@ -53,10 +55,10 @@ class Clip:
         except FFmpegError as error:
             raise PictureUnavailable("picture-file", f"{self.name}: {error.strerror}") from error
         self.ended = frame is None
-        return Shot(frame, time.monotonic_ns() // 1000) if frame else None
+        return Shot(frame, time.monotonic_ns() // 1000, self._film) if frame else None
 
     def _timed(self, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        while True:
+        for turn in itertools.count():
             empty, began, last = True, 0.0, -math.inf
             for frame in self._container.decode(stream):
                 empty = False
@@ -64,6 +66,7 @@ class Clip:
                 now = time.monotonic()
                 if not 0 <= at - last <= LEAP:  # its clock leaps, or this is the first
                     began = now - at
+                    self._film = round(began, 6), turn
                 wait, last = began + at - now, at
                 if wait > 0:
                     time.sleep(wait)

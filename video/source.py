@@ -38,6 +38,8 @@ class Shot:
     frame: av.VideoFrame
     captured: int
     """µs of the monotonic clock."""
+    film: tuple[float, int] | None = None
+    """Of a film: when its clock showed 0, in s of the monotonic clock, and how often it began."""
 
 
 class Source(Protocol):

@@ -83,6 +83,7 @@ class Sharing:
         self._last: VideoFrame | None = None
         self._number = self._stamp = 0
         self._idle = False
+        self._film: tuple[float, int] | None = None
         self.encoded = 0
 
     def begin(self) -> None:
@@ -110,8 +111,11 @@ class Sharing:
         return self._stillness.due if waits else float("inf")
 
     def take(self, taken: Taken) -> None:
-        """Encode and send a new picture."""
+        """Encode and send a new picture; where a film is on our clock is said when it changes."""
         size = self.encoder.size
+        if taken.film is not None and taken.film != self._film:
+            self._film = taken.film
+            self._outlet.say("film", zero=taken.film[0], turn=taken.film[1])
         if (taken.frame.width, taken.frame.height) == (size.width, size.height):
             self._last = taken.frame
             if not self._idle:

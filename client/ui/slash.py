@@ -230,16 +230,21 @@ def _unwatch(slash: Slash, rest: str, people: People) -> Meaning:
 
 
 def _share(slash: Slash, rest: str, _people: People) -> Meaning:
+    """Words for sound and size come last, in any order; a film brings its sound along."""
     words = rest.split()
-    quality = parse_quality(words[-1]) if words and words[0].lower() not in PATHS else None
-    if quality is not None:
+    more: dict[str, Any] = {"audio": True} if words and words[0].lower() in PATHS else {}
+    while words and words[0].lower() not in PATHS:
+        quality = parse_quality(words[-1])
+        if quality is None and words[-1].lower() not in SOUND:
+            break
+        more |= {"audio": True} if quality is None else quality
         words.pop()
     source = words[0].lower() if words else "screen"
     which = rest.partition(" ")[2].strip() if source in PATHS else " ".join(words[1:])
     if source not in SOURCES or (source in PATHS and not which) or (source == "test" and which):
         return Say("type /share, and screen, screen N, camera, camera NAME, test or file PATH")
     named = f"{source}:{which}" if which else source
-    return Send({"do": "share", "source": named, **(quality or {})})
+    return Send({"do": "share", "source": named, **more})
 
 
 def _quality(slash: Slash, rest: str, _people: People) -> Meaning:
@@ -293,6 +298,8 @@ WATCHED = {"window": "to", "terminal": "to", "screen": "kind", "camera": "kind"}
 """Words behind a name, and what they say."""
 SOURCES = ("screen", "camera", "test", "file", "loop")
 PATHS = ("file", "loop")
+SOUND = ("audio", "sound")
+"""Words that ask for what the machine plays to be heard along."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "code": ("copy",),
     "share": SOURCES,
@@ -328,7 +335,7 @@ ALL = (
     Slash("save", "NAME", "keep a member's key as a contact", _member),
     Slash("watch", "NAME [PLACE]", "see what a member shares, in a window or terminal", _watch),
     Slash("unwatch", "[NAME]", "see it no more", _unwatch),
-    Slash("share", "[WHAT] [SIZE]", "show a screen, camera, test or file PATH to all", _share),
+    Slash("share", "[WHAT] [audio] [SIZE]", "show a screen, camera, test or file PATH", _share),
     Slash("unshare", "", "end what you share", _alone),
     Slash("quality", "SIZE", "of what you share: 720p30, 1080p60, native", _quality),
     Slash("screens", "", "which screens you could share", _plain),

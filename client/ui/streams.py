@@ -27,6 +27,8 @@ class Stream:
     width: int
     height: int
     fps: int
+    sound: bool = False
+    """Whether it comes with sound."""
     watched: bool = False
     """Whether one asked to see it."""
     seen: bool = False
@@ -34,9 +36,10 @@ class Stream:
 
     @property
     def about(self) -> str:
-        """Size and rate."""
+        """Size and rate, and whether there is sound."""
         rate = f" at {self.fps}" if self.fps else ""
-        return f"{self.width}×{self.height}{rate}" if self.width and self.height else "pictures"
+        size = f"{self.width}×{self.height}{rate}" if self.width and self.height else "pictures"
+        return f"{size}, with sound" if self.sound else size
 
 
 class Streams:
@@ -71,7 +74,8 @@ class Streams:
         there = self.find(event)
         member, kind = str(event.get("member", "")), clean(event, "kind") or "screen"
         width, height, fps = (int(number(event, key)) for key in ("width", "height", "fps"))
-        stream = Stream(member, int(number(event, "stream")), kind, width, height, fps)
+        sound = event.get("audio") is True
+        stream = Stream(member, int(number(event, "stream")), kind, width, height, fps, sound)
         self.offered[member, stream.number] = stream
         if there is not None:
             stream.watched, stream.seen = there.watched, there.seen

@@ -61,8 +61,14 @@ class FakeBackend:
             raise AudioUnavailable("audio-device", f"{device.name} is busy")
 
     def take(self, count: int) -> NDArray[np.float32]:
-        """What the speaker's thread gets when it wants ``count`` samples."""
+        """What the speaker's thread gets when it wants ``count`` samples: left, as right."""
+        out = self.take_both(count)
+        assert np.array_equal(out[:, 0], out[:, 1])
+        return out[:, 0]
+
+    def take_both(self, count: int) -> NDArray[np.float32]:
+        """The same on two channels."""
         assert self.fetch is not None
-        out = np.full(count, np.nan, np.float32)
+        out = np.full((count, 2), np.nan, np.float32)
         self.fetch(out)
         return out

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from client.room import Room
 from client.settings import Settings
@@ -81,7 +82,7 @@ class Sharer:
         for index in range(fragments.count):
             self.send((self.stream, picture.timestamp, fragments.data(index)))
 
-    def offer(self, **fields: int) -> None:
+    def offer(self, **fields: Any) -> None:
         """An offer of our stream that is as we like it."""
         room = self._room.session.room
         offer = StreamOffered(self.stream, SCREEN, 1280, 720, FPS, 0)

@@ -196,9 +196,14 @@ def seeds_roster() -> list[bytes]:
 
 
 def seeds_media() -> list[bytes]:
-    """A voice packet."""
+    """A voice packet, and one of the sound of pictures."""
     sealer = MediaSealer(media_key(KEY, KEY, Kid(1, 2, 0), KEY))
-    return [sealer.seal(1, 960, bytes(80)), bytes(6) + b"voice", b""]
+    return [
+        sealer.seal(1, 960, bytes(80)),
+        sealer.seal(4, 960, bytes(240)),
+        bytes(6) + b"voice",
+        b"",
+    ]
 
 
 def seeds_streams() -> list[bytes]:

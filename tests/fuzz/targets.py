@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fuzz import core, forwarders, people, pictures, router, world
+from tests.fuzz import core, forwarders, people, pictures, router, sound, world
 from vc_core.errors import RemoteProtocolError
 
 
@@ -49,6 +49,8 @@ TARGETS = {
         Target("feedback", pictures.feedback, pictures.seeds_feedback),
         Target("pieces", pictures.pieces, pictures.seeds_pieces, ()),
         Target("sharer", pictures.sharer, pictures.seeds_sharer, ()),
+        Target("track", sound.track, sound.seeds_track, ()),
+        Target("pactl", sound.listing, sound.seeds_listing, ()),
         Target("stun", core.stun, core.seeds_stun),
         Target("envelopes", forwarders.envelopes, forwarders.seeds_envelopes),
         Target("forwarder", forwarders.forwarder, forwarders.seeds_envelopes, ()),

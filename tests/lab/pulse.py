@@ -21,7 +21,7 @@ from audio.pcm import RATE, Samples, to_int16
 from tests.calls.sounds import HEADER, wait_until
 
 TOOLS = ("pulseaudio", "pacat", "parec", "pactl")
-FORMAT = ("--format=s16le", f"--rate={RATE}", "--channels=1", "--latency-msec=10")
+FORMAT = ("--format=s16le", f"--rate={RATE}", "--latency-msec=10")
 PLUGIN = "**/alsa-lib/libasound_module_pcm_pulse.so"
 ALSA = "pcm.!default pulse\nctl.!default pulse\n"
 
@@ -37,15 +37,17 @@ def why_impossible() -> str | None:
 class Pulse:
     """One running server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, channels: int = 1) -> None:
+        """``channels`` of the speaker."""
         self.folder = folder
+        self._channels = f"--channels={channels}"
         self.address = f"unix:{folder / 'native'}"
         self._processes: list[subprocess.Popen[bytes]] = []
-        sink = f"module-null-sink rate={RATE} channels=1 sink_name="
+        sink = f"module-null-sink rate={RATE} channels="
         modules = (
             f"module-native-protocol-unix socket={folder / 'native'} auth-anonymous=1",
-            f"{sink}ear",
-            f"{sink}mouth",
+            f"{sink}{channels} sink_name=ear",
+            f"{sink}1 sink_name=mouth",
             "module-remap-source source_name=microphone master=mouth.monitor",
         )
         loaded = [part for module in modules for part in ("-L", module)]
@@ -70,6 +72,12 @@ class Pulse:
         done = subprocess.run(command, env=self._environment(), capture_output=True, check=False)
         return done.returncode
 
+    def streams(self) -> list[str]:
+        """The streams that programs play now, by number."""
+        command = ["pactl", "list", "short", "sink-inputs"]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, check=True)
+        return [line.split("\t")[0] for line in done.stdout.decode().splitlines()]
+
     def _environment(self) -> dict[str, str]:
         own = {"PULSE_SERVER": self.address, "HOME": str(self.folder)}
         return {**os.environ, **own, "XDG_RUNTIME_DIR": str(self.folder)}
@@ -88,18 +96,27 @@ class Pulse:
 
     def say(self, samples: Samples) -> float:
         """Play into the microphone; the Unix time at which it begins."""
-        path = self.folder / "said"
+        return self._play("mouth", samples, "--channels=1")
+
+    def play(self, samples: Samples) -> float:
+        """Play to the speaker, as any program does; the Unix time at which it begins."""
+        return self._play("ear", samples, self._channels)
+
+    def _play(self, where: str, samples: Samples, channels: str) -> float:
+        path = self.folder / f"for-{where}-{len(self._processes)}"
         path.write_bytes(to_int16(samples).tobytes())
         began = time.time()
-        self._run("pacat", "--device=mouth", *FORMAT, str(path))
+        self._run("pacat", f"--device={where}", channels, *FORMAT, str(path))
         return began
 
-    def record(self, path: Path) -> float:
+    def record(self, path: Path, where: str = "ear") -> float:
         """Write what the speaker plays (after an empty head, as a WAV has); when that begins."""
         path.write_bytes(bytes(HEADER))
-        self._run("parec", "--device=ear.monitor", *FORMAT, "--raw", output=path)
+        channels = self._channels if where == "ear" else "--channels=1"
+        self._run("parec", f"--device={where}.monitor", channels, *FORMAT, "--raw", output=path)
         wait_until(lambda: path.stat().st_size > HEADER, 10.0)
-        return time.time() - (path.stat().st_size - HEADER) / 2 / RATE
+        sample = 2 * int(channels[-1])
+        return time.time() - (path.stat().st_size - HEADER) / sample / RATE
 
     def close(self) -> None:
         """End it and everything that it started."""
@@ -109,10 +126,10 @@ class Pulse:
 
 
 @contextmanager
-def pulse(folder: Path) -> Iterator[Pulse]:
+def pulse(folder: Path, channels: int = 1) -> Iterator[Pulse]:
     """A server for as long as it is needed."""
     folder.mkdir(parents=True)
-    server = Pulse(folder)
+    server = Pulse(folder, channels)
     try:
         yield server
     finally:

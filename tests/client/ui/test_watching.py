@@ -170,6 +170,9 @@ def test_who_leaves_shares_nothing_any_more(call: Call) -> None:
         ("/share file /tmp/a b.mkv", "file:/tmp/a b.mkv", (1280, 720, 30)),
         ("/share loop /tmp/720p30", "loop:/tmp/720p30", (1280, 720, 30)),
         ("/share screen native60", "screen", (None, None, 60)),
+        ("/share audio", "screen", (1280, 720, 30)),
+        ("/share screen 2 audio 1080p60", "screen:2", (1920, 1080, 60)),
+        ("/share camera HD Webcam 1080p60 Sound", "camera:HD Webcam", (1920, 1080, 60)),
     ],
 )
 def test_sources_and_sizes_are_understood(
@@ -177,6 +180,8 @@ def test_sources_and_sizes_are_understood(
 ) -> None:
     [command] = call.type(line)
     assert (command["do"], command["source"]) == ("share", source)
+    heard = any(word in line.lower() for word in ("audio", "sound", "file", "loop"))
+    assert command.get("audio", False) is heard
     assert tuple(command.get(key) for key in ("width", "height", "fps")) == size
 
 
@@ -184,6 +189,11 @@ def test_sources_and_sizes_are_understood(
 def test_other_sources_are_explained(call: Call, line: str) -> None:
     assert call.type(line) == []
     assert "camera NAME" in call.last
+
+
+def test_that_a_stream_has_sound_is_told(call: Call) -> None:
+    call.model.receive({**offered(), "audio": True})
+    assert call.last == "bob shares a screen, 1920×1080 at 30, with sound (/watch bob)"
 
 
 def test_a_quality_is_kept_for_what_is_shared_next(call: Call) -> None:

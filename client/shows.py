@@ -1,0 +1,79 @@
+"""Shows: one stream of our own, with the child that encodes it and the sound that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from client.children import Child
+from client.soundtracks import OwnTrack
+from vc_core.pictures import CAMERA, SCREEN
+from video.pipe import FrameRecord, Record
+from video.source import WAITS_FOR_VIEWERS
+
+Preview = Callable[[FrameRecord], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be shared; 0 means as it comes."""
+
+    source: str
+    width: int = 0
+    height: int = 0
+    fps: int = 0
+    bitrate: int = 0
+    """bit/s at most."""
+    audio: bool = False
+    """Whether sound goes with it."""
+
+
+class Show:
+    """One stream of our own."""
+
+    def __init__(
+        self, wish: Wish, said: Callable[[Show, Record], None], gone: Callable[[Show], None]
+    ) -> None:
+        self.wish = wish
+        self.stream = 0
+        """0 until its source is open."""
+        self.over = False
+        """Whether the child said why it ends."""
+        self.fps_captured = 0.0
+        self.frames = self.bytes = 0
+        """Sent since ``Showing.stats``."""
+        self.copies = 0
+        """Bytes of all copies when ``Showing.stats`` was last asked."""
+        self.previews: dict[object, Preview] = {}
+        self.track: OwnTrack | None = None
+        """The sound that goes with it."""
+        self._rests = False
+        self.child = Child(
+            "video.share", on_record=partial(said, self), on_gone=partial(gone, self)
+        )
+
+    def rest(self, *, watched: bool) -> None:
+        """Whether nobody looks, so that nothing need be encoded, nor, but for viewers, heard."""
+        on = not self.previews and not watched
+        if on is not self._rests:
+            self._rests = on
+            self.child.order("rest", on=on)
+        if self.track is not None:
+            self.track.listen(watched)
+
+    def close(self) -> None:
+        """The end of its child and of its sound."""
+        self.child.stop()
+        if self.track is not None:
+            self.track.close()
+
+    @property
+    def kind(self) -> int:
+        """As the offer has it."""
+        return CAMERA if self.wish.source.partition(":")[0] == "camera" else SCREEN
+
+    @property
+    def waits(self) -> bool:
+        """Whether it begins with its first viewer."""
+        return self.wish.source.partition(":")[0] in WAITS_FOR_VIEWERS
