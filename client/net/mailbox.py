@@ -91,7 +91,7 @@ class SignalingUnreachable(VchatError):
         self.reason = reason
 
 
-class _Connect(connect):
+class StraightConnect(connect):
     """Follows no redirect: a server is where its address says."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
@@ -213,7 +213,7 @@ class Mailbox:
             arguments["proxy"] = True
         else:
             arguments["sock"] = await dial(uri.host, uri.port)
-        return await _Connect(
+        return await StraightConnect(
             self._url,
             compression=None,
             max_size=MAX_MESSAGE,
