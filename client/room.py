@@ -209,7 +209,8 @@ class Room:
 
     def _server_wanted(self, command: OpenServer | UseServer) -> None:
         if isinstance(command, UseServer):
-            self._post.add(command.url)
+            if self._allowed != {Rung.RELAYED}:  # it may be a member's own, and see our address
+                self._post.add(command.url)
         else:
             self._spawn(self._keep_server())
 
