@@ -197,6 +197,12 @@ def test_hostile_markup_costs_no_time() -> None:
     assert time.monotonic() - began < 1.0
 
 
+def test_a_head_that_does_not_end_is_refused_before_all_of_it_came() -> None:
+    for data in (b"x" * 9000, b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 3000):
+        with pytest.raises(RemoteProtocolError):
+            http.is_whole(data)
+
+
 def test_an_answer_of_http_is_whole_when_it_says_so() -> None:
     plain = b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 3\r\n\r\nabc"
     parts = chunked(b"x" * 1234)
