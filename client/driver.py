@@ -185,7 +185,7 @@ class Driver:
 
     def _evict(self, command: EvictSlot) -> None:
         if self._reach.own is not None:
-            self._reach.own.slots.evict(command.room, command.slot, time.monotonic())
+            self._reach.own.evict(command.room, command.slot)
 
     def _close(self, command: CloseRoad) -> None:
         road = self._roads.pop(command.link, None)

@@ -208,10 +208,10 @@ class Room:
     # ---- Signaling servers -------------------------------------------------------
 
     def _server_wanted(self, command: OpenServer | UseServer) -> None:
-        if isinstance(command, UseServer):
-            self._post.add(command.url)
-        else:
+        if isinstance(command, OpenServer):
             self._spawn(self._keep_server())
+        elif self._allowed != {Rung.RELAYED}:  # it may be a member's own, and see our address
+            self._post.add(command.url)
 
     async def _keep_server(self) -> None:
         """A signaling server of our own, since we host now and none answers."""

@@ -135,6 +135,11 @@ class Forwarder:
         with self.lock:
             self.slots.change_secret(secret, time.monotonic())
 
+    def evict(self, room: bytes, slot: int) -> None:
+        """Take a slot back for good."""
+        with self.lock:
+            self.slots.evict(room, slot, time.monotonic())
+
     def drain(self) -> None:
         """Take nobody new."""
         with self.lock:

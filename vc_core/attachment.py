@@ -13,6 +13,8 @@ Rule 1: a slot has one channel. A better one that answers takes it over by a new
 Rule 2: a COOKIE while we are attached means that the forwarder does not know us
         (our address has changed, it was restarted): we claim again at once.
 Rule 3: who does not answer is asked ever more seldom.
+Rule 4: a HELLO is large and goes to addresses that somebody else named: no answer brings
+        another one at once.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ CLAIM_PATIENCE = 0.4  # s that an answer to a claim may take
 CLAIMS = 4  # of one cookie
 BETTER_PAUSE = 10.0  # s between two questions on better channels than the one in use
 REFUSED_PAUSE = 20.0  # s after all grants were refused
+RENEW_PAUSE = 2.0  # s, if fresh ones have come
 _U32 = 1 << 32
 
 
@@ -63,7 +66,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Turned:
-    """The claim was refused."""
+    """The claim was refused; the next grant may be good."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ MOVES: Table[State] = {
     State.CLAIMING: {
         Cookied: State.CLAIMING,
         Given: State.ATTACHED,
-        Turned: State.SEEKING,
+        Turned: State.CLAIMING,
         Exhausted: State.REFUSED,
         Unanswered: State.SEEKING,
     },
@@ -126,6 +129,7 @@ class Attachment:
         self._pings = 0
         self._pinged: dict[int, float] = {}
         self._stamp = 0
+        self._renew_at = now
         self._due = now
         self._better_due = now
 
@@ -225,6 +229,7 @@ class Attachment:
         self.channel = channel
         self.host, self.port = attached.host, attached.port
         self._hellos = self._pings = 0
+        self._pinged.clear()
         self._want_taken = 0
         self._better_due = now + BETTER_PAUSE
         self._ping(now)
@@ -232,15 +237,17 @@ class Attachment:
     def _turned(self, channel: int, reason: int, now: float) -> None:
         if self._claim is None or self._claim[0] != channel or self.state is not State.CLAIMING:
             return
-        self._claim = None
         if reason == Reason.DRAINING:
             self.draining = True
         if reason in (Reason.WRONG, Reason.EXPIRED) and self._grant + 1 < len(self._grants):
+            self.state = step(MOVES, self.state, Turned())
             self._grant += 1
-            self._seek(now, Turned())
+            self._claims = 0
+            self._say_claim(now)
         else:
-            self.channel = None
+            self._claim = self.channel = None
             self.state = step(MOVES, self.state, Exhausted())
+            self._renew_at = now + RENEW_PAUSE
             self._due = now + REFUSED_PAUSE
 
     def _ponged(self, channel: int, pong: envelope.Pong, now: float) -> None:
@@ -261,10 +268,12 @@ class Attachment:
 
     def renew(self, grants: tuple[Grant, ...], now: float) -> None:
         """Fresh grants for the same slot, for when we must claim again."""
+        if not grants:
+            return
         self._grants = grants
+        self._grant = min(self._grant, len(grants) - 1)
         if self.state is State.REFUSED:
-            self.state = step(MOVES, self.state, Unanswered())
-            self._due = now
+            self._due = min(self._due, max(now, self._renew_at))
 
     def want(self, wants: tuple[Want, ...]) -> None:
         """Whose copies we want from now on."""
@@ -307,11 +316,9 @@ class Attachment:
         channel = self.channel
         return channel is not None and any(other < channel for other in self._ready)
 
-    def _seek(self, now: float, why: Turned | Unanswered = Unanswered()) -> None:
-        self.state = step(MOVES, self.state, why)
-        if isinstance(why, Unanswered):
-            self.channel = None
-        self._claim = None
+    def _seek(self, now: float) -> None:
+        self.state = step(MOVES, self.state, Unanswered())
+        self._claim = self.channel = None
         self._hellos = 0
         self._hello_all(now)
 

@@ -31,7 +31,7 @@ LABEL_ATTEST = "vchat-1 attest"
 LABEL_KEY = "vchat-1 sender key"
 
 # Implementation
-MAX_UNSIGNED = 512  # frames that wait for a signature, of one member
+MAX_UNSIGNED = 2048  # frames that wait for a signature, of one member: more than PATIENCE brings
 
 
 def frame_digest(datagram: bytes) -> bytes:
@@ -122,6 +122,8 @@ class Witness:
         self._sign = sign
         self._unsigned: OrderedDict[Name, tuple[float, bytes, int]] = OrderedDict()
         self._signed: OrderedDict[Name, bytes] = OrderedDict()
+        self._crowded_out: set[tuple[int, int]] = set()
+        """(stream, generation) of frames that others left no place to wait."""
 
     def heard(self, opened: Opened, now: float) -> None:
         """A frame of voice, or of other sound, was opened under this member's key."""
@@ -137,7 +139,8 @@ class Witness:
             return
         self._unsigned[frame] = (now, seen, generation)
         if len(self._unsigned) > MAX_UNSIGNED:
-            self._unsigned.popitem(last=False)
+            (stream, *_), (_, _, generation) = self._unsigned.popitem(last=False)
+            self._crowded_out.add((stream, generation))
 
     def receive(self, attest: Attest, key: SenderKey) -> bool:
         """Strike off what the member signed; False if a signed frame differs from ours."""
@@ -159,8 +162,11 @@ class Witness:
         return honest
 
     def overdue(self, now: float) -> set[tuple[int, int]]:
-        """(stream, generation) of frames that nobody signed in time; each frame counts once."""
-        found = set()
+        """(stream, generation) of frames that nobody signed in time; each frame counts once.
+
+        So do those that a flood has crowded out: it would hide itself else.
+        """
+        found, self._crowded_out = self._crowded_out, set()
         while self._unsigned:
             frame, (since, _, generation) = next(iter(self._unsigned.items()))
             if now - since < PATIENCE:
@@ -173,7 +179,9 @@ class Witness:
         """We asked for this stream no longer: nobody signs its last frames for us."""
         for frame in [one for one in self._unsigned if one[0] == stream]:
             del self._unsigned[frame]
+        self._crowded_out = {one for one in self._crowded_out if one[0] != stream}
 
     def clear(self) -> None:
         """Forget what waits (the reliable plane was away, so nothing could be signed)."""
         self._unsigned.clear()
+        self._crowded_out.clear()

@@ -67,6 +67,7 @@ class Feedback:
     generation: int
     arrivals: tuple[Arrival, ...] = ()
     wanted: tuple[Wanted, ...] = ()
+    """Each once, when read."""
 
 
 def fit(
@@ -151,7 +152,7 @@ class Feedbacks:
             stream,
             generation,
             self._arrivals(high << 32 | low, first, datagram[rows:asked]),
-            tuple(Wanted(*one) for one in _WANTED.iter_unpack(datagram[asked:end])),
+            tuple(Wanted(*one) for one in dict.fromkeys(_WANTED.iter_unpack(datagram[asked:end]))),
         )
 
     def _arrivals(self, base: int, first: int, rows: bytes) -> tuple[Arrival, ...]:

@@ -11,6 +11,8 @@ Rule 1: only the host names forwarders.
 Rule 2: who was kicked has no slot in what follows: relays get a new room key, the
         host's own forwarder forgets its slot.
 Rule 3: an older forwarder is let go of when its successor carries.
+Rule 4: what a host or a server says makes others send: forwarders are opened at a rate,
+        and a server's grants count once for each question.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vc_core.berths import Berth
+from vc_core.bucket import Bucket, Rate
 from vc_core.commands import CloseForwarder, EvictSlot, OpenForwarder, SendSignal
 from vc_core.courier import Courier
 from vc_core.grant import (
@@ -44,6 +47,8 @@ FAREWELL = 10.0  # s that an older forwarder is kept beside its successors
 # Implementation
 AHEAD = 8  # slots of members to come for which grants are asked in advance
 ASK_AGAIN = 5.0  # s between two questions for grants
+OPENED = Rate(per_second=0.2, burst=24)  # forwarders that a host may make us ask
+LATER = 5.0  # s until those beyond that are looked at again
 OWN = ("local",)  # where the host finds its own forwarder
 
 
@@ -79,7 +84,12 @@ class Forwarding:
         self._addresses: tuple[tuple[str, ...], ...] = ()
         self._signs = False
         self._ask_at = float("inf")
+        self._asked: frozenset[int] = frozenset()
+        """Slots for which the signaling server was asked, and has not answered."""
         self._refresh_at = float("inf")
+        self._opened = Bucket(OPENED, float("-inf"))
+        self._again_at = float("inf")
+        """When forwarders that we were told of too quickly are opened."""
         self._round = 0
         self._rounds_taken = -1
         self._namer = NOBODY
@@ -125,12 +135,13 @@ class Forwarding:
         return int.from_bytes(self._room.rng(4), "big") or 1
 
     def granted(self, grants: Grants, now: float) -> None:
-        """The signaling server's grants."""
-        wanted = relay_room(self._relayed.key)
+        """The signaling server's grants; unasked ones count nothing."""
+        wanted, asked = relay_room(self._relayed.key), self._asked
+        self._asked = frozenset()
         fresh = {}
         for grant in grants.grants:
             claims = Claims.parse(grant.claims)
-            if claims.room == wanted:
+            if claims.room == wanted and claims.slot in asked:
                 fresh[claims.slot] = grant
         if fresh:
             self._relayed.signed.update(fresh)
@@ -144,6 +155,7 @@ class Forwarding:
         ahead = range(entry.next_number, min(entry.next_number + AHEAD, 0xFFFF))
         wanted = tuple([*slots, *ahead][:MAX_GRANTS])
         room.ask(SendSignal(AskGrants(self._relayed.key, wanted)))
+        self._asked = frozenset(wanted)
         self._ask_at = now + ASK_AGAIN
 
     def joined(self, peer: Peer, now: float) -> None:
@@ -219,9 +231,12 @@ class Forwarding:
             for one in self._named
             if one.rung in (Rung.HOSTED.value, Rung.RELAYED.value) and Rung(one.rung) in allowed
         }
+        self._again_at = float("inf")
         for number, one in wanted.items():
             self._leaving.pop(number, None)
-            if self._open.get(number) != one:
+            if number not in self._open and not self._opened.take(now):
+                self._again_at = now + LATER
+            elif self._open.get(number) != one:
                 self._open[number] = one
                 self._room.ask(OpenForwarder(number, Rung(one.rung), one.addresses, one.grants))
         for number in self._open.keys() - wanted.keys():
@@ -246,7 +261,7 @@ class Forwarding:
     def next_timer(self) -> float:
         """When ``handle_timer`` wants to run; infinity for never."""
         leaving = min(self._leaving.values(), default=float("inf"))
-        return min(self._ask_at, self._refresh_at, leaving)
+        return min(self._ask_at, self._refresh_at, self._again_at, leaving)
 
     def handle_timer(self, now: float) -> None:
         """Ask for grants, hand out fresh ones, let go of what was replaced."""
@@ -260,3 +275,5 @@ class Forwarding:
             del self._leaving[number], self._open[number]
             self._room.ask(CloseForwarder(number))
             self._room.ways.detached(number, "", now)
+        if now >= self._again_at:
+            self._take(self._named, now)

@@ -32,6 +32,7 @@ GREETED = Rate(per_second=0.5, burst=8)  # handshakes that it may begin
 OPENINGS = Rate(per_second=1, burst=8)  # probes over forwarders that we did not choose
 HINTS = Rate(per_second=0.5, burst=16)  # descriptions of its side of a direct pair
 ATTEMPT_COST = 4  # of them that beginning an attempt counts
+SERVERS = Rate(per_second=1 / 60, burst=4)  # signaling servers that it may send us to
 KEPT_ROADS = 8  # descriptions kept while it is blocked
 KEPT_TAGS = 1024  # greetings remembered, so that a copy is no second one
 
@@ -93,6 +94,7 @@ class Peer:
         self.greeted = Bucket(GREETED, now)
         self.hinted = Bucket(HINTS, now)
         self.openings = Bucket(OPENINGS, now)
+        self.servers = Bucket(SERVERS, now)
 
     @property
     def number(self) -> Member:

@@ -39,6 +39,7 @@ RATE = 48_000  # samples per second: the clock of sound
 
 # Implementation
 WORDS = Rate(per_second=4, burst=40)  # offers, watches and wishes of one member that are heard
+FEEDBACK = Rate(per_second=600, burst=300)  # of one viewer: four streams, each 10 ms, in halves
 
 
 @dataclass
@@ -65,6 +66,8 @@ class Pictures:
         self._offers: dict[tuple[Member, int], StreamOffered] = {}
         self._watched: set[tuple[Member, int]] = set()
         self._words: dict[Member, Bucket] = {}
+        self._told: dict[Member, Bucket] = {}
+        """How much feedback viewers may still send."""
         keyring.on_gone = self.gone
 
     # Our own streams
@@ -277,7 +280,7 @@ class Pictures:
     def open_feedback(
         self, member: Member, link: LinkId, datagram: bytes, now: float
     ) -> Feedback | None:
-        """What a viewer of ours says; None unless it verifies and is one."""
+        """What a viewer of ours says; None unless it verifies, is one and says it seldom enough."""
         peer = self._room.peers.get(member)
         if peer is None or peer.link is None or peer.link.id != link:
             return None
@@ -286,7 +289,9 @@ class Pictures:
         except RemoteProtocolError:
             return None
         peer.alive(now)
-        return feedback if member in self.viewers(feedback.stream) else None
+        bucket = self._told.setdefault(member, Bucket(FEEDBACK, now))
+        heard = bucket.take(now) and member in self.viewers(feedback.stream)
+        return feedback if heard else None
 
     # World in
 
@@ -370,6 +375,7 @@ class Pictures:
                 shared.viewers.discard(member)
                 self._room.tell(events.StreamWatched(member, stream, False))
         self._words.pop(member, None)
+        self._told.pop(member, None)
 
 
 def _sensible(offer: StreamOffered) -> bool:

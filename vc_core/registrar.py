@@ -63,6 +63,8 @@ class Registrar:
         self._asked_at = float("-inf")
         self._asked: set[Position] = set()
         """Places from which entries were asked for within the last pause."""
+        self._server = ""
+        """Where we were sent last."""
 
     # The host's pen
 
@@ -194,17 +196,23 @@ class Registrar:
         for message in self._duties():
             self._courier.send_all(message)
 
-    def inherit(self, peer: Peer, estate: Estate) -> None:
+    def inherit(self, peer: Peer, estate: Estate, now: float) -> None:
         """The host's estate: whom it has banned, and where its server is.
 
-        Others may only say where they have heard that the host's server is.
+        Others may only say where they have heard that the host's server is, and only to
+        one that hears nothing of the host itself.
         """
         room = self._room
         if peer is room.host:
             room.host_server = estate.server
             for sign in estate.banned:
                 room.ban(sign)
-        if estate.server and not room.hosting and peer.seat.present:
+        elif peer.blocked or (room.fresh(now) and room.fresh_at >= room.host_since):
+            return
+        if not estate.server or room.hosting or not peer.seat.present:
+            return
+        if estate.server == self._server or peer.servers.take(now):
+            self._server = estate.server
             room.ask(UseServer(estate.server))
 
     # Consequences

@@ -87,7 +87,7 @@ class Switchboard:
             Missed: inside.succession.missed,
             Heard: inside.succession.heard,
             Moved: self._moved,
-            Estate: lambda peer, estate, _: inside.registrar.inherit(peer, estate),
+            Estate: inside.registrar.inherit,
             Forwarders: inside.forwarding.receive,
             StreamOffered: inside.pictures.take_offer,
             StreamEnded: inside.pictures.take_end,

@@ -4,20 +4,17 @@
     leaves    a key frame at once (older ones are forgotten), any other right after the
               frame that it needs
 
-Rule 1: memory is bounded by frames and by bytes; the oldest gives way, and then
-        only a key frame helps.
+Rule 1: what waits is bounded by frames, by bytes and by the pieces that frames claim to
+        have; the oldest gives way, and then only a key frame helps.
 Rule 2: what contradicts the first piece of its frame is dropped.
 Rule 3: a frame that keeps the others waiting for too long is given up.
-Rule 4: work is bounded as well: one piece restores one block at most, and each block is
-        tried once; a look at what is missing goes no further than ``MAX_LOOKED_AT``.
+Rule 4: a piece costs its own block at most: parity that restores nothing is tried once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
 
 from vc_core.feedback import EVERY_PIECE, MAX_WANTED, Wanted
 from video.fragment import PIECE_SIZE, SIZE_LAYOUT, Picture, Piece
@@ -26,15 +23,20 @@ from video.parity import blocks_of, restore
 # Implementation
 MAX_FRAMES = 96  # frames that wait
 MAX_BYTES = 8 << 20  # bytes that wait
+MAX_CLAIMED = 4096  # pieces of frames that are not whole, whether they came or not
+MAX_UNSEEN = 256  # frames of which nothing came, that are remembered as asked for
 REORDER = 0.008  # s that a piece may come later than those sent after it
 TAIL = 0.06  # s of silence after which the rest of a frame counts as missing
 ASK_AGAIN = 1.25  # round trips until a piece is asked for once more
 ASK_PAUSE = 0.03  # s more
 ASKED_AT_MOST = 6  # times that one piece is asked for
 PATIENCE = (0.35, 1.2)  # s that a frame may keep others waiting, at least and at most
-MAX_LOOKED_AT = 1000  # missing pieces of which it is thought whether to ask for them: 1 ms
 GUESSED = 8  # frames before one that came, of which nothing came
 RESTART = 1024  # a key frame this far back begins the stream anew
+
+
+Asked = tuple[int, float]
+"""How often something was asked for, and when last."""
 
 
 @dataclass
@@ -49,6 +51,10 @@ class Partial:
     pieces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, dict[int, bytes]] = field(default_factory=dict)
     """Parity by block and row."""
+    spoilt: set[int] = field(default_factory=set)
+    """Blocks whose parity restored nothing."""
+    asked: dict[int, Asked] = field(default_factory=dict)
+    """What was asked for, by piece."""
     size: int = 0
     highest: int = -1
     gap_at: float = float("inf")
@@ -56,72 +62,71 @@ class Partial:
     over_at: float = float("inf")
     """When a piece of a later frame came."""
     body: bytes | None = None
-    _here: Counter[int] = field(default_factory=Counter)
-    """Data pieces by block."""
-    _tried: set[int] = field(default_factory=set)
-    """Blocks that parity was to restore; what failed once is not tried again."""
 
     def take(self, piece: Piece, now: float) -> int:
         """Keep a piece; how many bytes that costs (less than 0: the frame is whole)."""
         self.last = now
-        before = self.size
+        before, blocks = self.size, blocks_of(self.first.count)
         if piece.parity:
-            row, block = divmod(piece.index, self.blocks)
+            row, block = divmod(piece.index, blocks)
             rows = self.rows.setdefault(block, {})
-            if row not in rows:
+            if row not in rows and block not in self.spoilt:
                 rows[row] = piece.data
                 self.size += len(piece.data)
             if len(self.pieces) < self.first.count:
                 self.gap_at = min(self.gap_at, now)
         else:
-            block = piece.index % self.blocks
+            block = piece.index % blocks
+            self._keep(piece.index, piece.data)
             if piece.index > self.highest + 1:
                 self.gap_at = min(self.gap_at, now)
             self.highest = max(self.highest, piece.index)
-            self._keep(piece.index, piece.data)
-        self._complete(block)
+        if self.rows.get(block):
+            self._complete(block, blocks)
+        self._join()
         return self.size - before
-
-    @property
-    def blocks(self) -> int:
-        """Into how many its pieces are dealt."""
-        return blocks_of(self.first.count)
 
     def _keep(self, index: int, data: bytes) -> None:
         if index not in self.pieces:
             self.pieces[index] = data
             self.size += len(data)
-            self._here[index % self.blocks] += 1
 
-    def _complete(self, block: int) -> None:
-        """A piece of a block came: perhaps its last one, or parity enough for the rest."""
-        count, rows = self.first.count, self.rows.get(block, {})
-        indices = range(block, count, self.blocks)
-        here = self._here[block]
-        if here < len(indices) <= here + len(rows) and block not in self._tried:
-            self._tried.add(block)
-            present = {at: self.pieces[i] for at, i in enumerate(indices) if i in self.pieces}
-            for at, data in restore(len(indices), present, rows).items():
-                self._restored(indices[at], data)
-        if len(self.pieces) == count:
-            self.body = b"".join(self.pieces[one] for one in range(count))
+    def _complete(self, block: int, blocks: int) -> None:
+        """Make up what a block lacks; rows that do not do so never will."""
+        indices, rows = range(block, self.first.count, blocks), self.rows[block]
+        present = {at: self.pieces[i] for at, i in enumerate(indices) if i in self.pieces}
+        if len(indices) > len(present) + len(rows):
+            return
+        if len(present) < len(indices):
+            made = restore(len(indices), present, rows)
+            if made and all(self._fits(indices[at], data) for at, data in made.items()):
+                for at, data in made.items():
+                    self._keep(indices[at], data)
+            else:
+                self.spoilt.add(block)
+        self.size -= sum(map(len, rows.values()))
+        rows.clear()
+
+    def _fits(self, index: int, data: bytes) -> bool:
+        last = index == self.first.count - 1
+        return len(data) == PIECE_SIZE or (last and 0 < len(data) <= PIECE_SIZE)
+
+    def _join(self) -> None:
+        if len(self.pieces) == self.first.count:
+            self.body = b"".join(self.pieces[one] for one in range(self.first.count))
             self.pieces.clear()
             self.rows.clear()
+            self.asked.clear()
             self.size = len(self.body)
-
-    def _restored(self, index: int, data: bytes) -> None:
-        last = index == self.first.count - 1
-        if len(data) == PIECE_SIZE or (last and 0 < len(data) <= PIECE_SIZE):
-            self._keep(index, data)
 
     def needed(self) -> Iterator[int]:
         """Missing data pieces without which the frame cannot be made whole."""
-        blocks = self.blocks
-        spare = {block: len(rows) for block, rows in self.rows.items() if block not in self._tried}
+        blocks = blocks_of(self.first.count)
+        spare = {block: len(rows) for block, rows in self.rows.items() if rows}
         for one in range(self.first.count):
             if one in self.pieces:
                 continue
-            if spare.get(one % blocks, 0) > 0:
+            if spare and spare.get(one % blocks, 0) > 0:
                 spare[one % blocks] -= 1
             else:
                 yield one
@@ -154,7 +159,10 @@ class Reassembly:
         """The highest frame of which anything came."""
         self.delivered: int | None = None
         """The last frame that left; None: only a key frame helps."""
-        self._asked: dict[Wanted, tuple[int, float]] = {}
+        self._claimed = 0
+        """Pieces of all frames that are not whole."""
+        self._asked: dict[int, Asked] = {}
+        """Frames of which nothing came."""
         self.lost = 0
         """Frames that were given up."""
 
@@ -179,11 +187,13 @@ class Reassembly:
             return
         if frame.body is None:
             self._bytes += frame.take(piece, now)
+            self._claimed -= frame.first.count if frame.body is not None else 0
         self._bound()
 
     def _begin(self, piece: Piece, timestamp: int, generation: int, now: float) -> Partial:
         number = piece.frame
         frame = self._frames[number] = Partial(piece, timestamp, now, now, generation)
+        self._claimed += piece.count
         if number > self._newest:
             self._newest = number
             for other in self._frames.values():
@@ -194,13 +204,17 @@ class Reassembly:
         return frame
 
     def _bound(self) -> None:
-        while self._frames and (len(self._frames) > MAX_FRAMES or self._bytes > MAX_BYTES):
+        while self._frames and (
+            len(self._frames) > MAX_FRAMES or self._bytes > MAX_BYTES or self._claimed > MAX_CLAIMED
+        ):
             self._drop(min(self._frames))
             self.delivered = None
             self.lost += 1
 
     def _drop(self, number: int) -> None:
-        self._bytes -= self._frames.pop(number).size
+        frame = self._frames.pop(number)
+        self._bytes -= frame.size
+        self._claimed -= frame.first.count if frame.body is None else 0
 
     def _give_up(self) -> None:
         """Only a key frame helps; those that may be one are kept."""
@@ -228,8 +242,9 @@ class Reassembly:
                 continue
             self.delivered = number
             found.append(Whole(picture, frame.generation))
-        if found:
-            self._asked = {w: a for w, a in self._asked.items() if w.frame > self.delivered}  # type: ignore[operator]
+        if found and self._asked:
+            last = found[-1].picture.number
+            self._asked = {number: a for number, a in self._asked.items() if number > last}
         return found
 
     def _next(self) -> int | None:
@@ -262,30 +277,32 @@ class Reassembly:
     def wanted(self, now: float, rtt: float) -> list[Wanted]:
         """Pieces to ask for now; each is asked for again when a round trip has passed."""
         found: list[Wanted] = []
-        again = ASK_AGAIN * rtt + ASK_PAUSE
-        for one in islice(self._missing(now), MAX_LOOKED_AT):
-            times, last = self._asked.get(one, (0, float("-inf")))
-            if times < ASKED_AT_MOST and now - last >= again:
-                self._asked[one] = times + 1, now
-                found.append(one)
+        before = now - ASK_AGAIN * rtt - ASK_PAUSE
+        for number, index, asked in self._missing(now):
+            key = number if index == EVERY_PIECE else index
+            times, last = asked.get(key, (0, float("-inf")))
+            if times < ASKED_AT_MOST and last <= before:
+                asked[key] = times + 1, now
+                found.append(Wanted(number, index))
                 if len(found) == MAX_WANTED:
                     break
+        while len(self._asked) > MAX_UNSEEN:
+            del self._asked[next(iter(self._asked))]
         return found
 
-    def _missing(self, now: float) -> Iterator[Wanted]:
-        keys = [number for number, one in self._frames.items() if one.first.key]
-        if self.delivered is None and not keys:
-            return
-        first = min(keys, default=0)
+    def _missing(self, now: float) -> Iterator[tuple[int, int, dict[int, Asked]]]:
+        """Frame, piece, and where it is remembered as asked for."""
+        keys = (number for number, one in self._frames.items() if one.first.key)
+        least = min(keys, default=None) if self.delivered is None else 0
         for number in sorted(self._frames):
-            if self.delivered is None and number < first:
+            if least is None or number < least:
                 continue
             frame = self._frames[number]
             for one in self._unseen(number, frame, now):
-                yield Wanted(one, EVERY_PIECE)
+                yield one, EVERY_PIECE, self._asked
             if frame.body is None:
                 for one in self._late(frame, now):
-                    yield Wanted(number, one)
+                    yield number, one, frame.asked
 
     def _unseen(self, number: int, frame: Partial, now: float) -> list[int]:
         """Frames before this one, of which nothing came; guessed from its own need."""
@@ -305,7 +322,7 @@ class Reassembly:
         if now - frame.over_at >= REORDER or now - frame.last >= TAIL:
             yield from frame.needed()
         elif now - frame.gap_at >= REORDER:
-            yield from takewhile(lambda one: one < frame.highest, frame.needed())
+            yield from (one for one in frame.needed() if one < frame.highest)
 
     def next_timer(self, now: float, rtt: float) -> float:
         """When something may have to be asked for or given up; infinity for never."""

@@ -154,13 +154,17 @@ class WebChannel:
             await asyncio.sleep(WEB_PAUSE)
 
     async def _connect(self) -> ClientConnection:
-        from websockets.asyncio.client import connect
+        """To the very address that was looked at: a name may lead elsewhere a moment later."""
+        from client.net.mailbox import StraightConnect
 
         target = self._target
-        if await _resolve(target, self._loopback) is None:
+        address = await _resolve(target, self._loopback)
+        if address is None:
             raise OSError("no address that may be tried")
-        opened = await connect(
-            str(Target(target.scheme, target.host, target.port)) + PATH,
+        url = str(Target(target.scheme, target.host, target.port)) + PATH
+        opened = await StraightConnect(
+            url,
+            **_through(url, address),
             ssl=_tls(target),
             compression=None,
             max_size=MAX_MESSAGE,
@@ -282,6 +286,17 @@ async def _resolve(target: Target, loopback: bool) -> tuple[Any, ...] | None:
         if reachable(ipaddress.ip_address(plain), loopback=loopback):
             return address
     return None
+
+
+def _through(url: str, address: tuple[Any, ...]) -> dict[str, Any]:
+    """Where the connection goes: to the proxy that the environment names for TLS, or straight."""
+    from websockets.proxy import get_proxy
+    from websockets.uri import parse_uri
+
+    uri = parse_uri(url)
+    if uri.secure and get_proxy(uri) is not None:
+        return {}
+    return {"proxy": None, "host": address[0], "port": address[1]}
 
 
 def _tls(target: Target) -> ssl.SSLContext | None:

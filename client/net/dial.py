@@ -7,10 +7,13 @@ a quarter of a second or as soon as one has failed; the first that answers wins.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Iterable
 from itertools import chain, zip_longest
 from typing import Any, Final
+
+from client.net.candidates import reachable
 
 # Implementation
 STAGGER: Final = 0.25  # seconds; RFC 8305, 8
@@ -19,11 +22,18 @@ MAX_ADDRESSES: Final = 8
 Target = tuple[int, Any]  # family and socket address
 
 
-async def dial(host: str, port: int) -> socket.socket:
-    """A connected, non-blocking socket; ``OSError`` when no address answers."""
+async def dial(host: str, port: int, *, loopback: bool = True) -> socket.socket:
+    """A connected, non-blocking socket; ``OSError`` when no address answers.
+
+    Without ``loopback`` only addresses count that others may name.
+    """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    targets = _in_turn((family, address) for family, _, _, _, address in found)
+    targets = _in_turn(
+        (family, address)
+        for family, _, _, _, address in found
+        if loopback or _of_others(str(address[0]))
+    )
     attempts: set[asyncio.Task[socket.socket]] = set()
     error: OSError = OSError(f"no address for {host}")
     try:
@@ -42,6 +52,10 @@ async def dial(host: str, port: int) -> socket.socket:
         raise error
     finally:
         await _abandon(attempts)
+
+
+def _of_others(host: str) -> bool:
+    return reachable(ipaddress.ip_address(host.partition("%")[0]), loopback=False)
 
 
 def _in_turn(found: Iterable[Target]) -> list[Target]:

@@ -15,6 +15,8 @@ like any other. Half of all tries need a second, nearly all five.
 Rule 1: only when ordinary checks have found nothing for a while, and exactly one side is
         hard. Both say what they are in their descriptions (``hard``, see ``gather``).
 Rule 2: bounded in sockets, packets and time, and not again for ten minutes.
+Rule 3: the other side names where the packets go, and may name somebody else: so all
+        tries of a process are few.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import asyncio
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
+
+from vc_core.bucket import Bucket, Rate
 
 if TYPE_CHECKING:
     from client.net.ice import IceConnection
@@ -42,6 +46,7 @@ SHARE: Final = 4  # of the files that this process may open, one in so many
 MAX_TARGETS: Final = 2  # addresses of the other side: it may have two uplinks
 PAUSE: Final = 600.0  # seconds before the same two networks are tried again
 REMEMBERED: Final = 64  # pairs of networks
+TRIES: Final = Rate(per_second=1 / 60, burst=8)  # of a process: a room without a crowd has 7 others
 
 Address = tuple[str, int]
 
@@ -51,11 +56,16 @@ class Tries:
 
     def __init__(self) -> None:
         self._failed: dict[frozenset[str], float] = {}
+        self._left = Bucket(TRIES, float("-inf"))
 
     def may(self, hosts: Iterable[str], now: float) -> bool:
         """Whether a peer with these public addresses may be tried."""
         failed = self._failed.get(frozenset(hosts))
         return failed is None or now - failed >= PAUSE
+
+    def begin(self, now: float) -> bool:
+        """Whether one more try may be made by this process now; it then counts as made."""
+        return self._left.take(now)
 
     def failed(self, hosts: Iterable[str], now: float) -> None:
         """It was tried to the end."""
@@ -152,7 +162,7 @@ async def guess(
     ours = [one for one, where in seen if where[0] != one.host and ":" not in one.host]
     others = targets((c.host, c.port) for c in ice.remote_candidates if c.type == "srflx")
     hosts = list(dict.fromkeys(host for host, _ in others))
-    if not (ours and hosts and tries.may(hosts, clock())):
+    if not (ours and hosts and tries.may(hosts, clock()) and tries.begin(clock())):
         return
     guessing = Guessing(ice)
     if hard:

@@ -91,7 +91,7 @@ class SignalingUnreachable(VchatError):
         self.reason = reason
 
 
-class _Connect(connect):
+class StraightConnect(connect):
     """Follows no redirect: a server is where its address says."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
@@ -112,9 +112,12 @@ class Mailbox:
         on_signal: Callable[[Record], None],
         on_state: Callable[[str], None],
         reconnect: bool,
+        loopback: bool = True,
         rng: Rng = os.urandom,
     ) -> None:
+        """``loopback``: whether the address may be of this machine."""
         self._url = url
+        self._loopback = loopback
         self._on_signal = on_signal
         self._on_state = on_state
         self._reconnect = reconnect
@@ -212,8 +215,8 @@ class Mailbox:
         if uri.secure and get_proxy(uri) is not None:
             arguments["proxy"] = True
         else:
-            arguments["sock"] = await dial(uri.host, uri.port)
-        return await _Connect(
+            arguments["sock"] = await dial(uri.host, uri.port, loopback=self._loopback)
+        return await StraightConnect(
             self._url,
             compression=None,
             max_size=MAX_MESSAGE,

@@ -47,10 +47,13 @@ class Post:
         self._first = self._mailbox(url)
         self._mailboxes = {url: self._first}
         self._trying: dict[str, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
-    def _mailbox(self, url: str) -> Mailbox:
+    def _mailbox(self, url: str, *, named: bool = False) -> Mailbox:
+        """``named``: by another member, so only a server of this machine may lead back to it."""
         return Mailbox(
             url,
+            loopback=not named or self._first.local,
             on_signal=self._on_signal,
             on_state=lambda state: self._moved(url, connected=state == "connected"),
             reconnect=True,
@@ -112,9 +115,9 @@ class Post:
                 trying.cancel()
             mailbox = self._mailboxes.pop(over, None)
             if mailbox is not None:
-                self._trying[f"close {over}"] = asyncio.get_running_loop().create_task(
-                    mailbox.close()
-                )
+                closing = asyncio.get_running_loop().create_task(mailbox.close())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
         mailbox = self._mailboxes.get(url)
         if mailbox is not None and mailbox.state.name == "CONNECTED":
             self._moved(url, connected=True)
@@ -123,7 +126,7 @@ class Post:
         if url in self._mailboxes:
             return
         for wait in delays(self._rng):
-            mailbox = self._mailbox(url)
+            mailbox = self._mailbox(url, named=True)
             with suppress(SignalingUnreachable):
                 self._mailboxes[url] = mailbox
                 await mailbox.connect(CONNECT_TIMEOUT)
@@ -133,7 +136,7 @@ class Post:
 
     async def close(self) -> None:
         """Send what is queued and let go of all servers."""
-        for task in self._trying.values():
+        for task in (*self._trying.values(), *self._closing):
             task.cancel()
         mailboxes, self._mailboxes = list(self._mailboxes.values()), {}
         await asyncio.gather(*(mailbox.close() for mailbox in mailboxes))

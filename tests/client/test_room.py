@@ -11,11 +11,13 @@ from client import hosting
 from client import room as rooms
 from client.embedded import Embedded
 from client.net.lan import Missing, NotFoundError
+from client.net.post import Post
 from client.room import Room
 from client.settings import RUNGS, Settings
 from signaling.server import Settings as ServerSettings
 from signaling.server import serve
 from tests.vectors.seeded import seeded
+from vc_core.commands import UseServer
 from vc_core.errors import LocalProtocolError
 from vc_core.invite import parse_invitation
 from vc_core.keys import Identity
@@ -109,3 +111,15 @@ async def test_a_server_elsewhere_is_not_announced() -> None:
     room = Room(replace(HOST, signal="wss://b.example"), Identity.generate(seeded("ann")))
     assert await room._server(None) == "wss://b.example"
     assert room._own_server._announcer is None
+
+
+@pytest.mark.parametrize(("only", "follows"), [(RUNGS, True), (("relayed",), False)])
+async def test_who_hides_its_address_follows_nobody_to_another_server(
+    only: tuple[str, ...], follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(replace(GUEST, only=only, signal="wss://b.example"), Identity.generate(seeded("a")))
+    added: list[str] = []
+    room._post = Post("wss://b.example", on_signal=print, on_change=print)
+    monkeypatch.setattr(room._post, "add", added.append)
+    room._server_wanted(UseServer("ws://192.0.2.66"))
+    assert added == (["ws://192.0.2.66"] if follows else [])

@@ -14,10 +14,19 @@ from tests.sim.words import warnings
 from vc_core.commands import TryDirect
 from vc_core.events import CodeReady, PathChanged
 from vc_core.forwarding import REFRESH, Forwarding
-from vc_core.grant import CLOCK_ERROR, MAX_LIFE, Claims, open_secret, tag_is_right
+from vc_core.grant import (
+    CLOCK_ERROR,
+    MAX_LIFE,
+    Claims,
+    make_grant,
+    open_secret,
+    relay_room,
+    tag_is_right,
+)
 from vc_core.ids import Rung, Way
 from vc_core.messages import Forwarder, Forwarders, Road
 from vc_core.peer import Peer
+from vc_core.signals import Grants
 from vc_core.wire import Record
 
 RELAYS = (("192.0.2.7:3478",), ("192.0.2.8:3478",), ("192.0.2.9:3478",))
@@ -242,6 +251,44 @@ def test_a_list_of_nonsense_hurts_nobody(bottle: Bottle) -> None:
     ears = Ears(bottle)
     assert all(heard_while(bottle, ears, ann, bob, 2.0))
     assert warnings(ann) == []
+
+
+def test_a_host_cannot_make_its_guests_ask_ever_more_addresses(bottle: Bottle) -> None:
+    """Each forwarder is asked by packets of 1 200 bytes, at up to eight addresses."""
+    host, ann = named(bottle, "host", "ann", relays=0)
+    asked: set[int] = set()
+    for round in range(200):
+        several = tuple(
+            Forwarder(10 * round + place, Rung.RELAYED.value, RELAYS[0], ()) for place in (1, 2, 3)
+        )
+        host.session._courier.send(peer_of(host, ann), Forwarders(1000 + round, several))
+        bottle.pump(host)
+        bottle.run(0.1)
+        asked.update(ann.opened)
+    assert 24 <= len(asked) <= 24 + 5
+    bottle.run(20)
+    assert {one.number for one in several} == set(ann.opened)
+
+
+def test_grants_count_once_for_each_question_of_the_host(bottle: Bottle) -> None:
+    """A server that sends them for nothing could make a host drown its guests in lists."""
+    host, ann = named(bottle, "host", "ann", relays=0)
+    names = forwarding(host)
+    names.use_relays(RELAYS[:1], bottle.now, signs=True)
+
+    def granted() -> int:
+        """How many lists follow from a hundred answers."""
+        before = names._round
+        for slot in range(100):
+            key = relay_room(names._relayed.key)
+            claims = Claims(key, (host.number, ann.number, slot)[min(slot, 2)], 1000, 2**40)
+            host.session.receive_signal(Grants((make_grant(SECRET, claims),)), bottle.now)
+        return names._round - before
+
+    assert granted() == 0
+    names.handle_timer(bottle.now)
+    assert granted() == 1
+    assert set(names._relayed.signed) == {host.number}
 
 
 def test_who_was_kicked_has_no_slot_in_what_follows(bottle: Bottle) -> None:

@@ -10,7 +10,7 @@ from tests.sim.bottle import Bottle
 from tests.sim.hostile import HostileServer
 from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, texts, warnings
-from vc_core.commands import HintRoad, SendSignal
+from vc_core.commands import Command, HintRoad, SendSignal, UseServer
 from vc_core.entry import Action, Seat, Signed, follow
 from vc_core.events import Chatted
 from vc_core.keys import PublicIdentity, hkdf
@@ -19,6 +19,7 @@ from vc_core.messages import (
     MEET,
     Carry,
     Commit,
+    Estate,
     Greet,
     NewEntry,
     NewSecret,
@@ -30,7 +31,7 @@ from vc_core.messages import (
     SenderKey,
     Standing,
 )
-from vc_core.peer import GREETED, HINTS, Peer
+from vc_core.peer import GREETED, HINTS, SERVERS, Peer
 from vc_core.seal import seal_box
 from vc_core.signals import Drop, Dropped, Posted
 from vc_core.wire import Record
@@ -336,3 +337,44 @@ def test_a_room_secret_of_a_guest_changes_nothing(bottle: Bottle) -> None:
     send(bottle, ann, bob, NewSecret(9, bytes(32)))
     bottle.run(1)
     assert bob.session.room.secrets == before
+
+
+def sent_to(person: Person, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The signaling servers that somebody is sent to from now on."""
+    urls: list[str] = []
+    room = person.session.room
+    ask = room.ask
+
+    def kept(command: Command) -> None:
+        if isinstance(command, UseServer):
+            urls.append(command.url)
+        else:
+            ask(command)
+
+    monkeypatch.setattr(room, "ask", kept)
+    return urls
+
+
+def test_a_guest_sends_nobody_to_a_server_of_its_choice(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would see the others' addresses, and be where their next codes are kept."""
+    _, ann, bob = bottle.party("host", "ann", "bob")
+    urls = sent_to(bob, monkeypatch)
+    send(bottle, ann, bob, Estate("ws://192.0.2.66:80", ()))
+    bottle.run(3)
+    assert urls == []
+
+
+def test_a_host_sends_its_guests_to_few_servers(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, ann = bottle.party("host", "ann")
+    urls = sent_to(ann, monkeypatch)
+    for number in range(100):
+        send(bottle, host, ann, Estate(f"ws://192.0.2.{number}", ()))
+        bottle.run(0.1)
+    assert SERVERS.burst <= len(urls) <= SERVERS.burst + 1
+    send(bottle, host, ann, *[Estate(urls[-1], ())] * 3)
+    bottle.run(1)
+    assert urls[-4:] == [urls[-1]] * 4

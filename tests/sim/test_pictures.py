@@ -17,7 +17,7 @@ from vc_core.events import (
 )
 from vc_core.feedback import Arrival, Feedback
 from vc_core.ids import LinkId, Rung, Way
-from vc_core.pictures import SCREEN, Pictures
+from vc_core.pictures import FEEDBACK, SCREEN, Pictures
 from vc_core.senderkeys import MAX_STREAMS, Opened
 from video.fragment import Codec
 from video.sending import Sharer
@@ -274,6 +274,19 @@ def test_feedback_counts_from_viewers_only(bottle: Bottle) -> None:
         assert (read is not None) is counts
         wrong = pictures(host).open_feedback(ann.number, LinkId(99), datagram, bottle.now)
         assert wrong is None
+
+
+def test_a_viewer_that_floods_is_heard_so_often_and_no_more(bottle: Bottle) -> None:
+    host, ann = bottle.party("host", "ann")
+    share = Share(bottle, host)
+    share.watch(ann)
+    link, heard = link_to(host, ann), 0
+    for _ in range(1000):
+        datagram = pictures(ann).seal_feedback(host.number, Feedback(share.stream, 1))
+        assert datagram is not None
+        read = pictures(host).open_feedback(ann.number, link, datagram, bottle.now)
+        heard += read is not None
+    assert heard == FEEDBACK.burst
 
 
 def test_key_frames_and_ways_are_said(bottle: Bottle) -> None:

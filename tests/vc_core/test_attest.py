@@ -60,6 +60,16 @@ def test_frames_that_nobody_signs_are_overdue_once(witness: Witness) -> None:
     assert witness.overdue(PATIENCE) == set()
 
 
+def test_a_flood_of_forged_frames_does_not_hide_itself() -> None:
+    """Whoever forges faster than frames fall due would never be shown."""
+    witness, found = Witness(ROOM, MEMBER, ANN.public.sign), set[tuple[int, int]]()
+    for ctr in range(10 * MAX_UNSIGNED):
+        now = ctr * PATIENCE / (2 * MAX_UNSIGNED)
+        witness.heard(frame(ctr, b"forged"), now)
+        found |= witness.overdue(now)
+    assert found == {(VOICE, KEY.generation)}
+
+
 def test_another_frame_under_the_same_counter_is_noticed(witness: Witness) -> None:
     forged = Witness(ROOM, MEMBER, ANN.public.sign)
     forged.heard(frame(1, b"forged"), 0.0)

@@ -49,6 +49,12 @@ def test_the_largest_fits_into_a_datagram() -> None:
     assert len(sharer.read(datagram).arrivals) == MAX_ARRIVALS
 
 
+def test_a_piece_that_is_wanted_forty_times_is_wanted_once() -> None:
+    viewer, sharer = pair()
+    same = Feedback(1, 1, (), (Wanted(9, EVERY_PIECE),) * (MAX_WANTED - 1) + (Wanted(9, 1),))
+    assert sharer.read(viewer.write(same)).wanted == (Wanted(9, EVERY_PIECE), Wanted(9, 1))
+
+
 def test_each_counts_once_and_a_few_may_overtake() -> None:
     viewer, sharer = pair()
     first, second = viewer.write(some()), viewer.write(some())

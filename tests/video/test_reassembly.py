@@ -21,7 +21,16 @@ from video.fragment import (
     Piece,
     read_piece,
 )
-from video.reassembly import MAX_BYTES, MAX_FRAMES, REORDER, TAIL, Reassembly
+from video.parity import BLOCK, ROWS, restore
+from video.reassembly import (
+    MAX_BYTES,
+    MAX_CLAIMED,
+    MAX_FRAMES,
+    MAX_UNSEEN,
+    REORDER,
+    TAIL,
+    Reassembly,
+)
 
 CHANCE = random.Random(11)
 RTT = 0.05
@@ -179,6 +188,50 @@ def test_memory_is_bounded_by_bytes(table: Table) -> None:
             piece = Piece(number, index, count, False, False, 1, 1, bytes(PIECE_SIZE))
             table.reassembly.take(piece, 0, 1, 0.0)
     assert table.reassembly.waiting <= MAX_BYTES
+
+
+def test_parity_that_lies_is_tried_once_for_each_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tried again with each piece, it would cost a quarter of a second for a datagram."""
+    tried: list[int] = []
+
+    def tells(count: int, present: dict[int, bytes], rows: dict[int, bytes]) -> dict[int, bytes]:
+        tried.append(count)
+        return restore(count, present, rows)
+
+    monkeypatch.setattr("video.reassembly.restore", tells)
+    reassembly, blocks = Reassembly(), MAX_PIECES // BLOCK
+    for index in range(blocks * ROWS):
+        lie = b"\xff" * (PIECE_SIZE + 2)
+        reassembly.take(Piece(0, index, MAX_PIECES, True, True, 1, 0, lie), 0, 1, 0.0)
+    for index in range(MAX_PIECES - 1):
+        data = bytes(PIECE_SIZE)
+        reassembly.take(Piece(0, index, MAX_PIECES, True, False, 1, 0, data), 0, 1, 0.0)
+    assert len(tried) == blocks
+    last = Piece(0, MAX_PIECES - 1, MAX_PIECES, True, False, 1, 0, bytes(PIECE_SIZE))
+    reassembly.take(last, 0, 1, 0.0)
+    (whole,) = reassembly.ready()
+    assert not any(whole.picture.data)
+    assert reassembly.waiting == 0
+
+
+def test_pieces_that_frames_only_claim_to_have_are_bounded(table: Table) -> None:
+    for number in range(1, 2 * MAX_FRAMES):
+        one = Piece(number, 0, MAX_PIECES, True, False, 1, 0, bytes(PIECE_SIZE))
+        table.reassembly.take(one, 0, 1, table.now)
+        table.wanted(0.1)
+        waiting = table.reassembly._frames.values()
+        assert sum(frame.first.count for frame in waiting) <= MAX_CLAIMED
+
+
+def test_what_was_asked_for_is_forgotten_with_its_frame(table: Table) -> None:
+    for number in range(1, 2000):
+        needs, alone = picture(4 * number, 2), picture(4 * number + 1, 1)
+        table.take(needs, cut(needs)[:1])
+        table.take(alone, cut(alone)[1:])
+        table.wanted(0.1)
+    reassembly = table.reassembly
+    asked = sum(len(frame.asked) for frame in reassembly._frames.values())
+    assert asked <= MAX_CLAIMED and len(reassembly._asked) <= MAX_UNSEEN
 
 
 def test_pieces_that_contradict_their_frame_are_dropped(table: Table) -> None:

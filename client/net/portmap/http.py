@@ -92,6 +92,8 @@ def write_post(place: Place, action: str, body: str) -> bytes:
 def is_whole(data: bytes) -> bool:
     """Whether an answer needs no further byte; false as well when only its end will tell."""
     head, gap, body = data.partition(b"\r\n\r\n")
+    if len(head) > MAX_HEAD:
+        raise RemoteProtocolError("an answer without a head")
     if not gap:
         return False
     _, heads = _read_head(head)

@@ -34,6 +34,7 @@ MAP_LIMIT: Final = 2.5  # seconds; a search by SSDP alone may take two
 CLOSE_LIMIT: Final = 0.4  # seconds
 PULSE: Final = 120.0  # seconds after which a mapping is renewed at the latest
 RETRY: Final = 5.0  # seconds until a renewal that failed is tried again
+FORGETS: Final = 5.0  # seconds in which a router forgets once: each answer of a mad one says so
 MAX_LEASES: Final = 256  # mappings of one process
 
 Key = tuple[str, str, int]
@@ -52,6 +53,7 @@ class Mapper:
         self._near = near
         self._gateways: dict[Neighbourhood, Gateway] = {}
         self._leases: dict[Key, _Lease] = {}
+        self._forgot: dict[Neighbourhood, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -121,6 +123,10 @@ class Mapper:
 
     def _forgotten(self, near: Neighbourhood) -> None:
         """A gateway has lost what it mapped."""
+        now = asyncio.get_running_loop().time()
+        if now - self._forgot.get(near, float("-inf")) < FORGETS:
+            return
+        self._forgot[near] = now
         log.info("the router %s has started anew", near.gateway)
         for lease in self._leases.values():
             if lease.gateway is self._gateways.get(near):

@@ -2,7 +2,7 @@
 
     <s:Envelope …><s:Body><u:Answer …><NewPort>4000</NewPort> …
 
-Rule 1: one pass, no nesting on our stack, every size bounded.
+Rule 1: one pass that never turns back, no nesting on our stack, every size bounded.
 Rule 2: no document type, hence no entities but the five that XML itself has.
 Rule 3: attributes and namespaces are passed over; routers disagree about them.
 
@@ -25,7 +25,7 @@ MAX_NAME = 128  # characters
 
 _PIECE = re.compile(
     r"<!--.*?-->|<\?.*?\?>|<!\[CDATA\[(?P<raw>.*?)\]\]>"
-    r"|<(?P<close>/?)(?P<name>[^\s<>/!?]+)(?P<rest>[^<>]*)>|(?P<text>[^<]+)",
+    r"|<(?P<close>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]+)",
     re.DOTALL,
 )
 _ENTITY = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
+from client.net.channels import WebChannel
 from client.net.forwarders import Forwarders
+from client.net.relay_address import Target
 from vc_core.commands import OpenForwarder
 from vc_core.grant import Claims, make_grant, open_secret
 from vc_core.ids import Rung
@@ -71,3 +74,51 @@ async def test_who_does_not_hide_tries_whatever_the_host_names(relay: socket.soc
     forwarders.open(OpenForwarder(7, Rung.RELAYED, (address,), (GRANT,)))
     assert await knocked(relay)
     forwarders.close()
+
+
+class Web:
+    """A place that answers HTTP by some bytes, and counts who came."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.asked: list[bytes] = []
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked.append(await reader.readline())
+        writer.write(self.answer)
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def web(answer: bytes = b"HTTP/1.1 404 No\r\n\r\n") -> AsyncIterator[tuple[Web, int]]:
+    place = Web(answer)
+    async with await asyncio.start_server(place.take, "127.0.0.1", 0) as server:
+        yield place, server.sockets[0].getsockname()[1]
+
+
+async def test_a_relay_sends_us_nowhere_else() -> None:
+    async with web() as (inside, secret):
+        elsewhere = f"HTTP/1.1 302 There\r\nLocation: ws://127.0.0.1:{secret}/admin\r\n\r\n"
+        async with web(elsewhere.encode()) as (lure, port):
+            channel = WebChannel(Target("ws", "127.0.0.1", port), loopback=True)
+            with pytest.raises(Exception, match="302"):
+                await channel._connect()
+            assert len(lure.asked) == 1 and inside.asked == []
+
+
+async def test_a_name_is_asked_once_so_that_what_was_looked_at_is_what_is_connected_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, asked = asyncio.get_running_loop(), []
+
+    async def told(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async with web() as (place, port):
+        monkeypatch.setattr(loop, "getaddrinfo", told)
+        channel = WebChannel(Target("ws", "relay.example", port), loopback=True)
+        with pytest.raises(Exception, match="404"):
+            await channel._connect()
+        assert asked == ["relay.example"] and len(place.asked) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from client.net import direct, guess
 from client.net.candidates import Description
-from client.net.guess import PAUSE, REMEMBERED, SOCKETS, Guessing, Tries, targets
+from client.net.guess import PAUSE, REMEMBERED, SOCKETS, TRIES, Guessing, Tries, targets
 from client.net.ice_moving import MovingConnection
 from tests.client.net import stun_double
 from tests.client.net.test_direct import End, close
@@ -166,6 +166,12 @@ def test_remembers_for_a_while_which_networks_were_tried_in_vain() -> None:
     for number in range(2 * REMEMBERED):
         tries.failed([f"host {number}"], 1.0 + number)
     assert len(tries._failed) == REMEMBERED
+
+
+def test_a_peer_that_names_ever_other_addresses_is_followed_to_few_of_them() -> None:
+    tries = Tries()
+    made = sum(tries.may([f"host {n}"], n) and tries.begin(n) for n in range(600))
+    assert made == TRIES.burst + 600 * TRIES.per_second - 1
 
 
 def test_a_few_addresses_of_ip4_are_worth_it() -> None:

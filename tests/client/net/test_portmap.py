@@ -213,6 +213,17 @@ async def test_a_router_that_forgot_is_asked_again_for_all_ports(
         await until(lambda: len(router.doors) == 2)
 
 
+async def test_a_router_that_forgets_with_each_answer_is_not_asked_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("client.net.portmap.pcp.Epoch.forgot", lambda *_: True)
+    async with running(Router(pcp=True)) as router, mapper(router) as mapped:
+        for port in range(PORT, PORT + 3):
+            await mapped.map("udp", HOME, port)
+        await asyncio.sleep(0.5)
+        assert router.asked.count("pcp 1") <= 3 + 3
+
+
 async def test_a_mapping_that_cannot_be_renewed_is_lost_and_found_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

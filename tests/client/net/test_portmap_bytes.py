@@ -190,10 +190,17 @@ def test_an_unknown_entity_stays_what_it_is_and_a_wrong_number_becomes_a_mark() 
 
 def test_hostile_markup_costs_no_time() -> None:
     began = time.monotonic()
-    for text in ("<!--" * 30000, "<![CDATA[" * 14000, "<a " * 40000, "&" * 120000, "<a>&#" * 20000):
+    pieces = ("<!--" * 30000, "<![CDATA[" * 14000, "<a " * 40000, "&" * 120000, "<a>&#" * 20000)
+    for text in (*pieces, "<" + "n" * http.MAX_BODY, "<n" + " " * http.MAX_BODY):
         with pytest.raises(RemoteProtocolError):
             list(markup.elements(f"<a>{text}"))
     assert time.monotonic() - began < 1.0
+
+
+def test_a_head_that_does_not_end_is_refused_before_all_of_it_came() -> None:
+    for data in (b"x" * 9000, b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 3000):
+        with pytest.raises(RemoteProtocolError):
+            http.is_whole(data)
 
 
 def test_an_answer_of_http_is_whole_when_it_says_so() -> None:

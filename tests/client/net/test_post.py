@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from tests.client.net.signaling_double import ALLOCATED, Signaling, signaling, url
 from tests.client.net.waiting import until
-from vc_core.servers import Change
+from vc_core.servers import MAX_KNOWN, Change
 from vc_core.signals import Allocate, Attach, Drop
 from vc_core.wire import Record
 
@@ -117,3 +118,22 @@ async def test_only_so_many_servers_are_kept() -> None:
         await until(lambda: caller.post.url == url(second.port) and caller.changes)
         caller.post.send(Attach(MAILBOX))
         await until(lambda: len(second.heard) == 1)
+
+
+async def test_servers_that_were_given_up_leave_nothing_behind() -> None:
+    async with signaling() as first, calling(first) as caller:
+        for number in range(50):
+            caller.post.add(f"ws://127.0.0.1:1/{number}")  # nobody listens there
+            await asyncio.sleep(0)
+        await until(lambda: not caller.post._closing)
+        assert len(caller.post._trying) <= MAX_KNOWN and len(caller.post._mailboxes) <= MAX_KNOWN
+
+
+async def test_a_server_that_others_name_is_none_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with signaling() as first, signaling() as inside, calling(first) as caller:
+        monkeypatch.setattr(caller.post._first, "_local", False)  # as if it were elsewhere
+        caller.post.add(url(inside.port))
+        await asyncio.sleep(0.2)
+        assert caller.post.url == url(first.port) and caller.changes[-1] is Change.BACK
