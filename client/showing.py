@@ -51,6 +51,19 @@ class Wish:
     """bit/s at most."""
 
 
+@dataclass
+class Sent:
+    """Frames of one encoding."""
+
+    frames: int = 0
+    bytes: int = 0
+
+    def add(self, size: int) -> None:
+        """One more."""
+        self.frames += 1
+        self.bytes += size
+
+
 class Show:
     """One stream of our own."""
 
@@ -63,8 +76,8 @@ class Show:
         self.over = False
         """Whether the child said why it ends."""
         self.fps_captured = 0.0
-        self.frames = self.bytes = 0
-        """Sent since ``Showing.stats``."""
+        self.sent = Sent(), Sent()
+        """Of the first and of the second encoding, since ``Showing.stats``."""
         self.previews: dict[object, Preview] = {}
         self._rests = False
         self.child = Child(
@@ -164,13 +177,19 @@ class Showing:
         """By stream, since this was last asked, ``span`` seconds ago."""
         found = {}
         for one in self._shows:
+            first, second = one.sent
             if one.stream:
                 found[one.stream] = {
                     "fps_captured": round(one.fps_captured, 1),
-                    "fps_sent": round(one.frames / span, 1),
-                    "bitrate": round(one.bytes * 8 / span),
+                    "fps_sent": round(first.frames / span, 1),
+                    "bitrate": round(first.bytes * 8 / span),
                 }
-            one.frames = one.bytes = 0
+            if second.frames:
+                found[one.stream] |= {
+                    "fps_second": round(second.frames / span, 1),
+                    "bitrate_second": round(second.bytes * 8 / span),
+                }
+            one.sent = Sent(), Sent()
         return found
 
     async def close(self) -> None:
@@ -196,6 +215,9 @@ class Showing:
             self._frame(show, record)
         elif record.get("event") == "opened":
             self._driver.feed(partial(self._opened, show, record))
+        elif record.get("event") == "second" and record.get("on") is False:
+            if self._sharer is not None:
+                self._sharer.no_second(show.stream)
         elif record.get("event") == "stats":
             show.fps_captured = float(number(record, "fps_captured"))
         elif record.get("event") == "error":
@@ -224,26 +246,27 @@ class Showing:
             self._tell(PicturesFailed("share-size", str(error), "choose a smaller one"))
             self._end(show)
             return
-        self._sharer.begin(show.stream, width, height, fps, show.wish.bitrate)
+        size = width, height, fps
+        self._sharer.begin(show.stream, *size, show.wish.bitrate, seconds=True)
         kind = KINDS[show.kind]
         self._rest(show)
         self._tell(StreamOffered(self._own(), show.stream, kind, width, height, fps))
 
     def _frame(self, show: Show, record: FrameRecord) -> None:
-        for preview in list(show.previews.values()):
+        for preview in () if record.second else list(show.previews.values()):
             preview(record)
         if self._sharer is None or not show.stream or self._pictures is None:
             return
         size = record.width, record.height
         captured = record.captured / 1e6
-        encoded = Encoded(captured, record.key, record.codec, *size, record.data)
+        about = captured, record.key, record.codec
+        encoded = Encoded(*about, *size, record.data, record.second)
         try:
             sent = self._sharer.push(show.stream, encoded, time.monotonic())
         except LocalProtocolError:  # a frame that nobody could put together
             return
         if sent is not None:
-            show.frames += 1
-            show.bytes += len(record.data)
+            show.sent[record.second].add(len(record.data))
             self._driver.feed(self._flush)
 
     def _gone(self, show: Show) -> None:
@@ -347,8 +370,8 @@ class Showing:
             else:
                 driver.send_to(out.member, out.datagram)
         for order in sharer.orders():
-            if order.stream in shows and not order.second:
-                words = dict(order.words)
+            if order.stream in shows:
+                words = order.words | ({"second": True} if order.second else {})
                 shows[order.stream].child.order(words.pop("do"), **words)
         self._arm(sharer, now)
 

@@ -8,8 +8,8 @@
 
 ``captured`` is µs of the monotonic clock: the sharer's on its side, the viewer's
 on the other. Flag 1 says key frame, flag 2 (sharer's side only) that it belongs to
-the second, smaller encoding, whose frames are counted for themselves. H.264 is Annex B with its parameter sets
-before each key frame.
+the second, smaller encoding, whose frames are counted for themselves. H.264 is Annex B
+with its parameter sets before each key frame.
 
 Both ends are processes of ours, yet a decoder chews what strangers sent: what
 does not parse is a ``RemoteProtocolError``, and the other process is ended.

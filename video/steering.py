@@ -10,19 +10,23 @@ a lane that had to drop frames    -> a key frame, when it is empty again
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from vc_core.ids import Member
-from video.groups import size_for, split
+from video.groups import size_for
 from video.history import rows_for
 from video.pace import GAIN, GAIN_AT_FIRST
+from video.rate import SHORT_QUEUE
 from video.sharing import Edge, Encoding, LaneKey, Order, Out, Streaming, Viewer
 
 # Implementation
 SPREAD_FROM = 4  # viewers at one forwarder from which one copy goes there
 SPREAD_OVERLAP = 1.0  # s in which a viewer gets its own copies too, until its wish has arrived
 DECIDE = 0.2  # s between two looks at rates and groups
-REGROUP = 3.0  # s between two moves of viewers
+GENTLE = 300_000.0  # bit/s of a second encoding for newcomers, of whose paths nothing is known
+GENTLER = 1.4  # times that bitrate after each look that finds the paths clear
+RESHAPE = 6.0  # s between two sizes of a second encoding
+HUSH = 0.1  # s, and two round trips, until copies come no more to who wants them no more
 SHARE = 0.90  # of a rate that goes to the encoder: headers and what is sent again
 FIRST_RATES = 4e6  # bit/s up to which a new viewer's first key frame is hurried
 LEAST_BITRATE = 60_000.0
@@ -55,12 +59,16 @@ class Steering:
             viewer.rate.handle_timer(now)
         for streaming in self.streams.values():
             if streaming.viewers:
-                self._group(streaming, now)
+                keys = self._group(streaming, now)
                 self._spread(streaming, now)
                 for name, out in streaming.outs.items():
                     self.set_rate(streaming, name, out)
                     self._catch_up(streaming, name, out, now)
                 self._order_bitrates(streaming)
+                for second in keys:  # after their bitrates: they are made at once
+                    self.order_key(streaming, now, second=second)
+            elif streaming.second_on:
+                self._close_second(streaming)
 
     def _part(self, member: Member) -> float:
         """bit/s of one stream: a viewer's rate is shared by the streams that it watches."""
@@ -73,41 +81,61 @@ class Steering:
         if reached:
             out.lane.rate = min(self._part(one.member) for one in reached)
             starting = out.lane.rate < FIRST_RATES and all(one.rate.starting for one in reached)
+            starting = starting and not streaming.gets_second(name[1])
             out.lane.gain = GAIN_AT_FIRST if starting else GAIN
 
-    def _group(self, streaming: Streaming, now: float) -> None:
-        rates = {member: self._part(member) for member in streaming.viewers}
-        slow = split(rates, streaming.slow)
-        if slow == streaming.slow or now - streaming.regrouped < REGROUP:
-            return
-        moved = slow ^ streaming.slow
-        streaming.slow, streaming.regrouped = slow, now
-        if not streaming.seconds:
-            return
-        for member in moved:
-            out = streaming.outs.get((streaming.number, member, 0))
-            if out is not None:
-                streaming.drop(out)
-                out.waits_for_key = True
-        if bool(slow) is not streaming.second_on:
-            streaming.second_on = bool(slow)
-            streaming.second = Encoding()
-            self.orders.append(Order(streaming.number, self._second(streaming, rates), second=True))
-        elif slow & moved:
-            self.order_key(streaming, now, second=True)
-        if moved - slow:
-            self.order_key(streaming, now, second=False)
+    # ---- Who gets which --------------------------------------------------------------
 
-    def _second(self, streaming: Streaming, rates: dict[Member, float]) -> dict[str, Any]:
-        """The order that begins or ends a second encoding."""
-        if not streaming.slow:
-            return {"do": "stop"}
-        bps = self._bitrate(streaming, [rates[one] for one in streaming.slow])
-        size = size_for(streaming.width, streaming.height, streaming.fps, bps)
-        streaming.second.bitrate = bps
-        width, height, fps = size
+    def _group(self, streaming: Streaming, now: float) -> set[bool]:
+        """Viewers to encodings; those (second or not) that need a key frame."""
+        groups, fresh = streaming.groups, streaming.fresh
+        rates = {member: self._part(member) for member in streaming.viewers}
+        most = streaming.bitrate / SHARE if streaming.bitrate else float("inf")
+        needs = [one.demand.need(now) for one in (streaming.first, streaming.second)]
+        fallen = groups.decide(rates, (min(most, needs[0]), needs[1]), now)
+        for member in fallen:
+            streaming.clear(member)
+        keys = {False} if groups.rising or fresh - groups.slow else set()
+        if not groups.slow and streaming.second_on:
+            self._close_second(streaming)
+        elif groups.slow and streaming.seconds:
+            begun = self._shape_second(streaming, rates, now)
+            if not begun and (fallen or fresh & groups.slow):
+                keys.add(True)
+        streaming.fresh = set()
+        return keys
+
+    def _shape_second(
+        self, streaming: Streaming, rates: Mapping[Member, float], now: float
+    ) -> bool:
+        """Begin a second encoding, or give it another size; whether that was done."""
+        bps = self._bitrate(streaming, [rates[one] for one in self._of_second(streaming)])
+        first = streaming.width, streaming.height, streaming.fps
+        shape = size_for(*first, bps, streaming.shape)
+        if shape == streaming.shape or now - streaming.shaped < RESHAPE:
+            return False
+        if streaming.shape is None:
+            streaming.second = Encoding()
+            if self._of_second(streaming) <= streaming.fresh:
+                bps = min(bps, GENTLE)
+                shape = size_for(*first, bps)
+        streaming.second.bitrate, streaming.second.key_ordered = bps, now
+        streaming.shape, streaming.shaped = shape, now
+        width, height, fps = shape
         sized = {"width": width, "height": height, "fps": fps, "bitrate": round(bps)}
-        return {"do": "open", **sized}
+        self.orders.append(Order(streaming.number, {"do": "open", **sized}, second=True))
+        return True
+
+    def _close_second(self, streaming: Streaming) -> None:
+        streaming.shape, streaming.shaped = None, float("-inf")
+        self.orders.append(Order(streaming.number, {"do": "stop"}, second=True))
+
+    @staticmethod
+    def _of_second(streaming: Streaming) -> frozenset[Member]:
+        """Those whose paths the second encoding must fit."""
+        return streaming.slow - streaming.groups.crawling or streaming.slow
+
+    # ---- By which way ----------------------------------------------------------------
 
     def _spread(self, streaming: Streaming, now: float) -> None:
         """One copy for many viewers of the first encoding behind one forwarder."""
@@ -122,6 +150,7 @@ class Steering:
                     streaming.spread[member] = wanted, now
                 else:
                     del streaming.spread[member]
+                    streaming.quiet[member] = now + 2 * self.viewers[member].rtt + HUSH
         gone = [
             name
             for name in streaming.outs
@@ -135,7 +164,7 @@ class Steering:
         idle = name[1] in streaming.spread or name[1] not in (None, *streaming.viewers)
         if idle or not out.waits_for_key or not out.lane.empty:
             return
-        second = streaming.second_on and name[1] in streaming.slow
+        second = streaming.gets_second(name[1])
         pause = SLOW_KEY_PAUSE if streaming.thin(name) else KEY_PAUSE
         encoding = streaming.encoding(second)
         if now - max(encoding.key_ordered, encoding.key_pushed) >= pause:
@@ -148,17 +177,25 @@ class Steering:
 
     def _order_bitrates(self, streaming: Streaming) -> None:
         for second in (False, True):
-            slow = streaming.slow
-            members = slow if second else streaming.viewers - slow or streaming.viewers
-            if (second and not streaming.second_on) or not members:
+            if second and not streaming.second_on:
                 continue
+            rest = streaming.viewers - streaming.slow or streaming.viewers
+            members = self._of_second(streaming) if second else rest
             rates = [self._net(streaming, member) for member in members]
             bps = max(LEAST_BITRATE, self._bitrate(streaming, rates))
             encoding = streaming.encoding(second)
+            if second:
+                bps = min(bps, encoding.bitrate * self._gently(members))
             if abs(bps - encoding.bitrate) > CHANGE * encoding.bitrate:
                 encoding.bitrate = bps
                 words = {"do": "bitrate", "bps": round(bps)}
                 self.orders.append(Order(streaming.number, words, second))
+
+    def _gently(self, members: Iterable[Member]) -> float:
+        """Times its bitrate that a second encoding may have now: paths are felt for."""
+        rates = [self.viewers[member].rate for member in members]
+        clear = all(rate.delivered and rate.queue < SHORT_QUEUE for rate in rates)
+        return GENTLER if clear else 1.0
 
     def _net(self, streaming: Streaming, member: Member) -> float:
         """What is left of a viewer's part without parity, repetition and what waits."""
