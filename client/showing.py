@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from client.children import Child, trouble
 from client.events import PicturesFailed, RoomEvent
+from client.outgo import Outgo
+from client.reaching import Reaching
 from client.ui.fields import number
 from vc_core.errors import LocalProtocolError
 from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
-from vc_core.ids import LinkId, Member, Rung
+from vc_core.ids import LinkId, Member
 from vc_core.pictures import CAMERA, KINDS, MAX_FPS, SCREEN, Pictures
 from vc_core.senderkeys import MAX_STREAMS
 from video.pipe import FrameRecord, Record, Words
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
 # Implementation
 LEAST_PAUSE = 0.001  # s between two looks at what may leave
-LOOK = 1.0  # s between two looks at the paths of viewers
 Preview = Callable[[FrameRecord], None]
 
 
@@ -51,19 +52,6 @@ class Wish:
     """bit/s at most."""
 
 
-@dataclass
-class Sent:
-    """Frames of one encoding."""
-
-    frames: int = 0
-    bytes: int = 0
-
-    def add(self, size: int) -> None:
-        """One more."""
-        self.frames += 1
-        self.bytes += size
-
-
 class Show:
     """One stream of our own."""
 
@@ -76,8 +64,7 @@ class Show:
         self.over = False
         """Whether the child said why it ends."""
         self.fps_captured = 0.0
-        self.sent = Sent(), Sent()
-        """Of the first and of the second encoding, since ``Showing.stats``."""
+        self.outgo = Outgo()
         self.previews: dict[object, Preview] = {}
         self._rests = False
         self.child = Child(
@@ -118,9 +105,7 @@ class Showing:
         self._shows: list[Show] = []
         self._sharer: Sharer | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._looked_at = -math.inf
-        self._ways: dict[Member, object] = {}
-        """By which way a viewer was reached when we last looked."""
+        self._reaching = Reaching(driver)
 
     @property
     def _pictures(self) -> Pictures | None:
@@ -177,19 +162,9 @@ class Showing:
         """By stream, since this was last asked, ``span`` seconds ago."""
         found = {}
         for one in self._shows:
-            first, second = one.sent
+            told = one.outgo.take(span)
             if one.stream:
-                found[one.stream] = {
-                    "fps_captured": round(one.fps_captured, 1),
-                    "fps_sent": round(first.frames / span, 1),
-                    "bitrate": round(first.bytes * 8 / span),
-                }
-            if second.frames:
-                found[one.stream] |= {
-                    "fps_second": round(second.frames / span, 1),
-                    "bitrate_second": round(second.bytes * 8 / span),
-                }
-            one.sent = Sent(), Sent()
+                found[one.stream] = {"fps_captured": round(one.fps_captured, 1), **told}
         return found
 
     async def close(self) -> None:
@@ -266,7 +241,7 @@ class Showing:
         except LocalProtocolError:  # a frame that nobody could put together
             return
         if sent is not None:
-            show.sent[record.second].add(len(record.data))
+            show.outgo.add(len(record.data), second=record.second)
             self._driver.feed(self._flush)
 
     def _gone(self, show: Show) -> None:
@@ -304,7 +279,7 @@ class Showing:
         self._rest(show)
         if event.on and show.waits:
             show.child.order("start")
-        self._looked_at = -math.inf
+        self._reaching.look_again()
         self._driver.feed(self._flush)
 
     def _rest(self, show: Show) -> None:
@@ -332,26 +307,7 @@ class Showing:
 
     def moved(self) -> None:
         """Somebody is reached another way."""
-        self._looked_at = -math.inf
-
-    def _look(self, sharer: Sharer, now: float) -> None:
-        """How each viewer is reached."""
-        session, pictures = self._driver.session, self._pictures
-        if session is None or pictures is None:
-            return
-        self._looked_at = now
-        viewers = {one for stream in pictures.shared for one in pictures.viewers(stream)}
-        for member in viewers:
-            peer = session.room.peers.get(member)
-            link = peer.link if peer is not None else None
-            if link is None or link.used is None:
-                continue
-            way, path = link.used, link.paths.get(link.used)
-            rtt = path.rtt if path is not None and path.rtt is not None else 0.05
-            moved = self._ways.get(member, way) != way
-            self._ways[member] = way
-            forwarder = 0 if way.rung is Rung.DIRECT else way.number
-            sharer.reached(member, rtt, forwarder, now, moved=moved)
+        self._reaching.look_again()
 
     # ---- Out -------------------------------------------------------------------------
 
@@ -360,8 +316,7 @@ class Showing:
         sharer, now = self._sharer, time.monotonic()
         if sharer is None or self._pictures is None:
             return
-        if now - self._looked_at >= LOOK:
-            self._look(sharer, now)
+        self._reaching.look(sharer, now)
         driver = self._driver
         shows = {show.stream: show for show in self._shows}
         for out in sharer.datagrams(now):

@@ -13,7 +13,7 @@ from collections import deque
 # Implementation
 WINDOW = 1.0  # s over which it is measured
 MEMORY = 20.0  # s that the most of it is remembered: a page may move again
-FULL = 0.7  # of the bitrate: from there on it may be the bitrate that limits it
+FULL = 0.6  # of the bitrate: from there on it may be the bitrate that limits it (x264: 0.75)
 ROOM = 1.25  # for headers, and for frames that are not all of one size
 
 

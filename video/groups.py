@@ -11,12 +11,14 @@ key frames when it can.
                                             and with a key frame of the first encoding;
                                             later each time that it did not last
 
-A path that carries more than an encoding takes counts as one that carries just that.
+A path that carries more than an encoding takes counts as one that carries just that. A newcomer
+begins with the second encoding where others have more than ``UNKNOWN``: nobody knows what its
+path carries, and neither it nor they shall pay for finding out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from vc_core.ids import Member
@@ -25,8 +27,11 @@ from vc_core.ids import Member
 WIDE = 1.8  # ratio between two neighbours that splits
 STILL_WIDE = 1.4  # ratio that keeps a split
 FAR = (3.0, 2.2)  # the same for who crawls: there is nothing smaller still
+UNKNOWN = 300_000.0  # bit/s that a path counts as of which nothing is known
 NEW = 1.0  # s that a newcomer's path must have been near the others' before it rises
 FIRST_STAY, LONGEST_STAY = 3.0, 60.0  # s for everybody else: a dip of others is no reason
+SETTLED = 1.0  # s on the first encoding after which a viewer may get copies of a forwarder
+OWN_FAULT = 3.0  # s after a fall in which loss is that of a queue which we have filled
 LASTED = 20.0  # s on the first encoding after which rising was no mistake
 SIZES = ((1080, 3e6), (720, 1.5e6), (540, 0.7e6), (360, 0.25e6), (240, 0.0))
 """(lines, bit/s from which they are worth having)."""
@@ -67,6 +72,8 @@ class Stay:
     """Since when it has been near the others, on the second encoding."""
     least: float = NEW
     """s of that until it may rise."""
+    fell: float = float("-inf")
+    """When it was found too slow for the first encoding."""
 
 
 class Groups:
@@ -82,19 +89,26 @@ class Groups:
         self._stays: dict[Member, Stay] = {}
 
     def decide(
-        self, rates: Mapping[Member, float], needs: tuple[float, float], now: float
+        self,
+        rates: Mapping[Member, float],
+        unknown: Set[Member],
+        needs: tuple[float, float],
+        now: float,
     ) -> frozenset[Member]:
         """Look at all viewers (bit/s each); who falls to the second encoding now.
 
-        ``needs``: what the first and the second encoding take of a path at most.
+        ``unknown``: newcomers. ``needs``: what the first and the second encoding take of a
+        path at most.
         """
         self._meet(rates, now)
         useful = {member: min(rate, needs[0]) for member, rate in rates.items()}
+        for member in unknown:
+            useful[member] = min(useful[member], UNKNOWN)
         below = split(useful, self.slow)
         fallen = below - self.slow
         self.slow |= fallen
         for member in fallen:
-            self._fell(self._stays[member], now)
+            self._fell(self._stays[member], now, new=member in unknown)
         for member in below:
             self._stays[member].fits_since = now
         alone = self.slow >= rates.keys()
@@ -113,8 +127,9 @@ class Groups:
         self.slow &= rates.keys()
 
     @staticmethod
-    def _fell(stay: Stay, now: float) -> None:
-        if stay.since < now:  # no newcomer
+    def _fell(stay: Stay, now: float, *, new: bool) -> None:
+        if not new:
+            stay.fell = now
             lasted = now - stay.since >= LASTED
             longer = FIRST_STAY if lasted else min(LONGEST_STAY, 2 * stay.least)
             stay.least = max(FIRST_STAY, longer)
@@ -123,6 +138,16 @@ class Groups:
     def _may_rise(self, member: Member, now: float) -> bool:
         stay = self._stays[member]
         return now - stay.fits_since >= stay.least
+
+    def settled(self, member: Member, now: float) -> bool:
+        """Whether a viewer has had the first encoding for a while."""
+        stay = self._stays.get(member)
+        return member not in self.slow and stay is not None and now - stay.since >= SETTLED
+
+    def just_fell(self, member: Member, now: float) -> bool:
+        """Whether what is lost on a viewer's path says nothing about that path."""
+        stay = self._stays.get(member)
+        return stay is not None and now - stay.fell < OWN_FAULT
 
     def rise(self, now: float) -> frozenset[Member]:
         """A key frame of the first encoding was made; who gets that one from now on."""

@@ -217,12 +217,13 @@ class Sharer:
         for index in range(fragments.count):
             item = frame, False, index
             out.lane.push(Queued(frame.picture.number, item, fragments.size(index) + WRAPPED))
-        for index in range(self._rows(streaming, name, fragments.count) * fragments.blocks):
+        rows = self._rows(streaming, name, fragments.count, now)
+        for index in range(rows * fragments.blocks):
             out.lane.push(Queued(frame.picture.number, (frame, True, index), MAX_DATAGRAM + WIRE))
 
-    def _rows(self, streaming: Streaming, name: LaneKey, count: int) -> int:
+    def _rows(self, streaming: Streaming, name: LaneKey, count: int, now: float) -> int:
         reached = streaming.behind(name, self._viewers)
-        loss = max((one.rate.loss for one in reached), default=0.0)
+        loss = max((self._steering.loss_of(streaming, one, now) for one in reached), default=0.0)
         return rows_for(count, loss, max((one.rtt for one in reached), default=0.0))
 
     # Datagrams out

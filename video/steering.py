@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from vc_core.ids import Member
-from video.groups import size_for
+from video.groups import UNKNOWN, size_for
 from video.history import rows_for
 from video.pace import GAIN, GAIN_AT_FIRST
 from video.rate import SHORT_QUEUE
@@ -23,8 +23,7 @@ from video.sharing import Edge, Encoding, LaneKey, Order, Out, Streaming, Viewer
 SPREAD_FROM = 4  # viewers at one forwarder from which one copy goes there
 SPREAD_OVERLAP = 1.0  # s in which a viewer gets its own copies too, until its wish has arrived
 DECIDE = 0.2  # s between two looks at rates and groups
-GENTLE = 300_000.0  # bit/s of a second encoding for newcomers, of whose paths nothing is known
-GENTLER = 1.4  # times that bitrate after each look that finds the paths clear
+GENTLY = 1.4  # times its bitrate that a second encoding gets when its paths are found clear
 RESHAPE = 6.0  # s between two sizes of a second encoding
 HUSH = 0.1  # s, and two round trips, until copies come no more to who wants them no more
 SHARE = 0.90  # of a rate that goes to the encoder: headers and what is sent again
@@ -64,7 +63,7 @@ class Steering:
                 for name, out in streaming.outs.items():
                     self.set_rate(streaming, name, out)
                     self._catch_up(streaming, name, out, now)
-                self._order_bitrates(streaming)
+                self._order_bitrates(streaming, now)
                 for second in keys:  # after their bitrates: they are made at once
                     self.order_key(streaming, now, second=second)
             elif streaming.second_on:
@@ -84,6 +83,11 @@ class Steering:
             starting = starting and not streaming.gets_second(name[1])
             out.lane.gain = GAIN_AT_FIRST if starting else GAIN
 
+    @staticmethod
+    def loss_of(streaming: Streaming, viewer: Viewer, now: float) -> float:
+        """What a viewer's path loses by itself."""
+        return 0.0 if streaming.groups.just_fell(viewer.member, now) else viewer.rate.loss
+
     # ---- Who gets which --------------------------------------------------------------
 
     def _group(self, streaming: Streaming, now: float) -> set[bool]:
@@ -92,7 +96,9 @@ class Steering:
         rates = {member: self._part(member) for member in streaming.viewers}
         most = streaming.bitrate / SHARE if streaming.bitrate else float("inf")
         needs = [one.demand.need(now) for one in (streaming.first, streaming.second)]
-        fallen = groups.decide(rates, (min(most, needs[0]), needs[1]), now)
+        new = fresh if streaming.seconds else ()
+        unknown = {member for member in new if self.viewers[member].rate.starting}
+        fallen = groups.decide(rates, unknown, (min(most, needs[0]), needs[1]), now)
         for member in fallen:
             streaming.clear(member)
         keys = {False} if groups.rising or fresh - groups.slow else set()
@@ -117,7 +123,7 @@ class Steering:
         if streaming.shape is None:
             streaming.second = Encoding()
             if self._of_second(streaming) <= streaming.fresh:
-                bps = min(bps, GENTLE)
+                bps = min(bps, UNKNOWN)
                 shape = size_for(*first, bps)
         streaming.second.bitrate, streaming.second.key_ordered = bps, now
         streaming.shape, streaming.shaped = shape, now
@@ -139,7 +145,12 @@ class Steering:
 
     def _spread(self, streaming: Streaming, now: float) -> None:
         """One copy for many viewers of the first encoding behind one forwarder."""
-        fit = {m for m in streaming.viewers - streaming.slow if self.viewers[m].forwarder}
+        groups = streaming.groups
+        fit = {
+            one
+            for one in streaming.viewers
+            if self.viewers[one].forwarder and groups.settled(one, now)
+        }
         by = Counter(self.viewers[member].forwarder for member in fit)
         for member in streaming.viewers:
             forwarder = self.viewers[member].forwarder if member in fit else 0
@@ -175,13 +186,13 @@ class Steering:
         bps = SHARE * min(rates)
         return min(bps, streaming.bitrate) if streaming.bitrate else bps
 
-    def _order_bitrates(self, streaming: Streaming) -> None:
+    def _order_bitrates(self, streaming: Streaming, now: float) -> None:
         for second in (False, True):
             if second and not streaming.second_on:
                 continue
             rest = streaming.viewers - streaming.slow or streaming.viewers
             members = self._of_second(streaming) if second else rest
-            rates = [self._net(streaming, member) for member in members]
+            rates = [self._net(streaming, member, now) for member in members]
             bps = max(LEAST_BITRATE, self._bitrate(streaming, rates))
             encoding = streaming.encoding(second)
             if second:
@@ -195,15 +206,16 @@ class Steering:
         """Times its bitrate that a second encoding may have now: paths are felt for."""
         rates = [self.viewers[member].rate for member in members]
         clear = all(rate.delivered and rate.queue < SHORT_QUEUE for rate in rates)
-        return GENTLER if clear else 1.0
+        return GENTLY if clear else 1.0
 
-    def _net(self, streaming: Streaming, member: Member) -> float:
+    def _net(self, streaming: Streaming, member: Member, now: float) -> float:
         """What is left of a viewer's part without parity, repetition and what waits."""
         viewer = self.viewers[member]
         pieces = max(4, int(self._part(member) / 8 / max(1, streaming.fps) / 1200))
-        rows = rows_for(pieces, viewer.rate.loss, viewer.rtt)
+        loss = self.loss_of(streaming, viewer, now)
+        rows = rows_for(pieces, loss, viewer.rtt)
         out = streaming.outs.get((streaming.number, member, 0))
         waits = out.lane.backlog if out is not None else 0.0
         tired = 1.0 - min(0.5, 1.5 * max(0.0, waits - 0.04))
-        lost = min(0.5, viewer.rate.loss) if rows == 0 else 0.02
+        lost = min(0.5, loss) if rows == 0 else 0.02
         return self._part(member) * tired * (1 - lost) * pieces / (pieces + rows)
