@@ -1,33 +1,34 @@
 """Groups: which viewers get the first encoding of a stream, and which a second, smaller one.
 
-Viewers are sorted by what their paths carry and split at the widest gap; who is far
-below the others gets the second encoding, so that it slows nobody. Without a wide gap
-all get the first one: when all are slow, that one shrinks. Among those of the second
-encoding the same holds once more: who is far below even them crawls, and gets
-key frames when it can.
+The first encoding must fit the slowest of its viewers. So viewers are sorted by what their
+paths carry, and who would slow the others by more than ``WIDE`` gets the second one;
+among all such splits that which serves all best (the sum of the logarithms of what each
+gets). When all are about as slow as each other there is none: the first one shrinks. Among
+those of the second encoding the same holds once more: who is far below even them
+crawls, and gets key frames when it can.
 
     first ── falls, at once ──► second      a path that is too narrow harms others
     second ── rises ──► first               when its path has carried enough for a while,
                                             and with a key frame of the first encoding;
                                             later each time that it did not last
 
-A path that carries more than an encoding takes counts as one that carries just that. A newcomer
-begins with the second encoding where others have more than ``UNKNOWN``: nobody knows what its
-path carries, and neither it nor they shall pay for finding out.
+A path that carries more than an encoding takes counts as one that carries just that.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from vc_core.ids import Member
 
 # Implementation
-WIDE = 1.8  # ratio between two neighbours that splits
-STILL_WIDE = 1.4  # ratio that keeps a split
+WIDE = 1.8  # times that the first encoding would be slowed: from there on there is a second
+STILL_WIDE = 1.4  # the same while there is one
 FAR = (3.0, 2.2)  # the same for who crawls: there is nothing smaller still
 UNKNOWN = 300_000.0  # bit/s that a path counts as of which nothing is known
+LEAST = 1_000.0  # bit/s that any counts as
 NEW = 1.0  # s that a newcomer's path must have been near the others' before it rises
 FIRST_STAY, LONGEST_STAY = 3.0, 60.0  # s for everybody else: a dip of others is no reason
 SETTLED = 1.0  # s on the first encoding after which a viewer may get copies of a forwarder
@@ -47,18 +48,18 @@ Shape = tuple[int, int, int]
 
 def split(
     rates: Mapping[Member, float],
-    before: frozenset[Member],
+    before: Set[Member],
     ratios: tuple[float, float] = (WIDE, STILL_WIDE),
 ) -> frozenset[Member]:
-    """Who is far below the others; ``before`` was until now."""
-    wide, still_wide = ratios
+    """Who should be apart from the others (bit/s each); ``before`` was until now."""
     order = sorted(rates, key=lambda member: rates[member])
-    best, found = 1.0, 0
+    values = [max(LEAST, rates[member]) for member in order]
+    needed = ratios[1] if before & rates.keys() else ratios[0]
+    best, found = float("-inf"), 0
     for at in range(1, len(order)):
-        ratio = rates[order[at]] / max(1.0, rates[order[at - 1]])
-        needed = still_wide if frozenset(order[:at]) == before & rates.keys() else wide
-        if ratio >= needed and ratio > best:
-            best, found = ratio, at
+        serves = (len(order) - at) * math.log(values[at]) + at * math.log(values[0])
+        if values[at] >= needed * values[0] and serves > best:
+            best, found = serves, at
     return frozenset(order[:found])
 
 
@@ -89,26 +90,19 @@ class Groups:
         self._stays: dict[Member, Stay] = {}
 
     def decide(
-        self,
-        rates: Mapping[Member, float],
-        unknown: Set[Member],
-        needs: tuple[float, float],
-        now: float,
+        self, rates: Mapping[Member, float], needs: tuple[float, float], now: float
     ) -> frozenset[Member]:
         """Look at all viewers (bit/s each); who falls to the second encoding now.
 
-        ``unknown``: newcomers. ``needs``: what the first and the second encoding take of a
-        path at most.
+        ``needs``: what the first and the second encoding take of a path at most.
         """
         self._meet(rates, now)
         useful = {member: min(rate, needs[0]) for member, rate in rates.items()}
-        for member in unknown:
-            useful[member] = min(useful[member], UNKNOWN)
         below = split(useful, self.slow)
         fallen = below - self.slow
         self.slow |= fallen
         for member in fallen:
-            self._fell(self._stays[member], now, new=member in unknown)
+            self._fell(self._stays[member], now)
         for member in below:
             self._stays[member].fits_since = now
         alone = self.slow >= rates.keys()
@@ -127,13 +121,12 @@ class Groups:
         self.slow &= rates.keys()
 
     @staticmethod
-    def _fell(stay: Stay, now: float, *, new: bool) -> None:
-        if not new:
-            stay.fell = now
+    def _fell(stay: Stay, now: float) -> None:
+        if stay.since < now:  # no newcomer
             lasted = now - stay.since >= LASTED
             longer = FIRST_STAY if lasted else min(LONGEST_STAY, 2 * stay.least)
             stay.least = max(FIRST_STAY, longer)
-        stay.since = now
+        stay.since = stay.fell = now
 
     def _may_rise(self, member: Member, now: float) -> bool:
         stay = self._stays[member]

@@ -27,6 +27,7 @@ from vc_core.packet import MAX_DATAGRAM, OVERHEAD
 from video.fragment import MAX_BACK, Picture
 from video.history import LOSSY, History, OnItsWay, rows_for
 from video.pace import BEAT, Lane, Queued
+from video.parity import ROWS
 from video.rate import WIRE, RateControl
 from video.sharing import (
     Edge,
@@ -168,7 +169,8 @@ class Sharer:
         if encoded.key:
             encoding.key_pushed = now
             if not encoded.second:
-                streaming.groups.rise(now)
+                for member in streaming.groups.rise(now):
+                    streaming.exploring.forget(member)
         streaming.frames += 1
         digest = picture_digest(number, timestamp, encoded.key, encoded.codec, picture.body())
         self._edge.sign(stream, number, digest, now)
@@ -217,14 +219,21 @@ class Sharer:
         for index in range(fragments.count):
             item = frame, False, index
             out.lane.push(Queued(frame.picture.number, item, fragments.size(index) + WRAPPED))
-        rows = self._rows(streaming, name, fragments.count, now)
+        rows = self._rows(streaming, name, frame, now)
         for index in range(rows * fragments.blocks):
             out.lane.push(Queued(frame.picture.number, (frame, True, index), MAX_DATAGRAM + WIRE))
 
-    def _rows(self, streaming: Streaming, name: LaneKey, count: int, now: float) -> int:
+    def _rows(self, streaming: Streaming, name: LaneKey, frame: OnItsWay, now: float) -> int:
+        """Parity for each block of a frame."""
+        fragments, member = frame.fragments, name[1]
         reached = streaming.behind(name, self._viewers)
         loss = max((self._steering.loss_of(streaming, one, now) for one in reached), default=0.0)
-        return rows_for(count, loss, max((one.rtt for one in reached), default=0.0))
+        rtt = max((one.rtt for one in reached), default=0.0)
+        rows = rows_for(fragments.count, loss, rtt)
+        if frame.second and member is not None:
+            fill = self._steering.fill(streaming, member, len(frame.picture.data), now)
+            rows = max(rows, min(ROWS, round(fill / MAX_DATAGRAM / fragments.blocks)))
+        return rows
 
     # Datagrams out
 

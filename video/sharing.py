@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from vc_core.ids import Member
 from vc_core.keyring import SealedPiece
 from video.demand import Demand
+from video.exploring import Exploring
 from video.groups import Groups, Shape
 from video.history import History, OnItsWay
 from video.pace import Lane
@@ -132,6 +133,9 @@ class Streaming:
     fresh: set[Member] = field(default_factory=set)
     """Who came since it was last decided, and needs a key frame."""
     groups: Groups = field(default_factory=Groups)
+    exploring: Exploring = field(default_factory=Exploring)
+    need: float = float("inf")
+    """bit/s that the first encoding takes of a path at most."""
     shape: Shape | None = None
     """Of the second encoding; None: there is none now."""
     shaped: float = float("-inf")
@@ -171,6 +175,7 @@ class Streaming:
         """A viewer is gone."""
         self.viewers.discard(member)
         self.fresh.discard(member)
+        self.exploring.forget(member)
         self.spread.pop(member, None)
         self.quiet.pop(member, None)
         self.outs.pop((self.number, member, 0), None)

@@ -21,8 +21,10 @@ from video.sharing import Edge, Encoding, LaneKey, Order, Out, Streaming, Viewer
 
 # Implementation
 SPREAD_FROM = 4  # viewers at one forwarder from which one copy goes there
+SPREAD_UNTIL = 2  # and until which it does: no copy comes and goes with one viewer
 SPREAD_OVERLAP = 1.0  # s in which a viewer gets its own copies too, until its wish has arrived
 DECIDE = 0.2  # s between two looks at rates and groups
+PROVEN = 1.3  # times what has arrived that a path is believed to carry
 GENTLY = 1.4  # times its bitrate that a second encoding gets when its paths are found clear
 RESHAPE = 6.0  # s between two sizes of a second encoding
 HUSH = 0.1  # s, and two round trips, until copies come no more to who wants them no more
@@ -74,6 +76,30 @@ class Steering:
         streams = sum(member in one.viewers for one in self.streams.values())
         return self.viewers[member].rate.target / max(1, streams)
 
+    def _known(self, streaming: Streaming, member: Member) -> float:
+        """What the path of a viewer has shown that it carries, in bit/s.
+
+        A newcomer begins with the second encoding where others get more than that: neither
+        it nor they shall pay for finding out.
+        """
+        part, rate = self._part(member), self.viewers[member].rate
+        if not streaming.seconds:
+            return part
+        if not rate.delivered:
+            return min(part, UNKNOWN)
+        if member in streaming.slow:
+            return part * min(1.0, PROVEN * rate.delivered / rate.target)
+        return part
+
+    def fill(self, streaming: Streaming, member: Member, size: int, now: float) -> int:
+        """Bytes beside a frame of the second encoding that find out whether a path carries more."""
+        shape, part = streaming.shape, self._part(member)
+        if shape is None or streaming.thin((streaming.number, member, 0)):
+            return 0
+        level = streaming.exploring.level(member, self.viewers[member].rate, now)
+        level = min(level, part, streaming.need)
+        return max(0, int(level / 8 / shape[2]) - size)
+
     def set_rate(self, streaming: Streaming, name: LaneKey, out: Out) -> None:
         """A lane goes as fast as the slowest viewer behind it takes."""
         reached = streaming.behind(name, self.viewers)
@@ -93,12 +119,11 @@ class Steering:
     def _group(self, streaming: Streaming, now: float) -> set[bool]:
         """Viewers to encodings; those (second or not) that need a key frame."""
         groups, fresh = streaming.groups, streaming.fresh
-        rates = {member: self._part(member) for member in streaming.viewers}
+        rates = {member: self._known(streaming, member) for member in streaming.viewers}
         most = streaming.bitrate / SHARE if streaming.bitrate else float("inf")
-        needs = [one.demand.need(now) for one in (streaming.first, streaming.second)]
-        new = fresh if streaming.seconds else ()
-        unknown = {member for member in new if self.viewers[member].rate.starting}
-        fallen = groups.decide(rates, unknown, (min(most, needs[0]), needs[1]), now)
+        first, second = (one.demand.need(now) for one in (streaming.first, streaming.second))
+        streaming.need = min(most, first)
+        fallen = groups.decide(rates, (streaming.need, second), now)
         for member in fallen:
             streaming.clear(member)
         keys = {False} if groups.rising or fresh - groups.slow else set()
@@ -151,10 +176,12 @@ class Steering:
             for one in streaming.viewers
             if self.viewers[one].forwarder and groups.settled(one, now)
         }
+        spreading = {forwarder for forwarder, _ in streaming.spread.values()}
         by = Counter(self.viewers[member].forwarder for member in fit)
         for member in streaming.viewers:
             forwarder = self.viewers[member].forwarder if member in fit else 0
-            wanted = forwarder if by[forwarder] >= SPREAD_FROM else 0
+            many = SPREAD_UNTIL if forwarder in spreading else SPREAD_FROM
+            wanted = forwarder if by[forwarder] >= many else 0
             if streaming.spread.get(member, (0, 0.0))[0] != wanted:
                 self._edge.carry(streaming.number, member, wanted)
                 if wanted:
