@@ -90,10 +90,15 @@ class Groups:
         self._stays: dict[Member, Stay] = {}
 
     def decide(
-        self, rates: Mapping[Member, float], needs: tuple[float, float], now: float
+        self,
+        rates: Mapping[Member, float],
+        unknown: Set[Member],
+        needs: tuple[float, float],
+        now: float,
     ) -> frozenset[Member]:
         """Look at all viewers (bit/s each); who falls to the second encoding now.
 
+        ``unknown``: those of whose paths nothing is known; nobody is left to crawl for that.
         ``needs``: what the first and the second encoding take of a path at most.
         """
         self._meet(rates, now)
@@ -103,13 +108,16 @@ class Groups:
         self.slow |= fallen
         for member in fallen:
             self._fell(self._stays[member], now)
-        for member in below:
-            self._stays[member].fits_since = now
+        for stay in (self._stays[member] for member in below):
+            stay.fits_since = now
+            if now - stay.since >= FIRST_STAY:  # a newcomer no longer
+                stay.least = max(stay.least, FIRST_STAY)
         alone = self.slow >= rates.keys()
         self.rising = frozenset(
             one for one in self.slow - below if alone or self._may_rise(one, now)
         )
-        slow = {one: min(rates[one], needs[1]) for one in self.slow - self.rising}
+        felt = self.slow - self.rising - unknown
+        slow = {one: min(rates[one], needs[1]) for one in felt}
         self.crawling = split(slow, self.crawling, FAR)
         return fallen
 

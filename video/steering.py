@@ -123,7 +123,8 @@ class Steering:
         most = streaming.bitrate / SHARE if streaming.bitrate else float("inf")
         first, second = (one.demand.need(now) for one in (streaming.first, streaming.second))
         streaming.need = min(most, first)
-        fallen = groups.decide(rates, (streaming.need, second), now)
+        unknown = {one for one in streaming.viewers if not self.viewers[one].rate.delivered}
+        fallen = groups.decide(rates, unknown, (streaming.need, second), now)
         for member in fallen:
             streaming.clear(member)
         keys = {False} if groups.rising or fresh - groups.slow else set()

@@ -26,7 +26,8 @@ from tests.lab.stories import PLAYOUT, Story
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 MOST = 1_200_000  # bit/s: what the encoder then makes of the pattern does not vary
 NARROW = ("rate", "500kbit", "burst", "16kb", "latency", "300ms")
-WARM = 8.0  # s until rates have settled
+STEADY = 4.0  # s that everybody must have had the whole picture before it counts
+WARM = 40.0  # s in which that must happen
 LOOK = 10.0  # s of one measurement
 SETTLE = 4.0  # s that the slow one has until its own is taken
 RETURN = 40.0  # s in which it comes back when the line is wide again
@@ -127,6 +128,15 @@ class Show:
             looks.append(Look(mean, bits[at] / len(rates[at]), freezes, int(told["height"])))
         return looks, self.told(self.sharer), wire
 
+    def steady(self, viewers: Sequence[EngineProcess]) -> None:
+        """Until all have had the whole picture for a while."""
+        began = since = time.monotonic()
+        while time.monotonic() - since < STEADY:
+            time.sleep(0.25)
+            if any(self.lines(one) != HEIGHT for one in viewers):
+                since = time.monotonic()
+            assert time.monotonic() - began < WARM, "not all get the whole picture"
+
     def lines(self, viewer: EngineProcess) -> int:
         """Of what a viewer sees now."""
         return int(self.told(viewer).get("height", 0))
@@ -146,6 +156,7 @@ def _compare(
     found: Findings, show: Show, quick: Sequence[EngineProcess], slow: EngineProcess, ear: Ear
 ) -> tuple[float, Told]:
     """The four without and with the slow one, which watches from now on; the wire's bit/s."""
+    show.steady(quick)
     calm = time.monotonic()
     alone, _, wire_before = show.look(quick)
     still = ear.gap(calm, time.monotonic() - PLAYOUT)
@@ -204,7 +215,6 @@ def one_of_five_viewers_has_a_narrow_line(scene: Scene) -> Findings:
     for one in quick:
         show.watch(one)
     with narrowed(scene, nodes[5]):
-        time.sleep(WARM)
         wire, told = _compare(found, show, quick, slow, Ear(slow, path))
     coded = 4 * told["bitrate"] + told.get("bitrate_second", 0)
     found.add("bytes on the wire per byte of four copies and one small", wire / coded, bound=1.5)
@@ -240,7 +250,6 @@ def copies_go_by_a_forwarder_and_one_viewer_has_a_narrow_line(scene: Scene) -> F
     for one in quick:
         show.watch(one)
     with narrowed(scene, nodes[6]):
-        time.sleep(WARM)
         wire, told = _compare(found, show, quick, slow, Ear(slow, path))
     coded = told["bitrate"] + told.get("bitrate_second", 0)
     found.add("bytes on the wire per byte of one copy and one small", wire / coded, bound=1.6)
