@@ -26,7 +26,7 @@ from vc_core.ids import Member
 # Implementation
 WIDE = 1.8  # times that the first encoding would be slowed: from there on there is a second
 STILL_WIDE = 1.4  # the same while there is one
-FAR = (3.0, 2.2)  # the same for who crawls: there is nothing smaller still
+FAR = (6.0, 4.0)  # the same for who crawls: there is nothing smaller still
 UNKNOWN = 300_000.0  # bit/s that a path counts as of which nothing is known
 LEAST = 1_000.0  # bit/s that any counts as
 NEW = 1.0  # s that a newcomer's path must have been near the others' before it rises
@@ -63,6 +63,18 @@ def split(
     return frozenset(order[:found])
 
 
+@dataclass(frozen=True)
+class Path:
+    """Of one viewer, in bit/s."""
+
+    target: float
+    """What may be sent."""
+    proven: float
+    """What it has shown that it carries."""
+    known: bool = True
+    """Whether anything has arrived yet; nobody is left to crawl before."""
+
+
 @dataclass
 class Stay:
     """Of one viewer."""
@@ -90,19 +102,14 @@ class Groups:
         self._stays: dict[Member, Stay] = {}
 
     def decide(
-        self,
-        rates: Mapping[Member, float],
-        unknown: Set[Member],
-        needs: tuple[float, float],
-        now: float,
+        self, paths: Mapping[Member, Path], needs: tuple[float, float], now: float
     ) -> frozenset[Member]:
-        """Look at all viewers (bit/s each); who falls to the second encoding now.
+        """Look at all viewers; who falls to the second encoding now.
 
-        ``unknown``: those of whose paths nothing is known; nobody is left to crawl for that.
-        ``needs``: what the first and the second encoding take of a path at most.
+        ``needs``: what the first and the second encoding take of a path at most, in bit/s.
         """
-        self._meet(rates, now)
-        useful = {member: min(rate, needs[0]) for member, rate in rates.items()}
+        self._meet(paths, now)
+        useful = {member: min(path.proven, needs[0]) for member, path in paths.items()}
         below = split(useful, self.slow)
         fallen = below - self.slow
         self.slow |= fallen
@@ -112,21 +119,21 @@ class Groups:
             stay.fits_since = now
             if now - stay.since >= FIRST_STAY:  # a newcomer no longer
                 stay.least = max(stay.least, FIRST_STAY)
-        alone = self.slow >= rates.keys()
+        alone = self.slow >= paths.keys()
         self.rising = frozenset(
             one for one in self.slow - below if alone or self._may_rise(one, now)
         )
-        felt = self.slow - self.rising - unknown
-        slow = {one: min(rates[one], needs[1]) for one in felt}
+        felt = (one for one in self.slow - self.rising if paths[one].known)
+        slow = {one: min(paths[one].target, needs[1]) for one in felt}
         self.crawling = split(slow, self.crawling, FAR)
         return fallen
 
-    def _meet(self, rates: Mapping[Member, float], now: float) -> None:
-        for member in rates.keys() - self._stays.keys():
+    def _meet(self, paths: Mapping[Member, Path], now: float) -> None:
+        for member in paths.keys() - self._stays.keys():
             self._stays[member] = Stay(now, now)
-        for member in self._stays.keys() - rates.keys():
+        for member in self._stays.keys() - paths.keys():
             del self._stays[member]
-        self.slow &= rates.keys()
+        self.slow &= paths.keys()
 
     @staticmethod
     def _fell(stay: Stay, now: float) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from vc_core.ids import Member
-from video.groups import UNKNOWN, size_for
+from video.groups import UNKNOWN, Path, size_for
 from video.history import rows_for
 from video.pace import GAIN, GAIN_AT_FIRST
 from video.rate import SHORT_QUEUE
@@ -76,20 +76,20 @@ class Steering:
         streams = sum(member in one.viewers for one in self.streams.values())
         return self.viewers[member].rate.target / max(1, streams)
 
-    def _known(self, streaming: Streaming, member: Member) -> float:
-        """What the path of a viewer has shown that it carries, in bit/s.
+    def _path(self, streaming: Streaming, member: Member) -> Path:
+        """What is known of a viewer's path.
 
-        A newcomer begins with the second encoding where others get more than that: neither
-        it nor they shall pay for finding out.
+        A newcomer begins with the second encoding where others get more than ``UNKNOWN``:
+        neither it nor they shall pay for finding out.
         """
         part, rate = self._part(member), self.viewers[member].rate
         if not streaming.seconds:
-            return part
+            return Path(part, part)
         if not rate.delivered:
-            return min(part, UNKNOWN)
+            return Path(part, min(part, UNKNOWN), known=False)
         if member in streaming.slow:
-            return part * min(1.0, PROVEN * rate.delivered / rate.target)
-        return part
+            return Path(part, part * min(1.0, PROVEN * rate.delivered / rate.target))
+        return Path(part, part)
 
     def fill(self, streaming: Streaming, member: Member, size: int, now: float) -> int:
         """Bytes beside a frame of the second encoding that find out whether a path carries more."""
@@ -119,29 +119,26 @@ class Steering:
     def _group(self, streaming: Streaming, now: float) -> set[bool]:
         """Viewers to encodings; those (second or not) that need a key frame."""
         groups, fresh = streaming.groups, streaming.fresh
-        rates = {member: self._known(streaming, member) for member in streaming.viewers}
+        paths = {member: self._path(streaming, member) for member in streaming.viewers}
         most = streaming.bitrate / SHARE if streaming.bitrate else float("inf")
         first, second = (one.demand.need(now) for one in (streaming.first, streaming.second))
         streaming.need = min(most, first)
-        unknown = {one for one in streaming.viewers if not self.viewers[one].rate.delivered}
-        fallen = groups.decide(rates, unknown, (streaming.need, second), now)
+        fallen = groups.decide(paths, (streaming.need, second), now)
         for member in fallen:
             streaming.clear(member)
         keys = {False} if groups.rising or fresh - groups.slow else set()
         if not groups.slow and streaming.second_on:
             self._close_second(streaming)
         elif groups.slow and streaming.seconds:
-            begun = self._shape_second(streaming, rates, now)
+            begun = self._shape_second(streaming, paths, now)
             if not begun and (fallen or fresh & groups.slow):
                 keys.add(True)
         streaming.fresh = set()
         return keys
 
-    def _shape_second(
-        self, streaming: Streaming, rates: Mapping[Member, float], now: float
-    ) -> bool:
+    def _shape_second(self, streaming: Streaming, paths: Mapping[Member, Path], now: float) -> bool:
         """Begin a second encoding, or give it another size; whether that was done."""
-        bps = self._bitrate(streaming, [rates[one] for one in self._of_second(streaming)])
+        bps = self._bitrate(streaming, [paths[one].proven for one in self._of_second(streaming)])
         first = streaming.width, streaming.height, streaming.fps
         shape = size_for(*first, bps, streaming.shape)
         if shape == streaming.shape or now - streaming.shaped < RESHAPE:

@@ -174,14 +174,8 @@ def _compare(
     settled = time.monotonic()
     looks, told, wire = show.look([*quick, slow])
     ended = time.monotonic() - PLAYOUT
-    beside, own = looks[:-1], looks[-1]
-    pairs = list(zip(alone, beside, strict=True))
-    less = [one.fps - two.fps for one, two in pairs]
-    found.add("frames per second that the others lost", *less, bound=LESS_FPS, unit="1/s")
-    less = [100 * (1 - two.bitrate / one.bitrate) for one, two in pairs]
-    found.add("bitrate that the others lost", *less, bound=LESS_BITRATE, unit="%")
-    freezes = (float(one.freezes) for one in beside)
-    found.add("freezes of the others in 10 s", *freezes, bound=0, unit="")
+    own = looks[-1]
+    _others(found, alone, looks[:-1])
     found.add("the slow one: first picture after", first, bound=2.5)
     found.add("the slow one: lines of its picture", own.lines, bound=HEIGHT // 2, unit="")
     lacks = SLOW_FPS - own.fps
@@ -191,8 +185,6 @@ def _compare(
     found.add("the slow one: gap of voice at first", gaps[0], bound=0.1, beside=[still])
     found.add("the slow one: gap of voice later", gaps[1], bound=0.04, beside=[still])
     found.notes += [
-        "the others alone: " + ", ".join(map(_words, alone)),
-        "beside the slow one: " + ", ".join(map(_words, beside)),
         f"the slow one: {_words(own)}, {own.lines} lines",
         f"encoders: {told['bitrate'] / 1e6:.2f} Mb/s at {told['fps_sent']:.1f} fps, "
         f"second {told.get('bitrate_second', 0) / 1e6:.2f} at {told.get('fps_second', 0):.1f}",
@@ -201,43 +193,98 @@ def _compare(
     return wire, told
 
 
+def _others(found: Findings, alone: Sequence[Look], beside: Sequence[Look]) -> None:
+    """What the quick ones saw without and with a slow one."""
+    pairs = list(zip(alone, beside, strict=True))
+    less = [one.fps - two.fps for one, two in pairs]
+    found.add("frames per second that the others lost", *less, bound=LESS_FPS, unit="1/s")
+    less = [100 * (1 - two.bitrate / one.bitrate) for one, two in pairs]
+    found.add("bitrate that the others lost", *less, bound=LESS_BITRATE, unit="%")
+    freezes = (float(one.freezes) for one in beside)
+    found.add("freezes of the others in 10 s", *freezes, bound=0, unit="")
+    found.notes += [
+        "the others alone: " + ", ".join(map(_words, alone)),
+        "beside the slow one: " + ", ".join(map(_words, beside)),
+    ]
+
+
 def _words(look: Look) -> str:
     return f"{look.fps:.1f} fps {look.bitrate / 1e6:.2f} Mb/s"
 
 
-def one_of_five_viewers_has_a_narrow_line(scene: Scene) -> Findings:
-    """All on direct roads; then the line is widened and the slow one gets what others get."""
-    services, found = Services.start(scene, relays=0), Findings()
+@contextmanager
+def five(scene: Scene) -> Iterator[tuple[Show, list[EngineProcess], EngineProcess, Ear, Node]]:
+    """One who shares and five others on direct roads; none watches yet, and all leave politely."""
+    services = Services.start(scene, relays=0)
     nodes = [scene.world.host() for _ in range(6)]
     sharer = services.host(nodes[0])
     path = scene.folder / "slow.wav"
-    names = [f"V{number}" for number in range(1, 5)]
     quick = [
-        services.join(node, sharer.code, mic="none", name=name)
-        for node, name in zip(nodes[1:5], names, strict=True)
+        services.join(node, sharer.code, mic="none", name=f"V{number}")
+        for number, node in enumerate(nodes[1:5], 1)
     ]
     slow = services.join(nodes[5], sharer.code, mic="none", speaker=f"file:{path}", name="Slow")
     for one in (*quick, slow):
         one.meets(sharer)
     slow.wait("talking", member=sharer.member, on=True)
-    show = Show.begin(sharer, nodes[0])
-    voice = idle(nodes[0])
-    for one in quick:
-        show.watch(one)
-    with narrowed(scene, nodes[5]):
-        wire, told = _compare(found, show, quick, slow, Ear(slow, path))
-    coded = 4 * told["bitrate"] + told.get("bitrate_second", 0)
-    copies = (wire - voice) / coded
-    what = "bytes of pictures on the wire per byte of four copies and one small"
-    found.add(what, copies, bound=MORE_BYTES, unit="")
+    yield Show.begin(sharer, nodes[0]), quick, slow, Ear(slow, path), nodes[5]
+    for one in (slow, *quick, sharer):
+        assert one.leave() == 0
+
+
+def one_of_five_viewers_has_a_narrow_line(scene: Scene) -> Findings:
+    """All on direct roads; then the line is widened and the slow one gets what others get."""
+    found = Findings()
+    with five(scene) as (show, quick, slow, ear, node):
+        voice = idle(show.node)
+        for one in quick:
+            show.watch(one)
+        with narrowed(scene, node):
+            wire, told = _compare(found, show, quick, slow, ear)
+        coded = 4 * told["bitrate"] + told.get("bitrate_second", 0)
+        copies = (wire - voice) / coded
+        what = "bytes of pictures on the wire per byte of four copies and one small"
+        found.add(what, copies, bound=MORE_BYTES, unit="")
+        _wait_for_the_whole(found, show, slow)
+    return found
+
+
+def one_of_five_lines_becomes_narrow(scene: Scene) -> Findings:
+    """While all watch, from one moment to the next; and wide again."""
+    found = Findings()
+    with five(scene) as (show, quick, slow, ear, node):
+        for one in (*quick, slow):
+            show.watch(one)
+        show.steady([*quick, slow])
+        calm = time.monotonic()
+        alone, _, _ = show.look(quick, 6.0)
+        still = ear.gap(calm, time.monotonic() - PLAYOUT)
+        with narrowed(scene, node):
+            began = time.monotonic()
+            while show.lines(slow) == HEIGHT:
+                assert time.monotonic() - began < RETURN, "still the whole picture"
+                time.sleep(0.1)
+            small = time.monotonic() - began
+            looks, _, _ = show.look([*quick, slow])
+            ended = time.monotonic() - PLAYOUT
+        _others(found, alone, looks[:-1])
+        found.add("the slow one: a smaller picture after", small, bound=2.0)
+        own = looks[-1]
+        found.add("the slow one: freezes in 10 s", float(own.freezes), bound=1, unit="")
+        gap = ear.gap(began + SETTLE, ended)
+        found.add("the slow one: gap of voice at first", ear.gap(began, began + SETTLE), bound=0.5)
+        found.add("the slow one: gap of voice later", gap, bound=0.04, beside=[still])
+        found.notes.append(f"the slow one: {_words(own)}, {own.lines} lines")
+        _wait_for_the_whole(found, show, slow)
+    return found
+
+
+def _wait_for_the_whole(found: Findings, show: Show, slow: EngineProcess) -> None:
     widened = time.monotonic()
     while show.lines(slow) != HEIGHT:
         assert time.monotonic() - widened < RETURN, f"still {show.lines(slow)} lines"
         time.sleep(0.5)
     found.add("the whole picture after the line was widened", time.monotonic() - widened)
-    for one in (slow, *quick, sharer):
-        assert one.leave() == 0
-    return found
 
 
 def copies_go_by_a_forwarder_and_one_viewer_has_a_narrow_line(scene: Scene) -> Findings:
@@ -275,5 +322,6 @@ def copies_go_by_a_forwarder_and_one_viewer_has_a_narrow_line(scene: Scene) -> F
 
 VIEWERS: list[Story] = [
     one_of_five_viewers_has_a_narrow_line,
+    one_of_five_lines_becomes_narrow,
     copies_go_by_a_forwarder_and_one_viewer_has_a_narrow_line,
 ]

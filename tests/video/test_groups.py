@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vc_core.ids import Member
 from video.demand import MEMORY, Demand
 from video.exploring import PAUSE, Exploring
-from video.groups import FIRST_STAY, LASTED, NEW, Groups, size_for, split
+from video.groups import FIRST_STAY, LASTED, NEW, Groups, Path, size_for, split
 from video.rate import RateControl
 
 FREE = (math.inf, math.inf)
@@ -30,9 +30,16 @@ def run(
     """The same for a while; who may rise at its end."""
     now = since
     while now <= until:
-        groups.decide(values, set(), FREE, now)
+        decide(groups, values, now)
         now += 0.2
     return groups.rising
+
+
+def decide(
+    groups: Groups, values: Mapping[Member, float], now: float, needs: tuple[float, float] = FREE
+) -> frozenset[Member]:
+    """Paths that have proven all that may be sent."""
+    return groups.decide({one: Path(rate, rate) for one, rate in values.items()}, needs, now)
 
 
 def test_who_would_slow_the_others_by_much_is_apart() -> None:
@@ -61,7 +68,7 @@ def test_never_is_everybody_apart_and_nobody_slower_than_who_is(
 def test_a_fall_is_at_once_and_rising_takes_a_while_and_a_key_frame() -> None:
     groups = Groups()
     run(groups, rates(8, 8, 8), 0, 5)
-    assert groups.decide(rates(8, 8, 0.5), set(), FREE, 5.0) == {3}
+    assert decide(groups, rates(8, 8, 0.5), 5.0) == {3}
     assert groups.slow == {3}
     assert run(groups, rates(8, 8, 0.5), 5.2, 8) == frozenset()
     assert run(groups, rates(8, 8, 8), 8, 8 + FIRST_STAY - 0.4) == frozenset()
@@ -81,27 +88,27 @@ def test_a_dip_of_the_others_lifts_nobody() -> None:
 
 def test_who_falls_again_and_again_rises_later_each_time() -> None:
     groups, now, stays = Groups(), 0.0, []
-    groups.decide(rates(8, 8, 8), set(), FREE, now)
+    decide(groups, rates(8, 8, 8), now)
     for _ in range(4):
         now += 1.0
-        groups.decide(rates(8, 8, 0.5), set(), FREE, now)
+        decide(groups, rates(8, 8, 0.5), now)
         fell = now
         while not groups.rising:
             now += 0.1
-            groups.decide(rates(8, 8, 8), set(), FREE, now)
+            decide(groups, rates(8, 8, 8), now)
         stays.append(now - fell)
         groups.rise(now)
     assert stays == pytest.approx([3, 6, 12, 24], abs=0.3)
     run(groups, rates(8, 8, 8), now, now + LASTED + 1)
     now += LASTED + 1
-    groups.decide(rates(8, 8, 0.5), set(), FREE, now)
+    decide(groups, rates(8, 8, 0.5), now)
     assert run(groups, rates(8, 8, 8), now, now + FIRST_STAY + 0.5) == {3}, "that one lasted"
 
 
 def test_a_newcomer_rises_sooner() -> None:
     groups = Groups()
     run(groups, rates(8, 8), 0, 5)
-    assert groups.decide(rates(8, 8, 0.3), {Member(3)}, FREE, 5.0) == {3}
+    assert decide(groups, rates(8, 8, 0.3), 5.0) == {3}
     assert run(groups, rates(8, 8, 8), 5.0, 5.0 + NEW + 0.2) == {3}
 
 
@@ -109,23 +116,25 @@ def test_when_only_slow_ones_are_left_they_rise_at_once() -> None:
     groups = Groups()
     run(groups, rates(8, 0.5), 0, 1)
     assert groups.slow == {2}
-    groups.decide({Member(2): 0.5e6}, set(), FREE, 1.2)
+    decide(groups, {Member(2): 0.5e6}, 1.2)
     assert groups.rising == {2}
 
 
 def test_nobody_needs_more_than_an_encoding_takes() -> None:
     groups = Groups()
-    groups.decide(rates(20, 1.5), set(), (2e6, math.inf), 0.0)
+    decide(groups, rates(20, 1.5), 0.0, (2e6, math.inf))
     assert groups.slow == frozenset()
 
 
 def test_who_cannot_follow_even_the_second_one_crawls_unless_nothing_is_known_of_it() -> None:
     groups = Groups()
-    groups.decide(rates(20, 20, 2, 0.2), set(), FREE, 0.0)
+    decide(groups, rates(20, 20, 2, 0.2), 0.0)
     assert groups.slow == {3, 4}
     assert groups.crawling == {4}
     groups = Groups()
-    groups.decide(rates(20, 20, 2, 0.2), {Member(4)}, FREE, 0.0)
+    paths = {member: Path(rate, rate, member != 4) for member, rate in rates(20, 2, 2, 0.2).items()}
+    groups.decide(paths, FREE, 0.0)
+    assert 4 in groups.slow
     assert groups.crawling == frozenset()
 
 
@@ -135,7 +144,7 @@ def test_whatever_the_rates_somebody_is_quick_or_about_to_be(
 ) -> None:
     groups = Groups()
     for at, values in enumerate(steps):
-        groups.decide(values, set(), FREE, at * 0.7)
+        decide(groups, values, at * 0.7)
         assert groups.slow <= values.keys()
         assert groups.rising <= groups.slow
         assert groups.crawling <= groups.slow - groups.rising
