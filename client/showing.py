@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from client.children import trouble
 from client.events import PicturesFailed, RoomEvent
+from client.reaching import Reaching
 from client.shows import Preview, Show, Wish
 from client.soundtracks import OwnTrack, open_sound
 from client.ui.fields import number
 from vc_core.errors import LocalProtocolError
 from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
-from vc_core.ids import LinkId, Member, Rung
+from vc_core.ids import LinkId, Member
 from vc_core.pictures import KINDS, MAX_FPS, Pictures
 from vc_core.senderkeys import MAX_STREAMS
 from video.pipe import FrameRecord, Record, Words
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 # Implementation
 LEAST_PAUSE = 0.001  # s between two looks at what may leave
-LOOK = 1.0  # s between two looks at the paths of viewers
 
 
 class Showing:
@@ -55,9 +55,7 @@ class Showing:
         self._shows: list[Show] = []
         self._sharer: Sharer | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._looked_at = -math.inf
-        self._ways: dict[Member, object] = {}
-        """By which way a viewer was reached when we last looked."""
+        self._reaching = Reaching(driver)
 
     @property
     def _pictures(self) -> Pictures | None:
@@ -124,16 +122,13 @@ class Showing:
         """By stream, since this was last asked, ``span`` seconds ago."""
         found = {}
         for one in self._shows:
+            told = one.outgo.take(span)
             if one.stream and self._sharer is not None:
                 copies = self._sharer.sent(one.stream)["bytes"]
-                found[one.stream] = {
-                    "fps_captured": round(one.fps_captured, 1),
-                    "fps_sent": round(one.frames / span, 1),
-                    "bitrate": round(one.bytes * 8 / span),
-                    "bitrate_out": round((copies - one.copies) * 8 / span),
-                }
+                out = round((copies - one.copies) * 8 / span)
+                captured = round(one.fps_captured, 1)
+                found[one.stream] = {"fps_captured": captured, **told, "bitrate_out": out}
                 one.copies = copies
-            one.frames = one.bytes = 0
         return found
 
     async def close(self) -> None:
@@ -159,6 +154,9 @@ class Showing:
             self._frame(show, record)
         elif record.get("event") == "opened":
             self._driver.feed(partial(self._opened, show, record))
+        elif record.get("event") == "second" and record.get("on") is False:
+            if self._sharer is not None:
+                self._sharer.no_second(show.stream)
         elif record.get("event") == "stats":
             show.fps_captured = float(number(record, "fps_captured"))
         elif record.get("event") == "film" and show.track is not None:
@@ -190,7 +188,8 @@ class Showing:
             self._tell(PicturesFailed("share-size", str(error), "choose a smaller one"))
             self._end(show)
             return
-        self._sharer.begin(show.stream, width, height, fps, show.wish.bitrate)
+        size = width, height, fps
+        self._sharer.begin(show.stream, *size, show.wish.bitrate, seconds=True)
         if show.track is not None:
             show.track.stream = show.stream
         kind, sound = KINDS[show.kind], show.track is not None
@@ -203,20 +202,20 @@ class Showing:
         return rate.target if rate is not None else 0.0
 
     def _frame(self, show: Show, record: FrameRecord) -> None:
-        for preview in list(show.previews.values()):
+        for preview in () if record.second else list(show.previews.values()):
             preview(record)
         if self._sharer is None or not show.stream or self._pictures is None:
             return
         size = record.width, record.height
         captured = record.captured / 1e6
-        encoded = Encoded(captured, record.key, record.codec, *size, record.data)
+        about = captured, record.key, record.codec
+        encoded = Encoded(*about, *size, record.data, record.second)
         try:
             sent = self._sharer.push(show.stream, encoded, time.monotonic())
         except LocalProtocolError:  # a frame that nobody could put together
             return
         if sent is not None:
-            show.frames += 1
-            show.bytes += len(record.data)
+            show.outgo.add(len(record.data), second=record.second)
             self._driver.feed(self._flush)
 
     def _gone(self, show: Show) -> None:
@@ -251,7 +250,7 @@ class Showing:
         now = time.monotonic()
         self._sharer.watched(event.stream, event.member, event.on, now)
         show = self._show(event.stream)
-        self._looked_at = -math.inf
+        self._reaching.look_again()
         self._driver.feed(self._flush)  # its bitrate first: a key frame that fits the path
         self._driver.feed(partial(self._wake, show, event.on))
 
@@ -285,26 +284,7 @@ class Showing:
 
     def moved(self) -> None:
         """Somebody is reached another way."""
-        self._looked_at = -math.inf
-
-    def _look(self, sharer: Sharer, now: float) -> None:
-        """How each viewer is reached."""
-        session, pictures = self._driver.session, self._pictures
-        if session is None or pictures is None:
-            return
-        self._looked_at = now
-        viewers = {one for stream in pictures.shared for one in pictures.viewers(stream)}
-        for member in viewers:
-            peer = session.room.peers.get(member)
-            link = peer.link if peer is not None else None
-            if link is None or link.used is None:
-                continue
-            way, path = link.used, link.paths.get(link.used)
-            rtt = path.rtt if path is not None and path.rtt is not None else 0.05
-            moved = self._ways.get(member, way) != way
-            self._ways[member] = way
-            forwarder = 0 if way.rung is Rung.DIRECT else way.number
-            sharer.reached(member, rtt, forwarder, now, moved=moved)
+        self._reaching.look_again()
 
     # ---- Out -------------------------------------------------------------------------
 
@@ -313,8 +293,7 @@ class Showing:
         sharer, now = self._sharer, time.monotonic()
         if sharer is None or self._pictures is None:
             return
-        if now - self._looked_at >= LOOK:
-            self._look(sharer, now)
+        self._reaching.look(sharer, now)
         driver = self._driver
         shows = {show.stream: show for show in self._shows}
         for out in sharer.datagrams(now):
@@ -323,8 +302,8 @@ class Showing:
             else:
                 driver.send_to(out.member, out.datagram)
         for order in sharer.orders():
-            if order.stream in shows and not order.second:
-                words = dict(order.words)
+            if order.stream in shows:
+                words = order.words | ({"second": True} if order.second else {})
                 shows[order.stream].child.order(words.pop("do"), **words)
         self._arm(sharer, now)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from client.children import Child
+from client.outgo import Outgo
 from client.soundtracks import OwnTrack
 from vc_core.pictures import CAMERA, SCREEN
 from video.pipe import FrameRecord, Record
@@ -41,8 +42,7 @@ class Show:
         self.over = False
         """Whether the child said why it ends."""
         self.fps_captured = 0.0
-        self.frames = self.bytes = 0
-        """Sent since ``Showing.stats``."""
+        self.outgo = Outgo()
         self.copies = 0
         """Bytes of all copies when ``Showing.stats`` was last asked."""
         self.previews: dict[object, Preview] = {}

@@ -65,6 +65,8 @@ class View:
         self.watching = Watching(*name, now)
         self.failed = self.started = False
         """Whether its trouble, and its first picture, were told: each once."""
+        self.size = (0, 0)
+        """Of the pictures, as the child said last."""
         self.shown: Words = {}
         """What the child said last of rate and delay."""
         self.bytes = 0
@@ -259,10 +261,11 @@ class Viewing:
         if isinstance(record, FrameRecord) or self._views.get(view.name) is not view:
             return
         event = record.get("event")
+        if event in ("started", "size"):
+            view.size = int(number(record, "width")), int(number(record, "height"))
         if event == "started" and not view.started:
             view.started = True
-            width, height = (int(number(record, key)) for key in ("width", "height"))
-            self._tell(StreamStarted(*view.name, clean(record, "codec"), width, height))
+            self._tell(StreamStarted(*view.name, clean(record, "codec"), *view.size))
         elif event == "shown":
             view.shown = record
             self._hearing.shown(view.name, record)
@@ -317,6 +320,8 @@ class Viewing:
             decoded = latency.get("decoded") if isinstance(latency, dict) else None
             decoded = decoded if isinstance(decoded, dict) else {}
             found[name] = {
+                "width": view.size[0],
+                "height": view.size[1],
                 "fps_shown": number(view.shown, "fps"),
                 "latency_ms": optional(decoded, "p50"),
                 "latency_p95_ms": optional(decoded, "p95"),

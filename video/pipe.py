@@ -7,8 +7,9 @@
     kind 2, WORDS   one JSON object (UTF-8): an order, an event
 
 ``captured`` is µs of the monotonic clock: the sharer's on its side, the viewer's
-on the other. Flag 1 says key frame. H.264 is Annex B with its parameter sets
-before each key frame.
+on the other. Flag 1 says key frame, flag 2 (sharer's side only) that it belongs to
+the second, smaller encoding, whose frames are counted for themselves. H.264 is Annex B
+with its parameter sets before each key frame.
 
 Both ends are processes of ours, yet a decoder chews what strangers sent: what
 does not parse is a ``RemoteProtocolError``, and the other process is ended.
@@ -30,7 +31,7 @@ LENGTH = struct.Struct(">I")
 FRAME_HEAD = struct.Struct(">BIQBBHH")  # with its kind
 KIND_FRAME = 1
 KIND_WORDS = 2
-FLAG_KEY = 1
+FLAG_KEY, FLAG_SECOND = 1, 2
 MAX_RECORD = 8 * 1024 * 1024  # bytes of kind and body
 MAX_SIDE = 0xFFFF  # pixels
 
@@ -52,7 +53,7 @@ class FrameRecord:
     """One compressed picture."""
 
     number: int
-    """Counts up by one from picture to picture, modulo 2**32."""
+    """Counts up by one from picture to picture of an encoding, modulo 2**32."""
     captured: int
     """µs of the monotonic clock when it was taken."""
     key: bool
@@ -63,6 +64,8 @@ class FrameRecord:
     """Pixels."""
     data: bytes
     """One access unit."""
+    second: bool = False
+    """Whether it belongs to the second, smaller encoding."""
 
 
 Words = dict[str, Any]
@@ -73,7 +76,7 @@ def frame_head(record: FrameRecord, size: int) -> bytes:
     """What stands before ``size`` bytes of an access unit; ``LocalProtocolError`` if too big."""
     if FRAME_HEAD.size + size > MAX_RECORD:
         raise LocalProtocolError("frame too large for the pipe")
-    flags = FLAG_KEY if record.key else 0
+    flags = FLAG_KEY * record.key | FLAG_SECOND * record.second
     return LENGTH.pack(FRAME_HEAD.size + size) + FRAME_HEAD.pack(
         KIND_FRAME,
         record.number,
@@ -115,9 +118,11 @@ def _parse_frame(record: memoryview | bytes) -> FrameRecord:
     _, number, captured, flags, codec, width, height = FRAME_HEAD.unpack_from(record)
     if codec not in set(Codec) or not width or not height:
         raise RemoteProtocolError("frame of no known codec or size")
+    if flags & ~(FLAG_KEY | FLAG_SECOND):
+        raise RemoteProtocolError("frame with an unknown flag")
     data = bytes(record[FRAME_HEAD.size :])
-    key = bool(flags & FLAG_KEY)
-    return FrameRecord(number, captured, key, Codec(codec), width, height, data)
+    key, second = bool(flags & FLAG_KEY), bool(flags & FLAG_SECOND)
+    return FrameRecord(number, captured, key, Codec(codec), width, height, data, second)
 
 
 def _parse_words(body: bytes) -> Words:

@@ -37,6 +37,7 @@ QUICK = 0.005  # is more than this (s) is added to the bounds above
 BASE_WINDOW = 10.0  # s over which the lowest delay is kept, twice
 RATE_WINDOW = 0.35  # s over which delivery is measured
 LOSS_WINDOW = 1.5  # s over which loss is measured
+OLD_LOSS = 3.0  # s after which a loss that nothing confirms is not believed any more
 LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
 MUCH_LOSS = 0.06  # beyond what the path loses anyway …
 FULL_LOSS = 0.025  # … and beside a queue that may not grow
@@ -133,6 +134,7 @@ class RateControl:
         """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
         self._usual_loss = 0.0
         self._loss_known = False
+        self._loss_seen = now
         self._given: deque[tuple[float, int]] = deque()
         """What was sent in the last second."""
         self._newest = float("-inf")
@@ -214,6 +216,9 @@ class RateControl:
         self._loss_known = len(self._fates) >= FEW
         if self._loss_known:
             self.loss = sum(lost for _, lost in self._fates) / len(self._fates)
+            self._loss_seen = now
+        elif now - self._loss_seen >= OLD_LOSS:
+            self.loss = min(self.loss, self._usual_loss)
 
     def _measure(self) -> None:
         if not self._arrived:

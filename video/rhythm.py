@@ -20,6 +20,7 @@ SHARP = 18
 LONGEST_GAP = 0.25  # that counts as one between two pictures
 MOST_GENEROUS = 5.0
 """Times its even share that one picture may have where they come rarely."""
+EARLY = 0.25  # of an interval that a picture may come too soon
 SLOWER, FASTER = 0.2, 0.6  # how quickly a longer and a shorter gap are believed
 STEP = 0.25  # of generosity: each new value is work for the encoder
 BLIND_REFINEMENTS = 8  # where the encoder does not say how coarse it was
@@ -43,6 +44,28 @@ class Rhythm:
         self.due += self._glance if dozing else self.interval
         if self.due < now - self.interval / 2:  # late: what was missed is not made up for
             self.due = now
+
+
+class Thinning:
+    """Which pictures of a faster rhythm a slower rate takes."""
+
+    def __init__(self, fps: float) -> None:
+        self._interval = 1 / fps
+        self._due = float("-inf")
+
+    def takes(self, captured: float) -> bool:
+        """Whether a picture of that time (s) is one of them."""
+        if captured < self._due - EARLY * self._interval:
+            return False
+        if captured - self._due > self._interval / 2:  # what was missed is not made up for
+            self._due = captured
+        self._due += self._interval
+        return True
+
+    @property
+    def latest(self) -> float:
+        """Until when one that came too soon waits for a newer one."""
+        return self._due + EARLY * self._interval
 
 
 class Stillness:

@@ -11,7 +11,7 @@ What is decided from rates stands in ``video.steering``; the other half, of a vi
 Rule 1: nothing here reads a clock or sends; the engine calls ``datagrams`` when
         ``next_time`` has come and after everything that it puts in.
 Rule 2: a viewer has a rate of its own; who is far below the others gets the second
-        encoding, and who cannot follow even that gets key frames when it can.
+        encoding (video.groups), and who cannot follow even that key frames when it can.
 Rule 3: what waits for a viewer is bounded in time; then it is dropped and a key frame asked for.
 """
 
@@ -27,6 +27,7 @@ from vc_core.packet import MAX_DATAGRAM, OVERHEAD
 from video.fragment import MAX_BACK, Picture
 from video.history import LOSSY, History, OnItsWay, rows_for
 from video.pace import BEAT, Lane, Queued
+from video.parity import ROWS
 from video.rate import WIRE, RateControl
 from video.sharing import (
     Edge,
@@ -80,9 +81,18 @@ class Sharer:
         known = self._streams.get(stream)
         if known is not None:
             known.width, known.height, known.fps, known.bitrate = width, height, fps, bitrate
+            known.shaped = float("-inf")  # the second encoding follows at once
             return
         history = History(stream, self._edge.seal)
         self._streams[stream] = Streaming(stream, width, height, fps, bitrate, seconds, history)
+
+    def no_second(self, stream: int) -> None:
+        """The share child can make no second encoding (any more)."""
+        streaming = self._streams.get(stream)
+        if streaming is not None:
+            streaming.seconds, streaming.shape = False, None
+            for member in streaming.slow:
+                streaming.clear(member)
 
     def end(self, stream: int) -> None:
         """A stream is over."""
@@ -97,13 +107,11 @@ class Sharer:
         if on and member not in streaming.viewers:
             self._viewers.setdefault(member, Viewer(member, RateControl(now)))
             streaming.viewers.add(member)
-            self._steering.order_key(streaming, now, second=False)
+            streaming.fresh.add(member)
             self._steering.due = now
         elif not on:
-            streaming.viewers.discard(member)
-            streaming.slow -= {member}
-            streaming.spread.pop(member, None)
-            streaming.outs.pop((stream, member, 0), None)
+            streaming.leave(member)
+            self._steering.due = now
         self._forget_idle()
 
     def _forget_idle(self) -> None:
@@ -127,7 +135,7 @@ class Sharer:
         viewer = self._viewers.get(member)
         if streaming is None or viewer is None or member not in streaming.viewers:
             return
-        second = member in streaming.slow and streaming.second_on
+        second = streaming.gets_second(member)
         fresh = now - streaming.encoding(second).key_pushed < viewer.rtt + BACKLOG
         alone = member not in streaming.spread
         out = streaming.outs.get((stream, member, 0)) if alone else None
@@ -147,6 +155,8 @@ class Sharer:
         streaming = self._streams.get(stream)
         if streaming is None or not streaming.viewers:
             return None
+        if encoded.second and not streaming.second_on:
+            return None  # it was told to stop
         encoding = streaming.encoding(encoded.second)
         number = self._numbers[stream]
         back = 0 if encoded.key else number - (encoding.last if encoding.last is not None else -1)
@@ -159,8 +169,12 @@ class Sharer:
         picture = Picture(number, back, encoded.codec, timestamp, *size, encoded.data)
         frame = streaming.history.add(picture, now, second=encoded.second)
         encoding.last = number
+        encoding.demand.add(len(encoded.data), encoding.bitrate, now)
         if encoded.key:
             encoding.key_pushed = now
+            if not encoded.second:
+                for member in streaming.groups.rise(now):
+                    streaming.exploring.forget(member)
         streaming.frames += 1
         digest = picture_digest(number, timestamp, encoded.key, encoded.codec, picture.body())
         self._edge.sign(stream, number, digest, now)
@@ -172,10 +186,10 @@ class Sharer:
         self, streaming: Streaming, second: bool, now: float
     ) -> Iterator[tuple[LaneKey, Out]]:
         """The lanes that get a frame of the first or of the second encoding."""
-        small = streaming.slow if streaming.second_on else frozenset()
         forwarders = set()
         for member in streaming.viewers:
-            if (member in small) is not second:
+            quiet = now < streaming.quiet.get(member, now)
+            if streaming.gets_second(member) is not second or (second and quiet):
                 continue
             forwarder, since = streaming.spread.get(member, (0, now))
             if forwarder:
@@ -209,13 +223,21 @@ class Sharer:
         for index in range(fragments.count):
             item = frame, False, index
             out.lane.push(Queued(frame.picture.number, item, fragments.size(index) + WRAPPED))
-        for index in range(self._rows(streaming, name, fragments.count) * fragments.blocks):
+        rows = self._rows(streaming, name, frame, now)
+        for index in range(rows * fragments.blocks):
             out.lane.push(Queued(frame.picture.number, (frame, True, index), MAX_DATAGRAM + WIRE))
 
-    def _rows(self, streaming: Streaming, name: LaneKey, count: int) -> int:
+    def _rows(self, streaming: Streaming, name: LaneKey, frame: OnItsWay, now: float) -> int:
+        """Parity for each block of a frame."""
+        fragments, member = frame.fragments, name[1]
         reached = streaming.behind(name, self._viewers)
-        loss = max((one.rate.loss for one in reached), default=0.0)
-        return rows_for(count, loss, max((one.rtt for one in reached), default=0.0))
+        loss = max((self._steering.loss_of(streaming, one, now) for one in reached), default=0.0)
+        rtt = max((one.rtt for one in reached), default=0.0)
+        rows = rows_for(fragments.count, loss, rtt)
+        if frame.second and member is not None:
+            fill = self._steering.fill(streaming, member, len(frame.picture.data), now)
+            rows = max(rows, min(ROWS, round(fill / MAX_DATAGRAM / fragments.blocks)))
+        return rows
 
     # Datagrams out
 
@@ -280,8 +302,8 @@ class Sharer:
     def _again(self, streaming: Streaming, viewer: Viewer, wanted: Wanted, now: float) -> None:
         """Send pieces again that were sent to this viewer and can still be asked for."""
         frame = streaming.history.find(wanted.frame)
-        if frame is None:
-            return
+        if frame is None or frame.second is not streaming.gets_second(viewer.member):
+            return  # forgotten, or of no use to it any more
         every = wanted.index == EVERY_PIECE
         indices = range(frame.fragments.count) if every else (wanted.index,)
         _, out = self._out(streaming, (streaming.number, viewer.member, 0), now)

@@ -7,6 +7,12 @@ what it shares ends; then its last word is ``ended``.
     open source width height fps bitrate codec cursor [encoder]
     start | bitrate bps | size width height fps | key | rest on | stop
     -> opened | stats | error | ended, and frames
+
+A second, smaller encoding of the same pictures is begun, steered and ended by orders
+with ``second`` true; ``open`` again changes its size.
+
+    open width height fps bitrate | bitrate bps | key | stop
+    -> second on width height fps encoder, and frames that are marked
 """
 
 from __future__ import annotations
@@ -23,8 +29,10 @@ from collections.abc import Callable
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from video import orders
 from video.chain import Inbox, Over, Taken
+from video.edition import Edition
+from video.outlet import Outlet
 from video.pipe import FrameRecord, Reader, Words
-from video.studio import Outlet, Sharing
+from video.studio import Sharing
 from video.unavailable import PictureUnavailable
 
 log = logging.getLogger(__name__)
@@ -92,7 +100,9 @@ class Child:
             self._ended = ""
             return
         do = words.get("do")
-        if do == "open":
+        if words.get("second") is True:
+            self._obey_second(do, words)
+        elif do == "open":
             self._open(words)
         elif do == "stop":
             self._ended = "stopped"
@@ -102,6 +112,13 @@ class Child:
             ORDERS[do](self._sharing, words)
         else:
             raise orders.BadOrder("there is no such order")
+
+    def _obey_second(self, do: object, words: Words) -> None:
+        if not isinstance(do, str) or do not in SECOND_ORDERS:
+            raise orders.BadOrder("there is no such order for a second encoding")
+        if self._sharing is None:
+            raise orders.BadOrder("a second encoding comes after the first")
+        SECOND_ORDERS[do](self._sharing, words)
 
     def _open(self, words: Words) -> None:
         if self._sharing is not None:
@@ -118,7 +135,7 @@ class Child:
                 time.monotonic(),
                 time.process_time(),
                 capture.looked,
-                sharing.encoded,
+                sharing.first.encoded,
                 capture.unchanged,
             ),
         )
@@ -134,13 +151,27 @@ class Child:
         )
 
 
+def set_bitrate(edition: Edition | None, words: Words) -> None:
+    """Keep to another bitrate."""
+    bps = orders.bits(words, "bps", None)
+    if edition is not None:
+        edition.encoder.set_bitrate(bps)
+
+
 ORDERS: dict[str, Callable[[Sharing, Words], None]] = {
     "start": lambda sharing, words: sharing.capture.start(),
-    "bitrate": lambda sharing, words: sharing.set_bitrate(orders.bits(words, "bps", None)),
+    "bitrate": lambda sharing, words: set_bitrate(sharing.first, words),
     "size": lambda sharing, words: sharing.resize(words),
-    "key": lambda sharing, words: sharing.want_key(),
+    "key": lambda sharing, words: sharing.first.want_key(),
     "rest": lambda sharing, words: sharing.rest(words.get("on") is True),
 }
+SECOND_ORDERS: dict[str, Callable[[Sharing, Words], None]] = {
+    "open": lambda sharing, words: sharing.open_second(words),
+    "bitrate": lambda sharing, words: set_bitrate(sharing.second, words),
+    "key": lambda sharing, words: sharing.second.want_key() if sharing.second else None,
+    "stop": lambda sharing, words: sharing.close_second(),
+}
+"""Where there is none (any more), its bitrate and its key frames are nobody's concern."""
 
 
 def listen(descriptor: int, inbox: Inbox) -> None:

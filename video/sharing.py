@@ -16,6 +16,9 @@ from typing import Any, Protocol
 
 from vc_core.ids import Member
 from vc_core.keyring import SealedPiece
+from video.demand import Demand
+from video.exploring import Exploring
+from video.groups import Groups, Shape
 from video.history import History, OnItsWay
 from video.pace import Lane
 from video.rate import RateControl
@@ -63,8 +66,8 @@ class Outgoing:
 class Order:
     """Words for the share child of a stream.
 
-    ``second``: for that of the second encoding, which ``open`` (without a source: the
-    same one) begins and ``stop`` ends.
+    ``second``: they concern the second encoding, which ``open`` (without a source: the
+    same one) begins or changes and ``stop`` ends.
     """
 
     stream: int
@@ -108,6 +111,7 @@ class Encoding:
     key_pushed: float = float("-inf")
     last: int | None = None
     """The number of its newest frame."""
+    demand: Demand = field(default_factory=Demand)
 
 
 @dataclass
@@ -126,11 +130,20 @@ class Streaming:
     first: Encoding = field(default_factory=Encoding)
     second: Encoding = field(default_factory=Encoding)
     viewers: set[Member] = field(default_factory=set)
-    slow: frozenset[Member] = frozenset()
-    regrouped: float = float("-inf")
-    second_on: bool = False
+    fresh: set[Member] = field(default_factory=set)
+    """Who came since it was last decided, and needs a key frame."""
+    groups: Groups = field(default_factory=Groups)
+    exploring: Exploring = field(default_factory=Exploring)
+    need: float = float("inf")
+    """bit/s that the first encoding takes of a path at most."""
+    shape: Shape | None = None
+    """Of the second encoding; None: there is none now."""
+    shaped: float = float("-inf")
+    """When it got that."""
     spread: dict[Member, tuple[int, float]] = field(default_factory=dict)
     """(forwarder, since) of viewers that get copies of a forwarder."""
+    quiet: dict[Member, float] = field(default_factory=dict)
+    """Until when nothing is sent to a viewer that copies still come to."""
     outs: dict[LaneKey, Out] = field(default_factory=dict)
     frames: int = 0
     sent: Counter[str] = field(default_factory=Counter)
@@ -140,13 +153,43 @@ class Streaming:
         """The first or the second one."""
         return self.second if second else self.first
 
+    @property
+    def second_on(self) -> bool:
+        """Whether there is a second encoding now."""
+        return self.shape is not None
+
+    @property
+    def slow(self) -> frozenset[Member]:
+        """Who gets the second encoding, or would if there were one."""
+        return self.groups.slow
+
+    def gets_second(self, member: Member | None) -> bool:
+        """Which of the two a viewer gets; a forwarder (None) copies the first."""
+        return self.second_on and member in self.slow
+
     def thin(self, name: LaneKey) -> bool:
-        """Whether a viewer cannot follow and there is no second encoding for it."""
-        return name[1] in self.slow and not self.second_on
+        """Whether a viewer cannot follow what there is for it."""
+        return name[1] in (self.groups.crawling if self.second_on else self.slow)
+
+    def leave(self, member: Member) -> None:
+        """A viewer is gone."""
+        self.viewers.discard(member)
+        self.fresh.discard(member)
+        self.exploring.forget(member)
+        self.spread.pop(member, None)
+        self.quiet.pop(member, None)
+        self.outs.pop((self.number, member, 0), None)
 
     def drop(self, out: Out) -> None:
         """Forget what waits in a lane."""
         self.sent["dropped"] += out.lane.drop(lambda item: True)
+
+    def clear(self, member: Member) -> None:
+        """Forget what waits for a viewer; its next frame is a key frame."""
+        out = self.outs.get((self.number, member, 0))
+        if out is not None:
+            self.drop(out)
+            out.waits_for_key = True
 
     def behind(self, name: LaneKey, viewers: Mapping[Member, Viewer]) -> list[Viewer]:
         """The viewers that a lane reaches."""

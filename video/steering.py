@@ -10,19 +10,24 @@ a lane that had to drop frames    -> a key frame, when it is empty again
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from vc_core.ids import Member
-from video.groups import size_for, split
+from video.groups import UNKNOWN, Path, size_for
 from video.history import rows_for
 from video.pace import GAIN, GAIN_AT_FIRST
+from video.rate import SHORT_QUEUE
 from video.sharing import Edge, Encoding, LaneKey, Order, Out, Streaming, Viewer
 
 # Implementation
 SPREAD_FROM = 4  # viewers at one forwarder from which one copy goes there
+SPREAD_UNTIL = 2  # and until which it does: no copy comes and goes with one viewer
 SPREAD_OVERLAP = 1.0  # s in which a viewer gets its own copies too, until its wish has arrived
 DECIDE = 0.2  # s between two looks at rates and groups
-REGROUP = 3.0  # s between two moves of viewers
+PROVEN = 1.3  # times what has arrived that a path is believed to carry
+GENTLY = 1.4  # times its bitrate that a second encoding gets when its paths are found clear
+RESHAPE = 6.0  # s between two sizes of a second encoding
+HUSH = 0.1  # s, and two round trips, until copies come no more to who wants them no more
 SHARE = 0.90  # of a rate that goes to the encoder: headers and what is sent again
 FIRST_RATES = 4e6  # bit/s up to which a new viewer's first key frame is hurried
 LEAST_BITRATE = 60_000.0
@@ -55,17 +60,45 @@ class Steering:
             viewer.rate.handle_timer(now)
         for streaming in self.streams.values():
             if streaming.viewers:
-                self._group(streaming, now)
+                keys = self._group(streaming, now)
                 self._spread(streaming, now)
                 for name, out in streaming.outs.items():
                     self.set_rate(streaming, name, out)
                     self._catch_up(streaming, name, out, now)
-                self._order_bitrates(streaming)
+                self._order_bitrates(streaming, now)
+                for second in keys:  # after their bitrates: they are made at once
+                    self.order_key(streaming, now, second=second)
+            elif streaming.second_on:
+                self._close_second(streaming)
 
     def _part(self, member: Member) -> float:
         """bit/s of one stream: a viewer's rate is shared by the streams that it watches."""
         streams = sum(member in one.viewers for one in self.streams.values())
         return self.viewers[member].rate.target / max(1, streams)
+
+    def _path(self, streaming: Streaming, member: Member) -> Path:
+        """What is known of a viewer's path.
+
+        A newcomer begins with the second encoding where others get more than ``UNKNOWN``:
+        neither it nor they shall pay for finding out.
+        """
+        part, rate = self._part(member), self.viewers[member].rate
+        if not streaming.seconds:
+            return Path(part, part)
+        if not rate.delivered:
+            return Path(part, min(part, UNKNOWN), known=False)
+        if member in streaming.slow:
+            return Path(part, part * min(1.0, PROVEN * rate.delivered / rate.target))
+        return Path(part, part)
+
+    def fill(self, streaming: Streaming, member: Member, size: int, now: float) -> int:
+        """Bytes beside a frame of the second encoding that find out whether a path carries more."""
+        shape, part = streaming.shape, self._part(member)
+        if shape is None or streaming.thin((streaming.number, member, 0)):
+            return 0
+        level = streaming.exploring.level(member, self.viewers[member].rate, now)
+        level = min(level, part, streaming.need)
+        return max(0, int(level / 8 / shape[2]) - size)
 
     def set_rate(self, streaming: Streaming, name: LaneKey, out: Out) -> None:
         """A lane goes as fast as the slowest viewer behind it takes."""
@@ -73,56 +106,88 @@ class Steering:
         if reached:
             out.lane.rate = min(self._part(one.member) for one in reached)
             starting = out.lane.rate < FIRST_RATES and all(one.rate.starting for one in reached)
+            starting = starting and not streaming.gets_second(name[1])
             gain = min(one.rate.hurry(GAIN) for one in reached)
             out.lane.gain = GAIN_AT_FIRST if starting else gain
 
-    def _group(self, streaming: Streaming, now: float) -> None:
-        rates = {member: self._part(member) for member in streaming.viewers}
-        slow = split(rates, streaming.slow)
-        if slow == streaming.slow or now - streaming.regrouped < REGROUP:
-            return
-        moved = slow ^ streaming.slow
-        streaming.slow, streaming.regrouped = slow, now
-        if not streaming.seconds:
-            return
-        for member in moved:
-            out = streaming.outs.get((streaming.number, member, 0))
-            if out is not None:
-                streaming.drop(out)
-                out.waits_for_key = True
-        if bool(slow) is not streaming.second_on:
-            streaming.second_on = bool(slow)
-            streaming.second = Encoding()
-            self.orders.append(Order(streaming.number, self._second(streaming, rates), second=True))
-        elif slow & moved:
-            self.order_key(streaming, now, second=True)
-        if moved - slow:
-            self.order_key(streaming, now, second=False)
+    @staticmethod
+    def loss_of(streaming: Streaming, viewer: Viewer, now: float) -> float:
+        """What a viewer's path loses by itself."""
+        return 0.0 if streaming.groups.just_fell(viewer.member, now) else viewer.rate.loss
 
-    def _second(self, streaming: Streaming, rates: dict[Member, float]) -> dict[str, Any]:
-        """The order that begins or ends a second encoding."""
-        if not streaming.slow:
-            return {"do": "stop"}
-        bps = self._bitrate(streaming, [rates[one] for one in streaming.slow])
-        size = size_for(streaming.width, streaming.height, streaming.fps, bps)
-        streaming.second.bitrate = bps
-        width, height, fps = size
+    # ---- Who gets which --------------------------------------------------------------
+
+    def _group(self, streaming: Streaming, now: float) -> set[bool]:
+        """Viewers to encodings; those (second or not) that need a key frame."""
+        groups, fresh = streaming.groups, streaming.fresh
+        paths = {member: self._path(streaming, member) for member in streaming.viewers}
+        most = streaming.bitrate / SHARE if streaming.bitrate else float("inf")
+        first, second = (one.demand.need(now) for one in (streaming.first, streaming.second))
+        streaming.need = min(most, first)
+        fallen = groups.decide(paths, (streaming.need, second), now)
+        for member in fallen:
+            streaming.clear(member)
+        keys = {False} if groups.rising or fresh - groups.slow else set()
+        if not groups.slow and streaming.second_on:
+            self._close_second(streaming)
+        elif groups.slow and streaming.seconds:
+            begun = self._shape_second(streaming, paths, now)
+            if not begun and (fallen or fresh & groups.slow):
+                keys.add(True)
+        streaming.fresh = set()
+        return keys
+
+    def _shape_second(self, streaming: Streaming, paths: Mapping[Member, Path], now: float) -> bool:
+        """Begin a second encoding, or give it another size; whether that was done."""
+        bps = self._bitrate(streaming, [paths[one].proven for one in self._of_second(streaming)])
+        first = streaming.width, streaming.height, streaming.fps
+        shape = size_for(*first, bps, streaming.shape)
+        if shape == streaming.shape or now - streaming.shaped < RESHAPE:
+            return False
+        if streaming.shape is None:
+            streaming.second = Encoding()
+            if self._of_second(streaming) <= streaming.fresh:
+                bps = min(bps, UNKNOWN)
+                shape = size_for(*first, bps)
+        streaming.second.bitrate, streaming.second.key_ordered = bps, now
+        streaming.shape, streaming.shaped = shape, now
+        width, height, fps = shape
         sized = {"width": width, "height": height, "fps": fps, "bitrate": round(bps)}
-        return {"do": "open", **sized}
+        self.orders.append(Order(streaming.number, {"do": "open", **sized}, second=True))
+        return True
+
+    def _close_second(self, streaming: Streaming) -> None:
+        streaming.shape, streaming.shaped = None, float("-inf")
+        self.orders.append(Order(streaming.number, {"do": "stop"}, second=True))
+
+    @staticmethod
+    def _of_second(streaming: Streaming) -> frozenset[Member]:
+        """Those whose paths the second encoding must fit."""
+        return streaming.slow - streaming.groups.crawling or streaming.slow
+
+    # ---- By which way ----------------------------------------------------------------
 
     def _spread(self, streaming: Streaming, now: float) -> None:
         """One copy for many viewers of the first encoding behind one forwarder."""
-        fit = {m for m in streaming.viewers - streaming.slow if self.viewers[m].forwarder}
+        groups = streaming.groups
+        fit = {
+            one
+            for one in streaming.viewers
+            if self.viewers[one].forwarder and groups.settled(one, now)
+        }
+        spreading = {forwarder for forwarder, _ in streaming.spread.values()}
         by = Counter(self.viewers[member].forwarder for member in fit)
         for member in streaming.viewers:
             forwarder = self.viewers[member].forwarder if member in fit else 0
-            wanted = forwarder if by[forwarder] >= SPREAD_FROM else 0
+            many = SPREAD_UNTIL if forwarder in spreading else SPREAD_FROM
+            wanted = forwarder if by[forwarder] >= many else 0
             if streaming.spread.get(member, (0, 0.0))[0] != wanted:
                 self._edge.carry(streaming.number, member, wanted)
                 if wanted:
                     streaming.spread[member] = wanted, now
                 else:
                     del streaming.spread[member]
+                    streaming.quiet[member] = now + 2 * self.viewers[member].rtt + HUSH
         gone = [
             name
             for name in streaming.outs
@@ -136,7 +201,7 @@ class Steering:
         idle = name[1] in streaming.spread or name[1] not in (None, *streaming.viewers)
         if idle or not out.waits_for_key or not out.lane.empty:
             return
-        second = streaming.second_on and name[1] in streaming.slow
+        second = streaming.gets_second(name[1])
         pause = SLOW_KEY_PAUSE if streaming.thin(name) else KEY_PAUSE
         encoding = streaming.encoding(second)
         if now - max(encoding.key_ordered, encoding.key_pushed) >= pause:
@@ -147,27 +212,36 @@ class Steering:
         bps = SHARE * min(rates)
         return min(bps, streaming.bitrate) if streaming.bitrate else bps
 
-    def _order_bitrates(self, streaming: Streaming) -> None:
+    def _order_bitrates(self, streaming: Streaming, now: float) -> None:
         for second in (False, True):
-            slow = streaming.slow
-            members = slow if second else streaming.viewers - slow or streaming.viewers
-            if (second and not streaming.second_on) or not members:
+            if second and not streaming.second_on:
                 continue
-            rates = [self._net(streaming, member) for member in members]
+            rest = streaming.viewers - streaming.slow or streaming.viewers
+            members = self._of_second(streaming) if second else rest
+            rates = [self._net(streaming, member, now) for member in members]
             bps = max(LEAST_BITRATE, self._bitrate(streaming, rates))
             encoding = streaming.encoding(second)
+            if second:
+                bps = min(bps, encoding.bitrate * self._gently(members))
             if abs(bps - encoding.bitrate) > CHANGE * encoding.bitrate:
                 encoding.bitrate = bps
                 words = {"do": "bitrate", "bps": round(bps)}
                 self.orders.append(Order(streaming.number, words, second))
 
-    def _net(self, streaming: Streaming, member: Member) -> float:
+    def _gently(self, members: Iterable[Member]) -> float:
+        """Times its bitrate that a second encoding may have now: paths are felt for."""
+        rates = [self.viewers[member].rate for member in members]
+        clear = all(rate.delivered and rate.queue < SHORT_QUEUE for rate in rates)
+        return GENTLY if clear else 1.0
+
+    def _net(self, streaming: Streaming, member: Member, now: float) -> float:
         """What is left of a viewer's part without parity, repetition and what waits."""
         viewer = self.viewers[member]
         pieces = max(4, int(self._part(member) / 8 / max(1, streaming.fps) / 1200))
-        rows = rows_for(pieces, viewer.rate.loss, viewer.rtt)
+        loss = self.loss_of(streaming, viewer, now)
+        rows = rows_for(pieces, loss, viewer.rtt)
         out = streaming.outs.get((streaming.number, member, 0))
         waits = out.lane.backlog if out is not None else 0.0
         tired = 1.0 - min(0.5, 1.5 * max(0.0, waits - 0.04))
-        lost = min(0.5, viewer.rate.loss) if rows == 0 else 0.02
+        lost = min(0.5, loss) if rows == 0 else 0.02
         return self._part(member) * tired * (1 - lost) * pieces / (pieces + rows)

@@ -45,9 +45,10 @@ def pieces(data: bytes) -> None:
 
 
 def sharer(data: bytes) -> None:
-    """What a viewer says that the link believes: any arrivals, any wishes."""
+    """What a viewer says that the link believes, beside another one: any arrivals, any wishes."""
     stage = Stage(most=1e6)
     stage.join(1)
+    stage.join(2)
     stage.run(0.05)
     ends = Feedbacks(KEY, KEY)
     for part in data.split(b"\xfe\xfe")[:8]:
@@ -59,6 +60,11 @@ def sharer(data: bytes) -> None:
     assert rate is not None
     assert 0 < rate.target < 1e9
     assert 0 <= rate.loss <= 1
+    streaming = stage.sharer._streams[STREAM]
+    assert streaming.slow < {1, 2} or streaming.groups.rising, "nobody gets the first encoding"
+    assert streaming.second_on is stage.encoders[1].on
+    other = stage.sharer.rate_of(Member(2))
+    assert other is not None and other.target >= 1e6, "one viewer's words slow another"
 
 
 # Seeds
@@ -76,9 +82,9 @@ def seeds_feedback() -> list[bytes]:
 
 
 def seeds_pieces() -> list[bytes]:
-    """A key frame and the next one, whole and with parity."""
+    """Key frames and the next ones of both encodings in one row, whole and with parity."""
     found = []
-    for number, back in ((0, 0), (1, 1)):
+    for number, back in ((0, 0), (1, 1), (2, 0), (3, 2), (4, 2)):
         cut = Fragments(Picture(number, back, Codec.H264, 0, 64, 48, bytes(3000)))
         payloads = [cut.data(n) for n in range(cut.count)] + [cut.parity(0)]
         found.append(b"".join(len(one).to_bytes(2, "big") + b"\x05\x00" + one for one in payloads))

@@ -1,9 +1,10 @@
-"""The whole lab: ``python -m tests.lab [grid|stories|pictures|cases|part of a name …]``.
+"""The whole lab: ``python -m tests.lab [grid|stories|pictures|viewers|cases|part of a name …]``.
 
     grid      all pairs of networks, twice: as they are, and with a STUN server that
               never answers
     stories   what fails under a call
     pictures  a screen over narrow, far and lossy networks
+    viewers   five who watch a screen, one of them behind a narrow line
     cases     what the direct rung must do
 
 Without words all of it, about 55 minutes. Needs root; where no namespaces can be made it
@@ -23,6 +24,7 @@ from tests.lab.meeting import scene
 from tests.lab.net import why_impossible
 from tests.lab.pictures import SCENES
 from tests.lab.stories import STORIES, Story
+from tests.lab.viewers import VIEWERS
 
 T = TypeVar("T")
 
@@ -39,12 +41,10 @@ def main(wanted: list[str]) -> int:
     if _wants(wanted, "grid", "silent_stun"):
         print("with a STUN server that never answers:")
         failed += not grid.show(*grid.SILENT_STUN)
-    for story in STORIES:
-        if _wants(wanted, "stories", story.__name__):
-            failed += not _tell(story)
-    for story in SCENES:
-        if _wants(wanted, "pictures", story.__name__):
-            failed += not _tell(story)
+    for group, stories in (("stories", STORIES), ("pictures", SCENES), ("viewers", VIEWERS)):
+        for story in stories:
+            if _wants(wanted, group, story.__name__):
+                failed += not _tell(story)
     cases = [case for case in SHORT + LONG if _wants(wanted, "cases", case.__name__)]
     if cases:
         print(f"{'case':52} {'join → room':>12} {'room → heard':>12}  notes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,12 +30,23 @@ FRAMES = st.builds(
     st.integers(1, 0xFFFF),
     st.integers(1, 0xFFFF),
     st.binary(min_size=1, max_size=50),
+    st.booleans(),
 )
 
 
 def test_a_frame_has_the_bytes_of_the_document() -> None:
     head = struct.pack(">IBIQBBHH", 27, 1, 7, 123_456_789, 1, 1, 1920, 1080)
     assert write_frame(FRAME) == head + b"\0\0\0\1unit"
+
+
+def test_a_flag_says_that_a_frame_is_of_the_second_encoding_and_others_are_refused() -> None:
+    record = bytearray(write_frame(replace(FRAME, second=True)))
+    flags = 4 + 1 + 4 + 8
+    assert record[flags] == 3
+    assert parse(bytes(record[4:])) == replace(FRAME, second=True)
+    record[flags] = 4
+    with pytest.raises(RemoteProtocolError):
+        parse(bytes(record[4:]))
 
 
 @given(st.lists(FRAMES | st.dictionaries(st.text(), st.integers())), st.integers(1, 40))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from tests.video.links import STREAM, Seat, Stage, percentile
 from vc_core.feedback import Feedback, Wanted
 from vc_core.ids import Member
-from video.groups import size_for, split
 from video.history import rows_for
 from video.sending import BACKLOG, LARGE_BACKLOG, MOST_AT_ONCE
 from video.sharing import Encoded, Outgoing
@@ -122,6 +123,124 @@ def test_one_slow_viewer_of_five_gets_a_smaller_encoding_and_slows_nobody() -> N
     assert slow.voice_delay(10, 16, 0.95) < 0.025 + 0.04
 
 
+def test_when_the_line_is_wide_again_the_slow_one_gets_what_others_get() -> None:
+    stage = Stage(most=4e6)
+    quick = [stage.join(n, bandwidth=20e6, rtt=0.03) for n in range(1, 5)]
+    slow = stage.join(5, bandwidth=500e3, rtt=0.05)
+    stage.run(12)
+    slow.down.bandwidth = 20e6
+    stage.run(14)
+    assert not stage.encoders[1].on
+    assert slow.bitrate(24, 26) > 3.5e6
+    assert slow.freezes(12, 26) == 0
+    assert all(seat.freezes(2, 26) == 0 for seat in quick)
+
+
+def test_a_small_encoding_that_uses_little_hides_no_wide_line() -> None:
+    stage = Stage(most=4e6)
+    for number in range(1, 5):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    slow = stage.join(5, bandwidth=500e3, rtt=0.05)
+    stage.encoders[1].most = 200e3
+    stage.run(12)
+    assert slow.bitrate(10, 12) < 300e3
+    slow.down.bandwidth = 20e6
+    stage.run(40)
+    assert slow.bitrate(50, 52) > 3.5e6
+
+
+def test_exploring_a_narrow_line_makes_no_queue_that_voice_would_feel() -> None:
+    stage = Stage(most=4e6)
+    for number in range(1, 5):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    slow = stage.join(5, bandwidth=800e3, rtt=0.05)
+    stage.encoders[1].most = 200e3
+    stage.run(40)
+    assert stage.encoders[1].on
+    assert slow.freezes(3, 40) == 0
+    assert slow.voice_delay(5, 40, 0.95) < 0.025 + 0.03
+    assert slow.down.bytes * 8 / 40 < 700e3, "parity is sent now and then, not always"
+
+
+def test_a_newcomer_with_a_wide_line_slows_nobody_and_soon_gets_what_they_get() -> None:
+    stage = Stage(most=4e6)
+    quick = [stage.join(n, bandwidth=20e6, rtt=0.03) for n in range(1, 4)]
+    stage.run(6)
+    newcomer = stage.join(4, bandwidth=20e6, rtt=0.03)
+    stage.run(6)
+    assert newcomer.shown[0] - 6 < 0.5
+    assert newcomer.freezes(6.5, 12) == 0
+    assert newcomer.bitrate(10, 12) > 3.5e6
+    for seat in quick:
+        assert seat.fps(6, 12) > 29
+        assert all(target > 3.5e6 for at, target in stage.targets if at > 6)
+
+
+def test_a_newcomer_with_a_narrow_line_is_not_flooded() -> None:
+    stage = Stage(most=4e6)
+    for number in range(1, 4):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    stage.run(6)
+    slow = stage.join(4, bandwidth=500e3, rtt=0.02, queue=18_750)
+    stage.run(5)
+    assert slow.shown[0] - 6 < 0.5
+    assert slow.freezes(6.5, 11) == 0
+    assert slow.down.dropped == 0
+    assert slow.voice_delay(6, 11, 1.0) < 0.25
+
+
+def test_when_all_are_slow_the_first_encoding_shrinks_and_there_is_no_second() -> None:
+    stage = Stage(most=4e6)
+    seats = [stage.join(n, bandwidth=500e3, rtt=0.03) for n in range(1, 5)]
+    stage.run(15)
+    assert not stage.encoders[1].on
+    assert stage.encoders[0].bitrate < 500e3
+    assert all(seat.fps(5, 15) > 28 for seat in seats)
+
+
+def test_when_the_quick_ones_leave_the_slow_one_gets_the_first_encoding_as_it_can() -> None:
+    stage = Stage(most=4e6)
+    for number in (1, 2):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    slow = stage.join(3, bandwidth=500e3, rtt=0.05)
+    stage.run(10)
+    assert stage.encoders[1].on
+    for number in (1, 2):
+        stage.sharer.watched(STREAM, Member(number), False, stage.clock.now)
+    stage.run(8)
+    assert not stage.encoders[1].on
+    assert stage.encoders[0].bitrate < 500e3
+    assert slow.fps(12, 18) > 28
+    assert slow.freezes(8, 18) == 0
+
+
+def test_lines_of_all_widths_are_split_once_and_stay_so() -> None:
+    stage = Stage(most=4e6)
+    seats = [
+        stage.join(number, bandwidth=width * 1e6, rtt=0.03)
+        for number, width in enumerate((8, 6, 5, 3.3, 2.4), 1)
+    ]
+    stage.run(40)
+    assert stage.encoders[1].on
+    assert all(seat.bitrate(8, 40) > 3e6 for seat in seats[:3])
+    assert all(seat.bitrate(8, 40) > 1.3e6 for seat in seats[3:])
+    assert all(seat.freezes(2, 40) == 0 for seat in seats)
+    assert sum(encoder.keys for encoder in stage.encoders) < 12
+
+
+def test_a_dead_line_does_not_keep_another_slow_one_from_its_pictures() -> None:
+    stage = Stage(most=4e6)
+    for number in (1, 2, 3):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    slow = stage.join(4, bandwidth=1.5e6, rtt=0.05)
+    dead = stage.join(5, bandwidth=1.5e6, rtt=0.05)
+    stage.run(8)
+    dead.down.loss = dead.up.loss = 1.0
+    stage.run(10)
+    assert slow.bitrate(12, 18) > 0.8e6
+    assert slow.freezes(3, 18) == 0
+
+
 def test_without_a_second_encoding_the_slow_one_gets_key_frames_when_it_can() -> None:
     stage = Stage(most=4e6, seconds=False)
     quick = [stage.join(n, bandwidth=20e6, rtt=0.03) for n in range(1, 5)]
@@ -177,6 +296,95 @@ def test_many_viewers_at_one_forwarder_get_one_copy() -> None:
         assert seat.freezes(4, 11) == 0
 
 
+def test_one_slow_viewer_behind_a_forwarder_gets_the_small_one_by_itself() -> None:
+    stage = Stage(most=4e6)
+    narrow = Member(5)
+
+    def copy(outgoing: Outgoing) -> None:
+        for member, seat in stage.seats.items():
+            if (member, 77) in stage.carried[-8:] and (member, 0) not in stage.carried:
+                stage.send(seat, outgoing.datagram)
+
+    stage.spread = copy
+    quick = [stage.join(n, bandwidth=20e6, rtt=0.03, forwarder=77) for n in range(1, 5)]
+    stage.run(6)
+    slow = stage.join(5, bandwidth=500e3, rtt=0.03, forwarder=77)
+    before = stage.sharer.sent(STREAM)["data"]
+    stage.run(10)
+    assert (narrow, 77) not in stage.carried
+    assert slow.fps(8, 16) > 13
+    assert slow.freezes(7, 16) == 0
+    assert all(seat.fps(6, 16) > 29 and seat.bitrate(6, 16) > 3.5e6 for seat in quick)
+    pieces = sum(-(-size // 1151) for size in quick[0].sizes[-300:])
+    small = sum(-(-size // 1151) for size in slow.sizes)
+    assert stage.sharer.sent(STREAM)["data"] - before < 1.25 * (pieces + small)
+
+
+def test_a_viewer_of_copies_that_becomes_slow_gets_the_small_one_soon() -> None:
+    stage = Stage(most=4e6)
+
+    def copy(outgoing: Outgoing) -> None:
+        for member, seat in stage.seats.items():
+            told = [forwarder for one, forwarder in stage.carried if one == member]
+            if told and told[-1] == 77:
+                stage.send(seat, outgoing.datagram)
+
+    stage.spread = copy
+    seats = [stage.join(n, bandwidth=20e6, rtt=0.03, forwarder=77) for n in range(1, 6)]
+    stage.run(6)
+    assert (5, 77) in stage.carried
+    seats[4].down.bandwidth = 500e3
+    stage.run(12)
+    assert stage.carried[-1] == (5, 0)
+    assert seats[4].freezes(6, 18, 1.5) == 0
+    assert seats[4].fps(9, 18) > 13
+    for seat in seats[:4]:
+        assert seat.fps(6, 18) > 29
+        assert seat.freezes(6, 18) == 0
+        assert seat.bitrate(9, 18) > 3.5e6
+
+
+def test_who_is_moved_is_sent_no_pieces_of_the_other_encoding_again() -> None:
+    stage = Stage(most=4e6)
+    for number in (1, 2, 3):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    slow = stage.join(4, bandwidth=500e3, rtt=0.03)
+    stage.run(8)
+    streaming = stage.sharer._streams[STREAM]
+    assert streaming.slow == {4}
+    frame = streaming.history.find(streaming.first.last or 0)
+    assert frame is not None and not frame.second
+    frame.sent[slow.member, 0] = 0.0
+    asked = Feedback(STREAM, 1, (), (Wanted(frame.picture.number, 0),))
+    stage.sharer.feedback(slow.member, asked, stage.clock.now)
+    assert streaming.outs[STREAM, slow.member, 0].lane._again == deque()
+
+
+def test_a_child_that_can_make_no_second_encoding_leaves_key_frames_to_the_slow_one() -> None:
+    stage = Stage(most=4e6)
+    for number in (1, 2, 3):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    slow = stage.join(4, bandwidth=500e3, rtt=0.03)
+    stage.run(6)
+    stage.encoders[1].on = False
+    stage.sharer.no_second(STREAM)
+    stage.run(20)
+    assert not stage.encoders[1].on
+    assert sum(t > 8 for t in slow.shown) >= 2
+
+
+def test_another_size_of_the_first_encoding_is_one_of_the_second_too() -> None:
+    stage = Stage(most=4e6)
+    for number in (1, 2, 3):
+        stage.join(number, bandwidth=20e6, rtt=0.03)
+    stage.join(4, bandwidth=1.2e6, rtt=0.03)
+    stage.run(8)
+    assert stage.sharer._streams[STREAM].shape == (960, 540, 30)
+    stage.sharer.begin(STREAM, 1280, 800, 30, 4e6, seconds=True)
+    stage.run(1)
+    assert stage.sharer._streams[STREAM].shape == (640, 400, 30)
+
+
 def test_getting_everything_twice_for_a_moment_is_no_loss() -> None:
     stage = Stage(most=4e6)
 
@@ -214,19 +422,6 @@ def test_a_viewer_that_leaves_is_forgotten() -> None:
     stage.sharer.watched(STREAM, Member(1), False, stage.clock.now)
     assert stage.sharer.next_time() == float("inf")
     assert stage.sharer.rate_of(Member(1)) is None
-
-
-def test_viewers_are_split_at_the_widest_gap() -> None:
-    rates = {Member(n): rate for n, rate in enumerate([10e6, 4e6, 0.5e6, 9e6])}
-    assert split(rates, frozenset()) == {2}
-    assert split({Member(1): 2e6, Member(2): 3e6}, frozenset()) == frozenset()
-    assert split({Member(1): 2e6, Member(2): 3.5e6}, frozenset({Member(1)})) == {1}
-
-
-def test_a_smaller_encoding_keeps_the_shape() -> None:
-    assert size_for(1920, 1080, 60, 500e3) == (640, 360, 15)
-    assert size_for(1920, 1200, 30, 1.5e6) == (1152, 720, 30)
-    assert size_for(400, 200, 30, 1e5) == (400, 200, 15)
 
 
 def test_parity_is_spent_where_asking_again_takes_too_long() -> None:

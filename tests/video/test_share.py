@@ -267,3 +267,101 @@ def test_nothing_is_encoded_while_nobody_watches_and_then_a_key_frame_comes_at_o
         first = one.wait_frames(1)[0]
         assert first.key and time.monotonic() - began < 0.5
         assert not any(frame.key for frame in one.wait_frames(5))
+
+
+def split(frames: list[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:
+    """Those of the first and those of the second encoding."""
+    return [one for one in frames if not one.second], [one for one in frames if one.second]
+
+
+def test_a_second_smaller_encoding_of_the_same_pictures_comes_on_demand_and_goes() -> None:
+    with child() as one:
+        one.order("open", source="test", width=640, height=360, fps=30, bitrate=1_000_000)
+        one.wait_frames(10)
+        small = {"width": 320, "height": 180, "fps": 10, "bitrate": 150_000}
+        one.order("open", second=True, **small)
+        told = one.wait("second")
+        assert told["on"] and (told["width"], told["height"], told["fps"]) == (320, 180, 10)
+        one.frames.clear()
+        one.listen(3)
+        first, second = split(one.frames)
+        assert not any(frame.key for frame in first), "the first one is not disturbed"
+        assert len(first) > 75 and 25 <= len(second) <= 33
+        assert [frame.number for frame in second] == list(range(len(second)))
+        assert [frame.key for frame in second] == [True] + [False] * (len(second) - 1)
+        assert {(frame.width, frame.height) for frame in second} == {(320, 180)}
+        assert sorted(seen := numbers(second)) == seen
+        stamps = {frame.captured for frame in first}
+        assert sum(frame.captured in stamps for frame in second) > 0.9 * len(second)
+        one.order("stop", second=True)
+        one.wait_frames(3)
+        assert not split(one.wait_frames(15))[1]
+
+
+def test_the_second_encoding_has_key_frames_a_bitrate_and_a_size_of_its_own() -> None:
+    with child() as one:
+        one.order("open", source="test", width=640, height=360, fps=30, bitrate=1_000_000)
+        one.order("open", second=True, width=320, height=180, fps=30, bitrate=400_000)
+        one.wait("second")
+        one.wait_frames(60)
+        one.order("key", second=True)
+        one.order("bitrate", second=True, bps=100_000)
+        first, second = split(one.wait_frames(30))
+        assert not any(frame.key for frame in first)
+        assert [frame.key for frame in second].count(True) == 1
+        one.wait_frames(30)
+        second = split(one.wait_frames(120))[1]
+        rate = sum(len(frame.data) for frame in second) * 8 * 30 / len(second)
+        assert rate == pytest.approx(100_000, rel=0.3)
+        before = second[-1].number
+        one.order("open", second=True, width=160, height=90, fps=15, bitrate=80_000)
+        assert one.wait("second")["width"] == 160
+        small = [frame for frame in split(one.wait_frames(60))[1] if frame.width == 160]
+        assert small[0].key and not any(frame.key for frame in small[1:])
+        assert small[0].number > before, "its frames are counted on"
+        assert None not in marks(Codec.H264, small)
+
+
+def test_a_still_picture_comes_in_the_second_encoding_too() -> None:
+    with child() as one:
+        one.order("open", source="test", width=320, height=180, fps=1)
+        one.wait_frames(1)
+        began = time.monotonic()
+        one.order("open", second=True, width=160, height=90, fps=1, bitrate=80_000)
+        one.wait("second")
+        while not split(one.frames)[1]:
+            one.listen(0.05)
+        assert time.monotonic() - began < 0.7, "it waits for no new picture"
+
+
+def test_orders_for_a_second_encoding_that_mean_nothing_disturb_nothing() -> None:
+    with child() as one:
+        one.order("key", second=True)
+        assert one.wait("error")["code"] == "bad-order"
+        one.order("open", **SMALL)
+        one.wait("opened")
+        for do in ("key", "stop"):
+            one.order(do, second=True)
+        one.order("bitrate", second=True, bps=100_000)
+        one.order("rest", second=True, on=True)
+        assert one.wait("error")["code"] == "bad-order"
+        one.order("open", second=True, width="wide")
+        assert one.wait("error")["code"] == "bad-order"
+        assert not any(frame.second for frame in one.wait_frames(10))
+
+
+def test_nobody_watches_neither_of_two_encodings() -> None:
+    with child() as one:
+        one.order("open", **SMALL)
+        one.order("open", second=True, width=160, height=90, fps=15, bitrate=80_000)
+        one.wait("second")
+        one.wait_frames(5)
+        one.order("rest", on=True)
+        one.listen(0.5)
+        one.frames.clear()
+        one.listen(1.0)
+        assert one.frames == []
+        one.order("rest", on=False)
+        one.listen(1.0)
+        first, second = split(one.frames)
+        assert first[0].key and second[0].key

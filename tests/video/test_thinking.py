@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from video.pattern import Mark, Pattern, draw_mark, read_mark
 from video.picture import Size, fit, rate, same, too_much_for, usual_bitrate
-from video.rhythm import DOZE_AFTER, REFINE_FOR, REFRESH_EVERY, Budget, Rhythm, Stillness
+from video.rhythm import DOZE_AFTER, REFINE_FOR, REFRESH_EVERY, Budget, Rhythm, Stillness, Thinning
 
 SIDES = st.integers(16, 8000)
 
@@ -180,3 +180,22 @@ def test_the_pattern_moves_and_has_letters_and_colour() -> None:
     assert (one[40:360] != other[40:360]).mean() > 0.02
     assert 0.02 < (one[40:360] < 100).mean() < 0.4
     assert (one[360:] != 128).any()
+
+
+def test_a_slower_rate_takes_pictures_at_even_distances() -> None:
+    for fps, every in ((15.0, 2), (10.0, 3)):
+        thinning = Thinning(fps)
+        taken = [n for n in range(60) if thinning.takes(n / 30 + 0.004 * (n % 3))]
+        assert taken == list(range(0, 60, every))
+    thinning = Thinning(20.0)
+    taken = [n for n in range(60) if thinning.takes(n / 30)]
+    assert len(taken) == pytest.approx(40, abs=1)
+
+
+def test_after_a_pause_a_slower_rate_makes_up_for_nothing() -> None:
+    thinning = Thinning(10.0)
+    assert thinning.takes(0.0)
+    assert not thinning.takes(0.05)
+    assert 0.1 < thinning.latest < 0.15
+    assert thinning.takes(5.0)
+    assert [thinning.takes(5.0 + n / 30) for n in range(1, 4)] == [False, False, True]
