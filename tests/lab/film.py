@@ -98,7 +98,7 @@ class Film:
     """Pictures whose mark could not be read."""
 
     @classmethod
-    def read(cls, path: Path, original: Original, every: int = 30) -> Film:
+    def read(cls, path: Path, original: Original, every: int = 20) -> Film:
         """``every``: so many pictures are looked at as one for their likeness."""
         film = cls([])
         unix = time.time() - time.monotonic()

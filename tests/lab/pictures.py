@@ -147,7 +147,7 @@ def call(scene: Scene, one: Node, two: Node, lasts: float = 70.0) -> Iterator[Ca
             made = _meet(scene, one, two, display, voice(lasts))
             made.host.say("share", source="screen", fps=FPS)
             made.stream = int(made.guest.wait("stream-offered")["stream"])
-            time.sleep(1.5)
+            time.sleep(0.5)
             for engine in (made.host, made.guest):
                 engine.say("stats", every=1.0)
             yield made
@@ -303,7 +303,7 @@ def lossy(
     with call(scene, far(scene, rtt / 2, loss), scene.world.host()) as made:
         found.add("first picture after watch", made.watch(), bound=FIRST)
         begin, end = made.asked + settles, made.asked + lasts
-        time.sleep(end - time.monotonic() + 1.0)
+        time.sleep(end - time.monotonic() + 0.7)
         looks, film = made.looks(begin, end + 1.0), made.stop()
         what = f"{100 * loss:.0f} %, {1000 * rtt:.0f} ms"
         _tell(found, made, film, begin, end, what)

@@ -18,7 +18,7 @@ SLACK = 3.0  # as in the other tests of the lab
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_a_screen_over_a_lossy_network_comes_soon_and_does_not_freeze(lab: None) -> None:
     with scene() as made:
-        found = pictures.lossy(made, 0.050, 0.02, 0, settles=1.5, lasts=4.0)
+        found = pictures.lossy(made, 0.050, 0.02, 0, settles=1.2, lasts=3.2)
     print("\n".join(found.lines()))
     assert found.shortfalls(SLACK) == []
 
