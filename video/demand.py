@@ -3,7 +3,7 @@
 A page that hardly changes takes a tenth of what the paths carry. A viewer needs a path
 for what is made, not for what could be; so a narrow one may be wide enough.
 
-Rule: what was allowed little shows nothing; then any path may be too narrow.
+Rule: while it makes all that it is allowed nothing is known; then any path may be too narrow.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ class Demand:
         self._bytes = 0
         self._allowed = float("inf")
         self._windows: deque[tuple[float, float]] = deque()
+        """(end, bit/s made)."""
+        self._free = False
+        """Whether it made less than it was allowed, in the last window."""
 
     def add(self, size: int, allowed: float, now: float) -> None:
         """A frame of so many bytes, of an encoding that was told that bitrate."""
@@ -39,12 +42,12 @@ class Demand:
 
     def _close(self, now: float, span: float) -> None:
         self.made = 8 * self._bytes / span
-        free = self.made < FULL * self._allowed
-        self._windows.append((now, self.made * ROOM if free else float("inf")))
+        self._free = self.made < FULL * self._allowed
+        self._windows.append((now, self.made))
         self._begun, self._bytes, self._allowed = now, 0, float("inf")
 
     def need(self, now: float) -> float:
         """bit/s of path beyond which nobody gets more; infinite as long as that is not known."""
         while len(self._windows) > 1 and self._windows[0][0] < now - MEMORY:
             self._windows.popleft()
-        return max((need for _, need in self._windows), default=float("inf"))
+        return ROOM * max(made for _, made in self._windows) if self._free else float("inf")

@@ -134,8 +134,8 @@ class Streaming:
     """Who came since it was last decided, and needs a key frame."""
     groups: Groups = field(default_factory=Groups)
     exploring: Exploring = field(default_factory=Exploring)
-    need: float = float("inf")
-    """bit/s that the first encoding takes of a path at most."""
+    rises_from: float = float("inf")
+    """bit/s of path with which a viewer gets the first encoding."""
     shape: Shape | None = None
     """Of the second encoding; None: there is none now."""
     shaped: float = float("-inf")

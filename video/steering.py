@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from vc_core.ids import Member
-from video.groups import UNKNOWN, Path, size_for
+from video.groups import STILL_WIDE, UNKNOWN, Path, size_for
 from video.history import rows_for
 from video.pace import GAIN, GAIN_AT_FIRST
 from video.rate import SHORT_QUEUE
@@ -24,6 +24,7 @@ SPREAD_FROM = 4  # viewers at one forwarder from which one copy goes there
 SPREAD_UNTIL = 2  # and until which it does: no copy comes and goes with one viewer
 SPREAD_OVERLAP = 1.0  # s in which a viewer gets its own copies too, until its wish has arrived
 DECIDE = 0.2  # s between two looks at rates and groups
+ENOUGH = 1.1  # times what a viewer must show before it rises
 PROVEN = 1.3  # times what has arrived that a path is believed to carry
 GENTLY = 1.4  # times its bitrate that a second encoding gets when its paths are found clear
 RESHAPE = 6.0  # s between two sizes of a second encoding
@@ -97,7 +98,7 @@ class Steering:
         if shape is None or streaming.thin((streaming.number, member, 0)):
             return 0
         level = streaming.exploring.level(member, self.viewers[member].rate, now)
-        level = min(level, part, streaming.need)
+        level = min(level, part, ENOUGH * streaming.rises_from)
         return max(0, int(level / 8 / shape[2]) - size)
 
     def set_rate(self, streaming: Streaming, name: LaneKey, out: Out) -> None:
@@ -123,8 +124,9 @@ class Steering:
         paths = {member: self._path(streaming, member) for member in streaming.viewers}
         most = streaming.bitrate / SHARE if streaming.bitrate else float("inf")
         first, second = (one.demand.need(now) for one in (streaming.first, streaming.second))
-        streaming.need = min(most, first)
-        fallen = groups.decide(paths, (streaming.need, second), now)
+        fallen = groups.decide(paths, (min(most, first), second), now)
+        quick = [paths[one].target for one in paths.keys() - groups.slow]
+        streaming.rises_from = min(most, first, *quick) / STILL_WIDE
         for member in fallen:
             streaming.clear(member)
         keys = {False} if groups.rising or fresh - groups.slow else set()

@@ -278,6 +278,7 @@ def test_copies_come_by_the_hosts_forwarder_when_many_watch(stage: Stage) -> Non
     stream = share(sharer, 10)
     for guest in guests:
         watch(guest, sharer, stream)
+    time.sleep(5.0)  # each has shown that its path carries what the others get
     figures(sharer)
     time.sleep(4.0)
     out = figures(sharer)

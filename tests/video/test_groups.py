@@ -191,8 +191,10 @@ def test_an_encoding_that_was_allowed_little_shows_nothing() -> None:
     demand = Demand()
     made(demand, 0.9e6, 1e6, 0, 5)
     assert demand.need(5.0) == math.inf
-    made(demand, 1e6, 5e6, 5, 5 + MEMORY + 3)
-    assert demand.need(5 + MEMORY + 3) < 2e6
+    made(demand, 1e6, 5e6, 5, 8)
+    assert demand.need(8.0) < 1.5e6
+    made(demand, 4.5e6, 5e6, 8, 11)
+    assert demand.need(11.0) == math.inf
 
 
 def test_a_page_that_rests_may_move_again() -> None:
@@ -200,6 +202,8 @@ def test_a_page_that_rests_may_move_again() -> None:
     made(demand, 3e6, 8e6, 0, 5)
     made(demand, 1e5, 8e6, 5, 15)
     assert demand.need(15.0) > 3e6
+    made(demand, 1e5, 8e6, 15, 15 + MEMORY)
+    assert demand.need(15.0 + MEMORY) < 2e5
 
 
 def explorer(target: float, delivered: float, queue: float = 0.0) -> RateControl:
