@@ -36,6 +36,7 @@ LARGE = 1228  # bytes of a full packet, which on a slow path waits for itself: h
 QUICK = 0.005  # is more than this (s) is added to the bounds above
 BASE_WINDOW = 10.0  # s over which the lowest delay is kept, twice
 RATE_WINDOW = 0.35  # s over which delivery is measured
+MOST_MEASURED = 4096  # packets of it, whatever times the viewer tells: 110 Mb/s
 LOSS_WINDOW = 1.5  # s over which loss is measured
 OLD_LOSS = 3.0  # s after which a loss that nothing confirms is not believed any more
 LOST_AFTER = 0.25  # s behind the newest arrival, by time of sending
@@ -129,7 +130,7 @@ class RateControl:
         """No congestion yet."""
         self._sent: OrderedDict[Name, Sent] = OrderedDict()
         self._base = LowestDelay()
-        self._arrived: deque[tuple[float, int]] = deque()
+        self._arrived: deque[tuple[float, int]] = deque(maxlen=MOST_MEASURED)
         self._fates: deque[tuple[float, bool]] = deque()
         """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
         self._usual_loss = 0.0
