@@ -2,10 +2,11 @@
 
 The first encoding must fit the slowest of its viewers. So viewers are sorted by what their
 paths carry, and who would slow the others by more than ``WIDE`` gets the second one;
-among all such splits that which serves all best (the sum of the logarithms of what each
-gets). When all are about as slow as each other there is none: the first one shrinks. Among
-those of the second encoding the same holds once more: who is far below even them
-crawls, and gets key frames when it can.
+among all such splits that which serves all best, if any serves them better than none: the
+sum of the logarithms of what each gets, where the second encoding counts half. When most
+are slow there is none, and the first one shrinks; so it does for a moment when we
+ourselves were held up, and all paths look slow. Among those of the second encoding the same
+holds once more: who is far below even them crawls, and gets key frames when it can.
 
     first ── falls, at once ──► second      a path that is too narrow harms others
     second ── rises ──► first               when its path has carried enough for a while,
@@ -27,6 +28,7 @@ from vc_core.ids import Member
 WIDE = 1.8  # times that the first encoding would be slowed: from there on there is a second
 STILL_WIDE = 1.4  # the same while there is one
 FAR = (6.0, 4.0)  # the same for who crawls: there is nothing smaller still
+SMALLER, SELDOM = 0.5, 0.2  # what the second encoding, and key frames of it, are worth
 UNKNOWN = 300_000.0  # bit/s that a path counts as of which nothing is known
 LEAST = 1_000.0  # bit/s that any counts as
 NEW = 1.0  # s that a newcomer's path must have been near the others' before it rises
@@ -50,14 +52,18 @@ def split(
     rates: Mapping[Member, float],
     before: Set[Member],
     ratios: tuple[float, float] = (WIDE, STILL_WIDE),
+    worth: float = SMALLER,
 ) -> frozenset[Member]:
-    """Who should be apart from the others (bit/s each); ``before`` was until now."""
+    """Who should be apart from the others (bit/s each); ``before`` was until now.
+
+    ``worth``: of what the others get.
+    """
     order = sorted(rates, key=lambda member: rates[member])
     values = [max(LEAST, rates[member]) for member in order]
     needed = ratios[1] if before & rates.keys() else ratios[0]
-    best, found = float("-inf"), 0
+    best, found = len(order) * math.log(values[0]) if order else 0.0, 0
     for at in range(1, len(order)):
-        serves = (len(order) - at) * math.log(values[at]) + at * math.log(values[0])
+        serves = (len(order) - at) * math.log(values[at]) + at * math.log(worth * values[0])
         if values[at] >= needed * values[0] and serves > best:
             best, found = serves, at
     return frozenset(order[:found])
@@ -125,7 +131,7 @@ class Groups:
         )
         felt = (one for one in self.slow - self.rising if paths[one].known)
         slow = {one: min(paths[one].target, needs[1]) for one in felt}
-        self.crawling = split(slow, self.crawling, FAR)
+        self.crawling = split(slow, self.crawling, FAR, SELDOM)
         return fallen
 
     def _meet(self, paths: Mapping[Member, Path], now: float) -> None:

@@ -45,7 +45,8 @@ def decide(
 def test_who_would_slow_the_others_by_much_is_apart() -> None:
     assert split(rates(9, 8, 0.5, 7), frozenset()) == {3}
     assert split(rates(2, 3), frozenset()) == frozenset()
-    assert split(rates(2, 3), frozenset({Member(1)})) == {1}
+    assert split(rates(2, 3, 3), frozenset()) == frozenset()
+    assert split(rates(2, 3.2, 3.2, 3.2), frozenset({Member(1)})) == {1}, "once apart, sooner"
     assert split(rates(5), frozenset()) == split({}, frozenset()) == frozenset()
 
 
@@ -53,6 +54,7 @@ def test_of_all_splits_that_is_chosen_which_serves_all_best() -> None:
     assert split(rates(4.4, 4.4, 4.4, 3.3, 2.4), frozenset()) == {4, 5}, "no wide gap, yet slow"
     assert split(rates(10, 2, 2, 2, 2, 0.5), frozenset()) == {6}, "four are not slowed for one"
     assert split(rates(1.3, 1.3, 1.3, 0.6, 0.2), frozenset()) == {4, 5}
+    assert split(rates(10, 2, 2, 2, 2), frozenset()) == frozenset(), "nor made small for one"
 
 
 @given(RATES, st.frozensets(st.integers(1, 9).map(Member)))
@@ -63,6 +65,14 @@ def test_never_is_everybody_apart_and_nobody_slower_than_who_is(
     rest = values.keys() - apart
     assert not values or rest
     assert all(values[one] <= values[other] for one in apart for other in rest)
+
+
+def test_when_all_look_slow_at_once_nobody_falls() -> None:
+    groups = Groups()
+    run(groups, rates(3, 3, 3, 0.5, 0.4), 0, 5)
+    assert groups.slow == {4, 5}
+    assert decide(groups, rates(0.31, 0.32, 0.31, 0.5, 0.4), 5.2) == frozenset()
+    assert groups.slow == {4, 5}
 
 
 def test_a_fall_is_at_once_and_rising_takes_a_while_and_a_key_frame() -> None:
