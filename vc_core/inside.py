@@ -4,6 +4,7 @@
     Matchmaker   links to everybody                    Keyring     sender keys, sealing
     Forwarding   forwarders of the room            Pictures    streams and who watches them
     Registrar    the roster and what follows from it   Forks       one story for everybody?
+    Legacy       what the next host needs
     Heartbeats   who is alive                          Succession  who hosts, when the host is gone
     Comparison   the room code                         Texts       what people write
 
@@ -21,6 +22,7 @@ from vc_core.forwarding import Forwarding
 from vc_core.heartbeat import Heartbeats
 from vc_core.ids import ExchangeId
 from vc_core.keyring import Keyring
+from vc_core.legacy import Legacy
 from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
 from vc_core.matchmaker import Matchmaker
@@ -47,10 +49,11 @@ class Inside:
         self.matchmaker = Matchmaker(room, courier, self.keyring, now)
         self.forwarding = Forwarding(room, courier)
         self.pictures = Pictures(room, courier, self.keyring)
+        self.legacy = Legacy(room, courier, mailboxes)
         self.registrar = Registrar(
             room,
             courier,
-            mailboxes,
+            self.legacy,
             self.keyring,
             self.comparison,
             self.matchmaker,

@@ -109,7 +109,7 @@ class Matchmaker:
 
     def _pair(self, peer: Peer) -> Pair:
         pair = self._pairs.get(peer.number)
-        if pair is None:
+        if pair is None or pair.other != peer.seat.identity:  # numbers may pass to somebody else
             here = self._room.peers
             self._pairs = {number: one for number, one in self._pairs.items() if number in here}
             pair = Pair(self._room.identity, peer.seat.identity, self._room.id)

@@ -171,7 +171,7 @@ class Office:
             self._room.server = url
             self._inside.mailboxes.back()
             self._furnish(now)
-            self._inside.registrar.share()
+            self._inside.legacy.share()
             self.settle()
 
     # Verbs
@@ -183,7 +183,7 @@ class Office:
             self.desk.ban(peer.seat.sign)
         self._inside.registrar.extend(Action.KICK, peer.number, now)
         self._inside.forwarding.renew(peer.number, now)
-        self._inside.registrar.share()
+        self._inside.legacy.share()
 
     def lock(self, on: bool, now: float) -> None:
         """Take nobody in any more, or again."""

@@ -160,7 +160,8 @@ class Peer:
 
     def greet_anew(self) -> None:
         """Much has changed: what was greeted into the dark is not waited for any more."""
-        self.greeting, self.greetings = None, 0
+        if self.link is None:
+            self.greeting, self.greetings = None, 0
 
     def alive(self, now: float) -> None:
         """Something verified came."""

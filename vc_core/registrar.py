@@ -11,7 +11,9 @@ Rule: an entry is shown before any key goes out because of it.
 
 from __future__ import annotations
 
-from vc_core.commands import UseServer
+from collections import OrderedDict
+
+from vc_core.chat import Conversation
 from vc_core.comparison import Comparison
 from vc_core.courier import Courier
 from vc_core.entry import Action, Entry, Seat, Signed
@@ -20,13 +22,12 @@ from vc_core.events import HostChanged, MemberJoined, MemberLeft, RoomLocked, Wa
 from vc_core.forks import Forks
 from vc_core.ids import Member
 from vc_core.keyring import Keyring
-from vc_core.mailboxes import Mailboxes
+from vc_core.legacy import Legacy
 from vc_core.matchmaker import Matchmaker
-from vc_core.messages import Estate, Moved, NewEntry, Position, Standing
+from vc_core.messages import MAX_MEMBERS, Moved, NewEntry, Position, Standing
 from vc_core.peer import Peer
 from vc_core.room import Room
 from vc_core.roster import Barred, Missing, Place, Taken
-from vc_core.wire import Record
 
 # Specification
 QUIET = (Action.ABSENT, Action.RETURN)
@@ -47,7 +48,7 @@ class Registrar:
         self,
         room: Room,
         courier: Courier,
-        mailboxes: Mailboxes,
+        legacy: Legacy,
         keyring: Keyring,
         comparison: Comparison,
         matchmaker: Matchmaker,
@@ -55,7 +56,8 @@ class Registrar:
     ) -> None:
         self._room = room
         self._courier = courier
-        self._mailboxes = mailboxes
+        self._legacy = legacy
+        self._mailboxes = legacy.mailboxes
         self._keyring = keyring
         self._comparison = comparison
         self._matchmaker = matchmaker
@@ -63,8 +65,8 @@ class Registrar:
         self._asked_at = float("-inf")
         self._asked: set[Position] = set()
         """Places from which entries were asked for within the last pause."""
-        self._server = ""
-        """Where we were sent last."""
+        self._talks: OrderedDict[tuple[Member, bytes], Conversation] = OrderedDict()
+        """Texts with those who are removed: another chain may have a seat for them."""
 
     # The host's pen
 
@@ -154,15 +156,15 @@ class Registrar:
             if self._room.hosting:
                 if self._room.roster.place(position) is Place.OURS:  # else it follows first
                     self.take_back(peer, now)
-                self._tell_duties(peer)
-            elif self._room.host_server:  # it cannot hear that from a host that it does not know
-                self._courier.send(peer, Estate(self._room.host_server, ()))
+                self._legacy.tell(peer)
+            else:
+                self._legacy.pass_on(peer)
 
     def take_back(self, peer: Peer, now: float) -> None:
         """The host hears an absent member again."""
         if not peer.seat.present:
             self.extend(Action.RETURN, peer.number, now)
-            self._tell_duties(peer)
+            self._legacy.tell(peer)
 
     def _ask(self, peer: Peer | None, position: Position, now: float) -> None:
         """Tell a member how far our chain reaches, so that it sends the rest."""
@@ -178,42 +180,7 @@ class Registrar:
         room = self._room
         self._courier.send(peer, Standing(room.roster.position))
         if room.hosting:
-            self._tell_duties(peer)
-
-    # What the host shares
-
-    def _tell_duties(self, peer: Peer) -> None:
-        for message in self._duties():
-            self._courier.send(peer, message)
-
-    def _duties(self) -> list[Record]:
-        room, secret = self._room, self._mailboxes.newest()
-        estate = [Estate(room.server, tuple(room.banned))] if room.server or room.banned else []
-        return [*([secret] if secret is not None else []), *estate]
-
-    def share(self) -> None:
-        """Tell everybody what whoever takes over needs."""
-        for message in self._duties():
-            self._courier.send_all(message)
-
-    def inherit(self, peer: Peer, estate: Estate, now: float) -> None:
-        """The host's estate: whom it has banned, and where its server is.
-
-        Others may only say where they have heard that the host's server is, and only to
-        one that hears nothing of the host itself.
-        """
-        room = self._room
-        if peer is room.host:
-            room.host_server = estate.server
-            for sign in estate.banned:
-                room.ban(sign)
-        elif peer.blocked or (room.fresh(now) and room.fresh_at >= room.host_since):
-            return
-        if not estate.server or room.hosting or not peer.seat.present:
-            return
-        if estate.server == self._server or peer.servers.take(now):
-            self._server = estate.server
-            room.ask(UseServer(estate.server))
+            self._legacy.tell(peer)
 
     # Consequences
 
@@ -266,8 +233,8 @@ class Registrar:
             self._room.end(Ending.KICKED if action is Action.KICK else Ending.LEFT)
             return
         for peer in self._room.peers.values():
-            if peer is not self._room.host:  # we were away: they have dropped their links
-                self._room.ways.drop(peer)
+            if peer is not self._room.host and peer.link is not None:
+                self._room.ways.drop(peer)  # we were away: they have dropped theirs
 
     def joined(self, seat: Seat, now: float) -> None:
         """Somebody is here, for the first time or again."""
@@ -309,6 +276,9 @@ class Registrar:
             room.ways.drop(peer)
 
     def _forget(self, peer: Peer) -> None:
+        self._talks[peer.number, peer.seat.sign] = peer.conversation
+        while len(self._talks) > MAX_MEMBERS:
+            self._talks.popitem(last=False)
         self._room.ways.drop(peer)
         del self._room.peers[peer.number]
         self._comparison.gone(peer.number)
@@ -330,7 +300,7 @@ class Registrar:
         if room.hosting:
             if room.secret_number == 0:
                 self._mailboxes.renew(now)
-            self.share()
+            self._legacy.share()
         else:  # some may have no link to the new host
             if room.host is not None:
                 room.host.greet_anew()
@@ -345,7 +315,7 @@ class Registrar:
         yielded = taken.before.signer == room.number
         for peer in list(room.peers.values()):
             seat = entry.seat(peer.number)
-            if seat is None or seat.sign != peer.seat.sign:
+            if seat is None or seat.sign != peer.seat.sign or seat.number >= taken.shared:
                 if yielded:
                     self._courier.send(peer, Moved())
                 self._hide(peer, "moved")
@@ -356,7 +326,7 @@ class Registrar:
                 self._turn(peer, seat, now)
         for seat in entry.seats:
             if seat.number != room.number and seat.number not in room.peers:
-                self._meet(seat, now)
+                self._meet(seat, now, known=seat.number < taken.shared)
         for signed in taken.entries:
             self._forks.check_claims(signed.read().position, now)
         if taken.before.locked is not entry.locked:
@@ -377,18 +347,21 @@ class Registrar:
         elif seat.present and not was:
             self.joined(seat, now)
 
-    def _meet(self, seat: Seat, now: float) -> None:
+    def _meet(self, seat: Seat, now: float, *, known: bool) -> None:
+        """Somebody has a seat in this chain; ``known``: and had it before the halves parted."""
         self._keyring.forget(seat.number)
+        peer = self._room.add_peer(seat, now)
+        talk = self._talks.pop((seat.number, seat.sign), None)
+        if known and talk is not None:  # both count on: a text more or less would end each link
+            peer.conversation = talk
         if seat.present:
             self.joined(seat, now)
-        else:
-            self._room.add_peer(seat, now)
 
     def _stands_in(self, taken: Taken) -> bool:
         """Whether we have a seat in the chain that we follow now; else the room is over."""
         room = self._room
         own = room.roster.seat(room.number)
-        if own is not None and own.sign == room.identity.public.sign:
+        if own is not None and own.sign == room.identity.public.sign and own.number < taken.shared:
             return True
         for signed in taken.entries:
             entry = signed.read()

@@ -84,6 +84,11 @@ class Taken:
     parted: bool = False
     """It is of an older term, and of a half of the room that cannot follow us any more."""
 
+    @property
+    def shared(self) -> int:
+        """Where a chain was left for another: numbers below it were given before both parted."""
+        return self.entries[0].read().next_number
+
 
 class Roster:
     """One member's view of the chain."""

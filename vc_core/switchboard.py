@@ -87,7 +87,7 @@ class Switchboard:
             Missed: inside.succession.missed,
             Heard: inside.succession.heard,
             Moved: self._moved,
-            Estate: inside.registrar.inherit,
+            Estate: inside.legacy.inherit,
             Forwarders: inside.forwarding.receive,
             StreamOffered: inside.pictures.take_offer,
             StreamEnded: inside.pictures.take_end,

@@ -10,8 +10,17 @@ import pytest
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from tests.sim.test_leaving import act
-from tests.sim.test_succession import agree, asleep, guests, hosts, part, unite
-from tests.sim.words import ending, names_here, warnings
+from tests.sim.test_succession import (
+    agree,
+    all_streaming,
+    asleep,
+    guests,
+    hide_server,
+    hosts,
+    part,
+    unite,
+)
+from tests.sim.words import ending, names_here, texts, warnings
 from vc_core.mailboxes import MAX_SECRETS
 from vc_core.signals import Drop
 
@@ -213,3 +222,58 @@ def test_guests_of_halves_find_each_other_by_the_secret_that_both_knew_when_they
     bottle.run(12)
     reunite(bottle, [host, bob], [ann, cyd])
     assert bottle.run(100, lambda: told(bob, cyd) == ["bob", "cyd"])
+
+
+def test_texts_go_on_with_somebody_whom_only_the_losing_half_had_removed() -> None:
+    bottle = Bottle(56)
+    host, ann, bob = keyed(bottle, "host", "ann", "bob", order=(0, 1, 2))
+    for _ in range(2):
+        act(bottle, bob, "say", "before")
+        act(bottle, host, "say", "before")
+    bottle.run(1)
+    bottle.stop_server()
+    part(bottle, [host], [ann, bob])
+    bottle.run(12)
+    act(bottle, host, "kick", bob.number, bottle.now)
+    reunite(bottle, [host], [ann, bob])
+    assert bottle.run(40, lambda: agree(host, ann, bob) and len(names_here(ann)) == 3)
+    act(bottle, bob, "say", "after")
+    act(bottle, host, "say", "after")
+    bottle.run(10)
+    assert texts(host) == ["before", "before", "after"]
+    assert texts(bob) == ["before", "before", "after"]
+    assert not {"peer-misbehaved"} & {*warnings(host), *warnings(bob)}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_whoever_has_the_number_of_one_whom_the_losing_half_let_in_is_met(
+    order: tuple[int, ...],
+) -> None:
+    bottle = Bottle(57)
+    host, ann, cyd = keyed(bottle, "host", "ann", "cyd", order=(0, 1, 2))
+    keys = sorted((bottle.identity() for _ in range(3)), key=lambda one: one.public.sign)
+    bob = bottle.join("bob", bottle.code(host), keys[order[0]])
+    bottle.run(3)
+    bottle.stop_server()
+    one, other = [host, bob], [ann, cyd]
+    part(bottle, one, other)
+    bottle.run(16)
+    assert hosts(ann, cyd) == {"ann"}
+    dan = bottle.join("dan", bottle.code(ann), keys[order[1]])
+    part(bottle, one, [dan])
+    bottle.run(3)
+    hide_server(bottle, *other)
+    bottle.start_server()
+    bottle.run(1)
+    act(bottle, host, "invite", bottle.now)
+    bottle.run(1)
+    eve = bottle.join("eve", bottle.code(host), keys[order[2]])
+    part(bottle, [eve], [*other, dan])
+    bottle.run(4)
+    assert eve.number == dan.number and all_streaming(host, bob, eve)
+    bottle.meddle = None
+    unite(bottle, one, [*other, dan])
+    assert bottle.run(40, lambda: agree(host, ann, bob, cyd, dan))
+    assert ending(eve) == "room-moved"
+    assert bottle.run(30, lambda: all_streaming(host, ann, bob, cyd, dan))
+    assert names_here(bob) == {"host", "ann", "bob", "cyd", "dan"}
