@@ -466,6 +466,33 @@ async def test_says_why_it_failed(
         assert end.carrier.failure == word
 
 
+async def test_two_nats_that_change_ports_are_given_up_after_the_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not after all repetitions of all checks, which take half a minute."""
+    monkeypatch.setattr(direct, "PATIENCE", 0.2)
+    async with stun_double.stun_server(stun_double.mapped("203.0.113.7", 4242)) as (server, _):
+        end = End(controlling=True, stun=[server])
+        await end.carrier.start()
+        away = "a 1 udp 1 127.0.0.1 9 typ host"
+        end.carrier.add_remote(Description("abcd", "x" * 22, (away,), done=True, hard=True))
+        await until(lambda: end.states == ["failed"], 5.0)
+        assert end.carrier.failure == "both-change-ports"
+        await close(end)
+
+
+async def test_a_peer_that_never_describes_itself_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its description was lost; only another attempt brings a new one."""
+    monkeypatch.setattr(direct, "UNHEARD_LIMIT", 0.1)
+    end = End(controlling=True)
+    await end.carrier.start()
+    await until(lambda: end.states == ["failed"])
+    assert end.carrier.failure == "no-candidates"
+    await close(end)
+
+
 async def test_a_nat_is_hard_when_two_servers_see_different_ports() -> None:
     async with (
         stun_double.stun_server(stun_double.mapped("203.0.113.7", 4242)) as (first, _),
