@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 
 from audio.level import SILENT, loudest_block
-from audio.pcm import FRAME_SECONDS, Frame
+from audio.pcm import Frame
 
 # Implementation
 HANGOVER = 20  # frames: 400 ms bridge the pauses within a sentence
@@ -62,11 +62,6 @@ class Gate:
     def threshold(self) -> float:
         """dBFS that the loudest 5 ms of a frame must reach."""
         return min(LOUDEST, max(QUIETEST, self._floor.level + ABOVE_NOISE))
-
-    @property
-    def hangover_seconds(self) -> float:
-        """How long the gate stays open from now on without a louder frame."""
-        return self._left * FRAME_SECONDS
 
     def judge(self, frame: Frame) -> Verdict:
         """Whether this frame is sent, and whether it is the last one."""

@@ -223,10 +223,6 @@ class Pictures:
         peer.witness.heard(opened, now)
         return stream
 
-    def watches(self, member: Member, stream: int) -> bool:
-        """Whether we are subscribed."""
-        return (member, stream) in self._watched
-
     @property
     def offered(self) -> dict[tuple[Member, int], StreamOffered]:
         """What others share, by member and stream."""

@@ -39,13 +39,6 @@ def run_attached(path: Path) -> int:
     return _run(attach(path))
 
 
-def run_plain(argv: Sequence[str]) -> int:
-    """The same line by line (``client.plain``)."""
-    from client import plain
-
-    return plain.run(argv)
-
-
 def _run(engine: Coroutine[None, None, Engine]) -> int:
     try:
         return asyncio.run(_follow(engine))
