@@ -11,72 +11,17 @@ import ctypes
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
+from audio.backend import Backend, Device
 from audio.unavailable import AudioUnavailable
 
 log = logging.getLogger(__name__)
 
 # Implementation
-BLOCK_SECONDS = 0.01  # asked of a device; it may do as it likes
 NO_BACKEND = "no sound library works here: install libportaudio2, or write instead"
 NO_MICROPHONE = "no microphone found: others cannot hear you"
 NO_SPEAKER = "no speaker found: you cannot hear the others"
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One microphone or speaker."""
-
-    number: int
-    """What a SPEC may say instead of the name."""
-    name: str
-    channels: int
-    rate: int
-    """Hertz that it likes best."""
-    default: bool
-    handle: Any
-    """What its backend knows it by."""
-
-
-class Stream(Protocol):
-    """An open device."""
-
-    rate: int
-    """Hertz of the samples that are exchanged."""
-    latency: float
-    """Seconds between the air and our callback, as far as is known."""
-
-    def close(self) -> None:
-        """Stop; no callback comes afterwards. Blocks."""
-
-
-Deliver = Callable[[NDArray[Any]], None]
-"""Takes float32 samples, shape (n,) or (n, channels), on the library's thread."""
-Fetch = Callable[[NDArray[Any]], None]
-"""Fills float32 stereo samples, shape (n, 2), on the library's thread."""
-
-
-class Backend(Protocol):
-    """A library that reaches devices."""
-
-    name: str
-
-    def microphones(self) -> list[Device]:
-        """All that can be captured from."""
-
-    def speakers(self) -> list[Device]:
-        """All that can be played to."""
-
-    def capture(self, device: Device, deliver: Deliver) -> Stream:
-        """Open and start a microphone; ``AudioUnavailable`` if it refuses."""
-
-    def play(self, device: Device, fetch: Fetch) -> Stream:
-        """Open and start a speaker; ``AudioUnavailable`` if it refuses."""
 
 
 @cache

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import devices
-from audio.devices import Backend, Device, Stream
+from audio.backend import Backend, Device, Stream
 from audio.pacer import Pacer, next_frame
 from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, Framer, silence, to_mono
 from audio.resample import Resampler

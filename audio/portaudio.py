@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.devices import BLOCK_SECONDS, Deliver, Device, Fetch, Stream
+from audio.backend import BLOCK_SECONDS, Deliver, Device, Fetch, Stream
 from audio.pcm import RATE
 from audio.unavailable import AudioUnavailable
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import devices
-from audio.devices import Backend, Device, Stream
+from audio.backend import Backend, Device, Stream
 from audio.pacer import NAP, Pacer, next_frame
 from audio.pcm import BLOCK, FRAME, RATE, Samples, silence, to_stereo
 from audio.record import GrowingWav

@@ -8,13 +8,10 @@ Rule: a track plays only from ``open`` to ``close``; what comes for others is dr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from audio.mixer import gain_of
 from audio.pcm import Framer, Stereo, stereo_silence
-
-if TYPE_CHECKING:
-    from audio.chain import VoiceReceiver, VoiceStats
+from audio.receiver import VoiceReceiver, VoiceStats
 
 Name = tuple[int, int]
 """Member, stream."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vc_core.clean import clean_text
 
 if TYPE_CHECKING:
-    from audio.devices import Device
+    from audio.backend import Device
 
 
 def lines() -> Iterator[str]:

@@ -5,22 +5,40 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vc_core.ids import LinkId, Member, Way
 from vc_core.messages import Road as RoadMessage
 
 if TYPE_CHECKING:
-    from client.driver import Driver
     from vc_core.forwarding import Forwarding
     from vc_core.session import Session
+
+
+class Inputs(Protocol):
+    """The driver, as its ears see it."""
+
+    session: Session | None
+    on_feedback: Callable[[Member, LinkId, bytes], None]
+
+    def feed(self, action: Callable[[], None]) -> None:
+        """An input of the session: now, or behind those that wait."""
+
+    def hear(self, member: Member, link: LinkId, way: Way, datagram: bytes) -> None:
+        """Sealed media of a member."""
+
+    def envelope(self, member: Member, link: LinkId, datagram: bytes) -> None:
+        """An envelope, by a direct pair."""
+
+    def inner(self, number: int, slot: int, datagram: bytes) -> None:
+        """What a forwarder brought from a slot."""
 
 
 @dataclass(frozen=True)
 class RoadEar:
     """Brings what one road says to the session, in the name of its link."""
 
-    driver: Driver
+    driver: Inputs
     member: Member
     link: LinkId
 
@@ -74,7 +92,7 @@ class RoadEar:
 class BerthEar:
     """Brings what forwarders say to the session, and what they carry to the roads."""
 
-    driver: Driver
+    driver: Inputs
 
     def attached(self, number: int, transport: str) -> None:
         """The slot is ours."""

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from audio.chain import Listening, VoicePacket, VoiceSender, VoiceStats
+from audio.chain import Listening, VoicePacket, VoiceSender
 from audio.microphone import Microphone, open_microphone
 from audio.pcm import Frame, Samples
+from audio.receiver import VoiceStats
 from audio.record import Recorder
 from audio.speaker import Speaker, open_speaker
 from vc_core.packet import Media

@@ -29,7 +29,7 @@ class Picturing:
 
     def _share(self, order: Order) -> None:
         from client.shows import Wish
-        from video.source import kind_of
+        from video.sources import kind_of
         from video.unavailable import PictureUnavailable
 
         source = order.fields["source"]

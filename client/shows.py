@@ -11,7 +11,7 @@ from client.outgo import Outgo
 from client.soundtracks import OwnTrack
 from vc_core.pictures import CAMERA, SCREEN
 from video.pipe import FrameRecord, Record
-from video.source import WAITS_FOR_VIEWERS
+from video.sources import WAITS_FOR_VIEWERS
 
 Preview = Callable[[FrameRecord], None]
 

@@ -24,10 +24,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from relay.cookies import Carrier, Where
 from relay.limits import Limits
+from relay.lines import Line
 from relay.slots import Slots
 from relay.sockets import enlarge, packed
 from relay.udp import UdpPort, UdpThread
@@ -35,16 +36,6 @@ from vc_core.stun_binding import StunResponder
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
-
-
-class Line(Protocol):
-    """A way to one client that is no UDP port."""
-
-    where: Where
-
-    def send(self, data: bytes, now: float) -> None:
-        """Bring a datagram to the client, or drop it; never blocks."""
-        ...
 
 
 class Link:

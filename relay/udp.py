@@ -12,12 +12,10 @@ import contextlib
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from relay.lines import Exchange
 from relay.queues import Queue
-
-if TYPE_CHECKING:
-    from relay.forwarder import Forwarder
 
 # Implementation
 DRAIN = 64
@@ -38,7 +36,7 @@ Address = tuple[Any, ...]
 class UdpPort:
     """A bound socket, read by the event loop."""
 
-    def __init__(self, one: socket.socket, forwarder: Forwarder) -> None:
+    def __init__(self, one: socket.socket, forwarder: Exchange) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = one
         self._forwarder = forwarder

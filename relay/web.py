@@ -10,19 +10,16 @@ import asyncio
 import contextlib
 import socket
 import time
-from typing import TYPE_CHECKING
 
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from relay.cookies import Carrier, Where
+from relay.lines import Exchange
 from relay.queues import Queue
 from relay.sockets import packed
 from vc_core.envelope import HELLO_SIZE, MAX_INNER, PASS_OVERHEAD
-
-if TYPE_CHECKING:
-    from relay.forwarder import Forwarder
 
 # Specification
 MAX_MESSAGE = max(HELLO_SIZE, MAX_INNER + PASS_OVERHEAD)
@@ -37,9 +34,9 @@ _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class WebLine:
-    """A line to one client; see ``relay.forwarder.Line``."""
+    """A line to one client; see ``relay.lines.Line``."""
 
-    def __init__(self, forwarder: Forwarder, connection: ServerConnection) -> None:
+    def __init__(self, forwarder: Exchange, connection: ServerConnection) -> None:
         peer = connection.remote_address
         self.where = Where(Carrier.TCP, packed(peer[0]), peer[1])
         self._forwarder = forwarder

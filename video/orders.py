@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from video.picture import Size
 from video.pipe import CODECS, MAX_SIDE, Codec, Words
-from video.source import Wish, kind_of
+from video.source import Wish
+from video.sources import kind_of
 from video.unavailable import PictureUnavailable
 
 

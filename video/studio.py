@@ -14,7 +14,8 @@ from video.encoder import Encoder
 from video.outlet import Outlet
 from video.picture import fit, rate, usual_bitrate
 from video.pipe import Words
-from video.source import WAITS_FOR_VIEWERS, Source, kind_of, open_source
+from video.source import Source
+from video.sources import WAITS_FOR_VIEWERS, kind_of, open_source
 from video.unavailable import PictureUnavailable
 
 

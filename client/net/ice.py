@@ -27,10 +27,10 @@ from typing import Any, Final, cast
 
 import aioice
 from aioice import stun
-from aioice.ice import CandidatePair, Connection, StunProtocol
+from aioice.ice import CandidatePair, StunProtocol
 
 from client.net.candidates import MAX_CANDIDATES
-from client.net.ice_socket import COMPONENT, Address, IceSocket, open_socket
+from client.net.ice_socket import COMPONENT, Address, IceSocket, Owner, open_socket
 
 # Implementation
 CHECKS_PER_TICK: Final = 4  # aioice's tick is 20 ms
@@ -43,7 +43,7 @@ class RoleConflictError(Exception):
     """The peer claims the role that its key does not give it."""
 
 
-class IceConnection(Connection):
+class IceConnection(Owner):
     """aioice's connection with the changes that the top of this file lists.
 
     Callbacks are called from the event loop: ``on_datagram`` with what a

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import TYPE_CHECKING, Any, Final, cast
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from typing import Any, Final, cast
 
 import aioice
 from aioice import stun
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol
-
-if TYPE_CHECKING:
-    from client.net.ice import IceConnection
+from aioice.ice import Connection, StunProtocol
 
 if not aioice.__version__.startswith("0.13."):
     raise ImportError(f"aioice 0.13 is needed, this is {aioice.__version__}")
@@ -34,12 +33,28 @@ Address = tuple[str, int]
 log = logging.getLogger(__name__)
 
 
+class Owner(Connection, ABC):
+    """The connection of a socket: aioice's, and what our sockets ask of it besides."""
+
+    @abstractmethod
+    def take(self, data: bytes, opened: IceSocket, source: Address) -> None:
+        """A datagram that is not STUN, and came to a socket from somewhere."""
+
+    @abstractmethod
+    def trust(self, source: Address) -> None:
+        """``source`` has shown that it knows the password."""
+
+    @abstractmethod
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside; it ends with the connection."""
+
+
 class IceSocket(StunProtocol):
     """One UDP socket of a connection."""
 
-    receiver: IceConnection
+    receiver: Owner
 
-    def __init__(self, receiver: IceConnection) -> None:
+    def __init__(self, receiver: Owner) -> None:
         super().__init__(receiver)
         self._checks: dict[Address, tuple[stun.Message, int]] = {}
 
@@ -102,7 +117,7 @@ class IceSocket(StunProtocol):
         return self.local_candidate.port
 
 
-async def open_socket(receiver: IceConnection, host: str) -> IceSocket | None:
+async def open_socket(receiver: Owner, host: str) -> IceSocket | None:
     """A socket on some port of an address; None when the address is gone."""
     udp = _bound(host)
     if udp is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.devices import Deliver, Device, Fetch
+from audio.backend import Deliver, Device, Fetch
 from audio.unavailable import AudioUnavailable
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.chain import VoicePacket, VoiceReceiver, VoiceSender
+from audio.chain import VoicePacket, VoiceSender
 from audio.pcm import BLOCK, FRAME_SECONDS, RATE, Frame, Samples, silence
+from audio.receiver import VoiceReceiver
 
 
 @dataclass(frozen=True)

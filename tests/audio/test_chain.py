@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from pystoi import stoi
 
-from audio.chain import Listening, VoiceReceiver, VoiceSender
+from audio.chain import Listening, VoiceSender
 from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE, Frame, silence
+from audio.receiver import VoiceReceiver
 from tests.audio.line import Line, Road
 from tests.audio.signal import aligned, delay_of, frames, speech
 

@@ -12,13 +12,14 @@ import av
 import numpy as np
 import pytest
 
-from audio.chain import Listening, VoiceReceiver
+from audio.chain import Listening
 from audio.codec import Decoder, Encoder, StereoEncoder
 from audio.elastic import KEPT, STEP, Elastic
 from audio.files import FilmSound
 from audio.lips import ALIKE, MOST, Lips
 from audio.mixer import Mixer
 from audio.pcm import FRAME, RATE, Stereo, fade_out, stereo_silence, to_stereo
+from audio.receiver import VoiceReceiver
 from audio.record import GrowingWav, Recorder
 from audio.ring import Ring
 from audio.sinks import of_others, sink_inputs, tells_of_streams

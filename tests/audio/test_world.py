@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from audio import devices
+from audio.backend import Backend
 from audio.microphone import AudioUnavailable, SampleClock, open_microphone
 from audio.pacer import MOST_AT_ONCE, Pacer
 from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE, Frame, Samples, silence, to_int16
@@ -311,7 +312,7 @@ async def test_default_without_any_library_is_none_with_advice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
 
-    def missing() -> devices.Backend:
+    def missing() -> Backend:
         raise OSError("PortAudio library not found")
 
     monkeypatch.setattr(devices, "BACKENDS", (missing, missing))

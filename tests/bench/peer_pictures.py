@@ -24,7 +24,8 @@ from tests.bench.peer_aiortc import Line, meet
 from video.chain import Capture, Inbox, Taken
 from video.pattern import read_mark
 from video.picture import Size
-from video.source import Wish, open_source
+from video.source import Wish
+from video.sources import open_source
 
 # Implementation
 MICROSECONDS = Fraction(1, 1_000_000)

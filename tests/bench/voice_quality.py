@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 from pystoi import stoi
 
-from audio.chain import VoiceReceiver, VoiceSender
+from audio.chain import VoiceSender
 from audio.codec import Decoder, Encoder
 from audio.jitter import Jitter
 from audio.mixer import Mixer
 from audio.pcm import FRAME, FRAME_SECONDS, RATE, Samples, silence
+from audio.receiver import VoiceReceiver
 from audio.resample import FILE, Resampler
 from audio.sources import open_file
 from tests.audio.line import Line, Road

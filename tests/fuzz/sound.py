@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from audio.chain import VoiceReceiver
 from audio.codec import Decoder, StereoEncoder
 from audio.jitter import MOST_PACKETS
 from audio.pcm import FRAME, stereo_silence
+from audio.receiver import VoiceReceiver
 from audio.sinks import of_others, sink_inputs, tells_of_streams
 from audio.tracks import Tracks
 
