@@ -9,10 +9,14 @@ Texts, attestations, mute marks and what concerns pictures wait for the control
 stream: they need order, and letters may be lost or overtaken. Everything else also
 goes as letters. What is lost with a road is said again when the next stream opens;
 after *last words* there is none, so they go every way that there is, and are read
-even when the end of their road has come before them.
+even when the end of their road has come before them. Whoever is removed may hear
+nothing at that moment: it is told again for as long as it would wait for its host.
 """
 
 from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
 
 from vc_core.commands import SendSignal, WriteRoad
 from vc_core.ids import ExchangeId, Member
@@ -20,6 +24,7 @@ from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
 from vc_core.messages import (
     JOIN,
+    MAX_MEMBERS,
     MEET,
     Attest,
     Bye,
@@ -46,6 +51,19 @@ PICTURES = (StreamOffered, StreamEnded, StreamCarried, Watch, KeyWanted)
 STREAM_ONLY = (Chat, ChatTaken, Attest, Mute, *PICTURES)
 LAST_WORDS = (Bye, NewEntry)
 """What is still read of a link that is over: it depends on no road."""
+REMINDED = 60.0  # s for which the removed are told so: then they have given the host up
+REMINDER_PAUSE = 5.0  # s between two times
+
+
+@dataclass
+class Removed:
+    """Who must hear that it is out."""
+
+    number: Member
+    letters: list[tuple[bytes, bytes]]
+    """(room secret of a mailbox, ``MEET`` body), of each link that it may know."""
+    due: float
+    until: float
 
 
 class Courier:
@@ -54,6 +72,7 @@ class Courier:
     def __init__(self, room: Room, mailboxes: Mailboxes) -> None:
         self._room = room
         self._mailboxes = mailboxes
+        self._removed: deque[Removed] = deque(maxlen=MAX_MEMBERS)
 
     def send(self, peer: Peer, message: Record) -> bool:
         """Send a ``PEER`` message on the link in use; False if nothing carries it now."""
@@ -84,12 +103,38 @@ class Courier:
             if link is not None:
                 self._post_everywhere(peer, link, link.seal_letter(message))
 
+    def remove(self, peer: Peer, message: NewEntry, now: float) -> None:
+        """Last words to somebody whom we remove from the room."""
+        self.part(peer, message)
+        letters = [
+            (link.secret or self._room.secrets[0], MEET.write(link.seal_letter(message)))
+            for link in (peer.link, peer.coming)
+            if link is not None
+        ]
+        due, until = now + REMINDER_PAUSE, now + REMINDED
+        self._removed.append(Removed(peer.number, letters, due, until))
+
     def _post_everywhere(self, peer: Peer, link: Link, letter: Letter) -> None:
         if peer.exchange is not None and self._mailboxes.connected:
             self._room.ask(SendSignal(Post(peer.exchange, JOIN.write(letter))))
         secrets = self._room.secrets
         for secret in dict.fromkeys((link.secret or secrets[0], *secrets)):
             self._mailboxes.drop(peer.number, MEET.write(letter), secret)
+
+    def next_timer(self) -> float | None:
+        """When ``handle_timer`` wants to run."""
+        return min((one.due for one in self._removed), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Remind the removed, unless another host's chain counts now."""
+        if not self._room.hosting:
+            self._removed.clear()
+        for one in [one for one in self._removed if now >= one.due]:
+            for secret, body in one.letters:
+                self._mailboxes.drop(one.number, body, secret)
+            one.due = now + REMINDER_PAUSE
+            if one.due > one.until:
+                self._removed.remove(one)
 
     def send_letter(self, peer: Peer, link: Link, message: Record) -> bool:
         """Send a ``PEER`` message as a letter of ``link``."""

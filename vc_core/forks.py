@@ -14,6 +14,7 @@ from vc_core.courier import Courier
 from vc_core.entry import Signed
 from vc_core.errors import Ending
 from vc_core.events import Warned
+from vc_core.ids import Member
 from vc_core.messages import NewEntry, Position
 from vc_core.peer import Peer
 from vc_core.room import Room
@@ -61,17 +62,19 @@ class Forks:
                 self._courier.send(peer, NewEntry(entry))
         self._room.end(Ending.ROOM_FORKED)
 
-    def parted(self, peer: Peer, now: float, removal: Signed | None = None) -> None:
+    def parted(self, peer: Peer, now: float, about: Member, removal: Signed | None = None) -> bool:
         """A half has removed the host of the other: there are two rooms, and people hear of it.
 
-        ``removal`` is our entry that did it: it is what the other half hears of it by.
+        ``peer`` brought the news ``about`` somebody there. ``removal`` is our entry that did
+        it: it is what the other half hears of it by. False within the pause.
         """
         if now - peer.warned_at < WARNING_PAUSE:
-            return
+            return False
         peer.warned_at = now
-        self._room.tell(Warned("roster-differs", peer.number))
+        self._room.tell(Warned("roster-differs", about))
         if removal is not None:
             self._courier.send(peer, NewEntry(removal.write_fields()))
+        return True
 
     def _show_evidence(self, peer: Peer, position: Position, now: float) -> None:
         if now - peer.warned_at < WARNING_PAUSE:

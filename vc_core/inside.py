@@ -125,6 +125,7 @@ class Inside:
         """When ``handle_timer`` wants to run."""
         due = self.matchmaker.next_timer()
         for time in (
+            self.courier.next_timer(),
             self.keyring.next_timer(),
             self.heartbeats.next_timer(),
             self.succession.next_timer(),
@@ -138,6 +139,7 @@ class Inside:
 
     def handle_timer(self, now: float) -> None:
         """Everything that is due."""
+        self.courier.handle_timer(now)
         self.keyring.handle_timer(now)
         self.heartbeats.handle_timer(now)
         self.succession.handle_timer(now)

@@ -46,8 +46,9 @@ WARM_BEAT = 2.0  # s where it is kept warm
 BEATS_MISSED = 3  # until a path is silent
 
 # Implementation
-ASKING = 1.5  # beats without life after which answers are asked for
-ASK_PAUSE = 0.1  # s between two questions
+ASKING = 1.25  # beats without life after which answers are asked for
+ASK_PAUSE = 0.05  # s between two questions
+CROWD_ASK_PAUSE = 0.1  # s, where many ask at once
 ANSWER_PAUSE = 0.03  # s between two answers at once
 MEDIA_PAUSE = 1.0  # s after which media counts as no longer heard
 FIRST_TRIES = 10  # probes on the quick beat before an untried way gets the slow one
@@ -112,6 +113,7 @@ class Path:
         self._receive_key = receive_key
         self._origin = origin
         self._crowded = crowded
+        self._ask_pause = CROWD_ASK_PAUSE if crowded else ASK_PAUSE
         self.state = State.UNTRIED
         self.used = False
         """Whether our packets go here."""
@@ -190,6 +192,7 @@ class Path:
         """It is one of very many from now on, or no longer; the other side is told."""
         if on is not self._crowded:
             self._crowded = on
+            self._ask_pause = CROWD_ASK_PAUSE if on else ASK_PAUSE
             self._next_probe = now
             self._plan()
 
@@ -220,7 +223,7 @@ class Path:
         """Work ``due`` out again; it is asked for far more often than it changes."""
         self.due = self._next_probe
         if self.state is State.ALIVE:
-            asking = max(self._doubtful_at(), self._asked_at + ASK_PAUSE)
+            asking = max(self._doubtful_at(), self._asked_at + self._ask_pause)
             self.due = min(self.due, self._silent_at(), asking)
 
     def handle_timer(self, now: float) -> list[bytes]:
@@ -235,7 +238,7 @@ class Path:
         if self.state is State.ALIVE and now >= self._silent_at():
             self.state = State.SILENT
         doubtful = self.doubtful = self.state is not State.ALIVE or now >= self._doubtful_at()
-        asks = doubtful and now >= self._asked_at + ASK_PAUSE
+        asks = doubtful and now >= self._asked_at + self._ask_pause
         if now < self._next_probe and not (asks and self.state is State.ALIVE):
             return []
         if self._answering:

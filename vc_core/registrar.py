@@ -85,7 +85,12 @@ class Registrar:
         message = NewEntry(signed.write_fields())
         for peer in room.peers.values():
             out = peer.number == subject and action in REMOVALS
-            (self._courier.part if out else self._courier.send)(peer, message)
+            if not out:
+                self._courier.send(peer, message)
+            elif action is Action.KICK:
+                self._courier.remove(peer, message, now)
+            else:
+                self._courier.part(peer, message)
         self._apply(before, room.roster.entry, now)
 
     # World in
@@ -96,13 +101,16 @@ class Registrar:
         try:
             taken = room.roster.receive(message.entry, loyal=self._loyal(peer, now))
         except Missing as missing:
-            newer = missing.term > room.roster.entry.term
+            entry = missing.step.entry
+            out = entry.action in REMOVALS and entry.subject == room.number
+            if out and room.roster.says_host(missing.step):  # nobody will tell us what we missed
+                self._about_ourselves(Action(entry.action))
+                return
+            newer = entry.term > room.roster.entry.term
             self._ask(peer if newer else room.host, room.roster.asked_from(), now)
             return
         except Barred as barred:
-            self._forks.parted(peer, now, barred.removal)
-            if room.hosting and peer.seat.present and self._forks.elsewhere(peer):
-                self.extend(Action.ABSENT, peer.number, now)
+            self._barred(peer, message, barred, now)
             return
         if room.roster.held and room.host is not None:
             self._courier.send(room.host, message)  # it yields, if it can be reached at all
@@ -112,17 +120,26 @@ class Registrar:
             self._courier.send(peer, Standing(room.roster.position))
         self._took(taken, now)
 
+    def _barred(self, peer: Peer, takeover: NewEntry, barred: Barred, now: float) -> None:
+        """Somebody whom our chain has removed is host of a half; our own host hears of it too."""
+        room = self._room
+        elsewhere = not room.hosting or self._forks.elsewhere(peer)
+        about = peer.number if elsewhere else barred.signer
+        told = self._forks.parted(peer, now, about, barred.removal)
+        if room.hosting and elsewhere and peer.seat.present:
+            self.extend(Action.ABSENT, peer.number, now)
+        elif told and room.host is not None and room.host is not peer:
+            self._courier.send(room.host, takeover)
+
     def _parted(self, peer: Peer, removal: NewEntry, now: float) -> None:
         """A half of the room has removed our host, who hears of it too."""
         room = self._room
         if not room.hosting:
             if room.host is not None and room.host is not peer:
                 self._courier.send(room.host, removal)
-            self._forks.parted(peer, now)
-            return
-        signer = room.peers.get(Signed.parse(removal.entry).read().signer)
-        if signer is not None:  # whoever brought it is of our own half
-            self._forks.parted(signer, now)
+            self._forks.parted(peer, now, peer.number)
+        else:  # whoever brought it is of our own half
+            self._forks.parted(peer, now, Signed.parse(removal.entry).read().signer)
 
     def reconsider(self, now: float) -> None:
         """The host is heard no more: a takeover that waited counts."""

@@ -45,16 +45,17 @@ class Place(Enum):
 class Missing(RemoteProtocolError):
     """A signed entry whose predecessors have not come yet."""
 
-    def __init__(self, term: int) -> None:
+    def __init__(self, step: Step) -> None:
         super().__init__("an entry whose predecessors have not come yet")
-        self.term = term
+        self.step = step
 
 
 class Barred(RemoteProtocolError):
     """A takeover by somebody whom our own chain has removed."""
 
-    def __init__(self, removal: Signed) -> None:
+    def __init__(self, signer: Member, removal: Signed) -> None:
         super().__init__("a takeover by somebody whom our chain has removed")
+        self.signer = signer
         self.removal = removal
         """The entry of ours that did it."""
 
@@ -178,8 +179,15 @@ class Roster:
         taken = self.reconsider(loyal=loyal, brought=step)
         ahead = step.order > self.position.order
         if ahead and self._chain.way(step) is None:
-            raise Missing(step.entry.term)
+            raise Missing(step)
         return taken
+
+    def says_host(self, step: Step) -> bool:
+        """Whether our host has signed an entry, whatever stands between ours and it."""
+        if step.entry.term != self.entry.term:
+            return False
+        step.signed.open(self.entry.signer_key)
+        return True
 
     def reconsider(self, *, loyal: bool, brought: Step | None = None) -> Taken:
         """Follow the highest way that strays have opened.
@@ -232,7 +240,7 @@ class Roster:
             try:
                 self._check(before.entry, step)
                 if step.entry.signer_key in barred:
-                    raise Barred(barred[step.entry.signer_key])
+                    raise Barred(step.entry.signer, barred[step.entry.signer_key])
                 self._compare(step)
             except RemoteProtocolError:
                 self._chain.discard(step)

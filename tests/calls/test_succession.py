@@ -16,9 +16,10 @@ from tests.calls.stage import Stage
 
 QUIET = 0.02  # root mean square of 20 ms that are no tone
 FRAME = RATE // 50
-GAP = (
-    0.7  # seconds that a busy machine may stall for; a key that is missing takes a second and more
-)
+GAP = 0.7
+"""Seconds that a machine which runs all tests at once may stall for; a key that is missing takes
+a second and more. That there is no gap at all is measured where nothing else runs: the stories
+``the_host_is_killed…`` of ``tests.lab``."""
 EVERYBODY = 15.0  # seconds after the death of a host in which a newcomer is in
 
 

@@ -66,6 +66,13 @@ class Scene:
                 process.terminate()
                 process.wait()
 
+    def far(self, delay: float, loss: float = 0.0, seed: int = 1) -> Node:
+        """A machine at the end of a long wire, ``delay`` seconds one way."""
+        ends = self.world.ends()
+        words = ["-m", "tests.lab.wire", *ends, str(delay), str(loss), str(seed)]
+        self.stage.program(words, prefix=self.world.backbone.prefix).wait("laid")
+        return self.world.host(wire=ends)
+
     def host(self, node: Node, *options: str, **sound: str) -> EngineProcess:
         """Somebody opens a room there, humming."""
         sound = {"mic": "tone:440", **sound}

@@ -268,8 +268,12 @@ class World:
 
     def sever(self, router: Node, *addresses: str) -> None:
         """Nothing goes through a router to or from these addresses, and nobody is told."""
+        self.thin(router, *addresses, percent=100)
+
+    def thin(self, router: Node, *addresses: str, percent: int) -> None:
+        """So many of a hundred packets to or from these addresses are lost, at random."""
         rules = "\n".join(
-            f"{family} {end} {address} drop"
+            f"{family} {end} {address} numgen random mod 100 < {percent} drop"
             for address in addresses
             for family in ["ip6" if ":" in address else "ip"]
             for end in ("saddr", "daddr")

@@ -175,14 +175,6 @@ def _meet(scene: Scene, one: Node, two: Node, display: str, said: Samples) -> Ca
     return Call(host, guest, Ear(guest, heard), said, 0, folder / "film.mkv")
 
 
-def far(scene: Scene, delay: float, loss: float, seed: int = 1) -> Node:
-    """A machine at the end of a long wire, ``delay`` seconds one way."""
-    ends = scene.world.ends()
-    words = ["-m", "tests.lab.wire", *ends, str(delay), str(loss), str(seed)]
-    scene.stage.program(words, prefix=scene.world.backbone.prefix).wait("laid")
-    return scene.world.host(wire=ends)
-
-
 # ---- What is told ----------------------------------------------------------------------
 
 
@@ -300,7 +292,7 @@ def lossy(
 ) -> Findings:
     """On a path that loses packets both ways; judged from ``settles`` seconds on."""
     found = Findings()
-    with call(scene, far(scene, rtt / 2, loss), scene.world.host()) as made:
+    with call(scene, scene.far(rtt / 2, loss), scene.world.host()) as made:
         found.add("first picture after watch", made.watch(), bound=FIRST)
         begin, end = made.asked + settles, made.asked + lasts
         time.sleep(end - time.monotonic() + 0.7)

@@ -34,6 +34,11 @@ CUTS = 6
 ATTACK = 60  # s
 RATE = 1500  # datagrams of rubbish per second
 BOUNDED = 30.0  # MB that an attacked process may grow by
+HOST_DEAD = 2.0  # s in the voice between guests for whom the dead host forwarded
+ADMITTED = 15.0  # s after which a newcomer is in under a new host
+FREEZING = 18.0  # s after which nothing holds media any more if a host has no successor
+LOSSY = 40.0  # s on a road that loses packets
+LOST_VOICE = 0.2  # s that a row of lost packets leaves silent where a tenth is lost
 
 
 @dataclass
@@ -234,6 +239,127 @@ def the_signaling_server_is_killed(scene: Scene) -> Findings:
         third.wait("talking", member=made.host.member, on=True)
         assert third.leave() == 0
     found.notes.append(f"{lines.all_arrived()} lines arrived once")
+    made.over()
+    return found
+
+
+# ---- A host that dies ------------------------------------------------------------------
+
+
+def the_host_is_killed_while_guests_talk_directly(scene: Scene) -> Findings:
+    """Nothing of theirs went by it."""
+    homes = [scene.world.router(Nat.PORT_RESTRICTED) for _ in range(2)]
+    machines = [scene.world.behind(home) for home in homes]
+    return _host_killed(Services.start(scene), machines, "direct", ON_PURPOSE)
+
+
+def the_host_is_killed_while_guests_talk_over_a_relay(scene: Scene) -> Findings:
+    """Likewise."""
+    machines = [scene.world.host() for _ in range(2)]
+    return _host_killed(Services.start(scene), machines, "relayed", ON_PURPOSE)
+
+
+def the_host_is_killed_while_guests_talk_through_it(scene: Scene) -> Findings:
+    """Its own client forwarded; a relay is kept warm."""
+    homes = [scene.world.router(Nat.SYMMETRIC) for _ in range(2)]
+    machines = [scene.world.behind(home) for home in homes]
+    return _host_killed(Services.start(scene), machines, "hosted", HOST_DEAD)
+
+
+def _host_killed(services: Services, machines: list[Node], rung: str, bound: float) -> Findings:
+    """``kill -9``; a deputy lets a newcomer in with a code of its own."""
+    world, found, folder = services.scene.world, Findings(), services.scene.folder
+    host = services.host(world.host(), mic="none")
+    paths = folder / "ann.wav", folder / "bob.wav"
+    only = ("--only", rung) if rung == "relayed" else ()
+    people = []
+    for node, mic, path in zip(machines, ("tone:300", "tone:440"), paths, strict=True):
+        people.append(services.join(node, host.code, *only, mic=mic, speaker=f"file:{path}"))
+        people[-1].wait("room")  # whoever is longest here is the deputy
+    ann, bob = people
+    made = Call(ann, bob, (Ear(ann, paths[0]), Ear(bob, paths[1])))
+    made.on(rung)
+    for one, other in ((ann, bob), (bob, ann)):
+        one.wait("talking", member=other.member, on=True)
+    time.sleep(8.0)  # every road that is better has been tried
+    assert [used for used, _ in made.rungs()] == [rung] * 2, made.rungs()
+    begun = time.monotonic()
+    time.sleep(4.0)
+    calm = made.gaps(begun, time.monotonic() - PLAYOUT)
+    with made.writing() as lines:
+        killed = time.monotonic()
+        host.kill()
+        told = ann.wait("host-changed", member=ann.member)
+        assert told["code"] and told["link"], told
+        late = services.join(world.host(), told["code"])
+        here = [one.wait("member-joined", member=late.member)["seen"] for one in (ann, bob)]
+        heard = [late.wait("talking", member=one.member, on=True)["seen"] for one in (ann, bob)]
+        time.sleep(max(0.0, killed + FREEZING - time.monotonic()))
+        gaps = made.gaps(killed, time.monotonic() - PLAYOUT)
+    found.add("gap between the others", *gaps, bound=bound, beside=calm)
+    found.add("a deputy is the host after", told["seen"] - killed)
+    found.add("a newcomer is in after", max(here) - killed, bound=ADMITTED)
+    found.add("and hears everybody after", max(heard) - killed)
+    found.notes += [f"afterwards on {made.rungs()}", f"{lines.all_arrived()} lines arrived once"]
+    assert late.leave() == 0
+    assert (bob.leave(), ann.leave()) == (0, 0)
+    return found
+
+
+# ---- Roads that lose packets -----------------------------------------------------------
+
+
+def ten_percent_are_lost_on_the_direct_road(scene: Scene) -> Findings:
+    """At 100 ms, beside a relay that loses none."""
+    return _lossy(scene, 10)
+
+
+def thirty_percent_are_lost_on_the_direct_road(scene: Scene) -> Findings:
+    """Likewise."""
+    return _lossy(scene, 30)
+
+
+def ten_percent_are_lost_on_all_roads(scene: Scene) -> Findings:
+    """At 100 ms, next to one of the two."""
+    return _lossy(scene, 0, everywhere=0.10)
+
+
+def _lossy(scene: Scene, percent: int, everywhere: float = 0.0) -> Findings:
+    """People talk for a while, then nobody says a word; the road must stay the same one."""
+    services, found = Services.start(scene), Findings()
+    home = scene.world.router(Nat.PORT_RESTRICTED)
+    far = scene.far(0.050, everywhere)
+    made = call(services, far, scene.world.behind(home), rests=3.0)
+    calm = made.calm()
+    if percent:
+        scene.world.thin(home, far.address, percent=percent)
+    ends = (made.host, made.guest), (made.guest, made.host)
+    changes: list[list[str]] = []
+    with made.writing() as lines:
+        for mute in (False, True):
+            for one, _ in ends:
+                one.say("mute", on=mute)
+                one.say("stats", every=0 if mute else 1.0)
+            time.sleep(3.0)
+            marks, begun = made.marks(), time.monotonic()
+            time.sleep(LOSSY)
+            if not mute:
+                gaps = made.gaps(begun, time.monotonic() - PLAYOUT)
+            for (one, other), mark in zip(ends, marks, strict=True):
+                told = one.of("path", since=mark, member=other.member)
+                changes.append([told["rung"] for told in told])
+    found.add("longest gap", *gaps, bound=LOST_VOICE if percent <= 10 else None, beside=calm)
+    for what, those in (("people talk", changes[:2]), ("nobody talks", changes[2:])):
+        found.add(f"changes of the road while {what}", *map(len, those), bound=0, unit="")
+    for one, other in ends:
+        looks = [told["members"][other.member] for told in one.of("stats")]
+        for key in ("loss_in", "concealed"):  # Opus puts no copies into the packets of a tone
+            mean = sum(look[key] for look in looks) / len(looks)
+            found.notes.append(f"{key} at {one.room['name']}: {100 * mean:.1f} % on average")
+    found.notes += [
+        f"changes {changes}; afterwards on {made.rungs()}",
+        f"{lines.all_arrived(40.0)} lines arrived once",
+    ]
     made.over()
     return found
 
@@ -512,6 +638,12 @@ STORIES: list[Story] = [
     the_relay_in_use_is_killed_with_another_known,
     the_only_relay_is_killed_and_returns,
     the_signaling_server_is_killed,
+    the_host_is_killed_while_guests_talk_directly,
+    the_host_is_killed_while_guests_talk_over_a_relay,
+    the_host_is_killed_while_guests_talk_through_it,
+    ten_percent_are_lost_on_the_direct_road,
+    thirty_percent_are_lost_on_the_direct_road,
+    ten_percent_are_lost_on_all_roads,
     the_guests_public_address_changes,
     nat_mappings_are_rebound_ten_times,
     five_seconds_of_darkness_and_two_of_light,

@@ -72,7 +72,9 @@ async def test_five_seconds_of_garbage_leave_it_small_and_at_work(tmp_path: Path
                 arrived += 1
         assert await flooding > 10_000
         assert resident_mb(daemon.process.pid) - before < GROWTH
-        assert arrived > 0.05 * asked  # the kernel's queue is shared with the flood
+        # Flood, relay and asker share one machine and the kernel's queue: what a call notices of
+        # an attack from elsewhere is measured by ``rubbish_at_the_relay`` of ``tests.lab``.
+        assert arrived > 0.05 * asked
         await still_works(anna, ben)
     finally:
         daemon.process.kill()

@@ -167,6 +167,18 @@ def test_when_the_relay_of_a_crowd_dies_its_members_find_direct_pairs(
     assert dict(ears.heard) == {name: [b"hello"] for name in ("host", "ann", "bob")}
 
 
+def test_where_three_packets_of_ten_are_lost_nobody_changes_the_road(bottle: Bottle) -> None:
+    people = named(bottle, "host", "ann", "bob", hosted=True)
+    _, ann, bob = people
+    bottle.weather.loss = 0.3
+    bottle.run(5)
+    marks = [len(person.of(PathChanged)) for person in people]
+    bottle.run(180)
+    changes = [person.of(PathChanged)[mark:] for person, mark in zip(people, marks, strict=True)]
+    assert changes == [[], [], []]
+    assert rung(ann, bob) == rung(bob, ann) == "direct"
+
+
 # Who may do what
 
 

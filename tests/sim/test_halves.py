@@ -21,6 +21,8 @@ from tests.sim.test_succession import (
     unite,
 )
 from tests.sim.words import ending, names_here, texts, warnings
+from vc_core.events import Warned
+from vc_core.ids import Member
 from vc_core.mailboxes import MAX_SECRETS
 from vc_core.signals import Drop
 
@@ -51,6 +53,11 @@ def told(*people: Person) -> list[str]:
     return [person.name for person in people if "roster-differs" in warnings(person)]
 
 
+def about(person: Person) -> set[Member | None]:
+    """Whose list of members is said to be another one."""
+    return {one.member for one in person.of(Warned) if one.word == "roster-differs"}
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_host_hears_that_the_room_went_on_under_a_deputy_whom_it_had_removed(
     order: tuple[int, ...],
@@ -71,7 +78,7 @@ def test_a_host_hears_that_the_room_went_on_under_a_deputy_whom_it_had_removed(
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 1, 3, 2)])
-def test_guests_hear_of_each_other_where_the_hosts_have_removed_one_another(
+def test_all_hear_that_there_are_two_rooms_where_the_hosts_have_removed_one_another(
     order: tuple[int, ...],
 ) -> None:
     bottle = Bottle(48)
@@ -84,7 +91,9 @@ def test_guests_hear_of_each_other_where_the_hosts_have_removed_one_another(
     act(bottle, ann, "kick", host.number, bottle.now)
     bottle.run(12)
     reunite(bottle, [host, bob], [ann, cyd])
-    assert bottle.run(60, lambda: told(bob, cyd) == ["bob", "cyd"])
+    everybody = host, ann, bob, cyd
+    assert bottle.run(60, lambda: told(*everybody) == ["host", "ann", "bob", "cyd"])
+    assert about(host) == {ann.number} and about(ann) == {host.number}
     bottle.run(30)
     assert hosts(host, bob) == {"host"} and hosts(ann, cyd) == {"ann"}
     assert all(person.living for person in (host, ann, bob, cyd))
@@ -239,7 +248,7 @@ def test_texts_go_on_with_somebody_whom_only_the_losing_half_had_removed() -> No
     assert bottle.run(40, lambda: agree(host, ann, bob) and len(names_here(ann)) == 3)
     act(bottle, bob, "say", "after")
     act(bottle, host, "say", "after")
-    bottle.run(10)
+    bottle.run(15)
     assert texts(host) == ["before", "before", "after"]
     assert texts(bob) == ["before", "before", "after"]
     assert not {"peer-misbehaved"} & {*warnings(host), *warnings(bob)}

@@ -129,6 +129,35 @@ def away_and_back(bottle: Bottle, *, host_smaller: bool, removal: bool) -> list[
     return [host, ann, bob]
 
 
+@pytest.mark.parametrize("away", [1, 12])
+@pytest.mark.parametrize("host_smaller", [True, False])
+def test_who_is_kicked_while_it_hears_nobody_is_told_when_it_is_back(
+    host_smaller: bool, away: float
+) -> None:
+    bottle = Bottle(22)
+    hosts, anns = ordered(bottle, host_smaller=host_smaller)
+    host = bottle.host(identity=hosts)
+    bottle.run(1)
+    cyd = bottle.join("cyd", bottle.code(host))
+    bottle.run(2)
+    ann = bottle.join("ann", bottle.code(host), identity=anns)
+    bottle.run(5)
+    bottle.meddle = lambda person, signal: [] if person is ann else [signal]
+    for name in ("host", "cyd"):
+        bottle.cut("ann", name)
+    bottle.run(away)
+    act(bottle, host, "lock", True, bottle.now)  # an entry that she never sees
+    act(bottle, host, "kick", ann.number, bottle.now)
+    bottle.run(8)  # nothing that was said then is still under way
+    assert not ann.ended
+    bottle.meddle = None
+    for name in ("host", "cyd"):
+        bottle.mend("ann", name)
+    bottle.run(6)
+    assert ann.ended and ending(ann) == "kicked"
+    assert names_here(host) == names_here(cyd) == {"host", "cyd"}
+
+
 @pytest.mark.parametrize("host_smaller", [True, False])
 @pytest.mark.parametrize("removal", [True, False])
 def test_who_was_absent_returns_without_a_code(host_smaller: bool, removal: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -175,6 +176,18 @@ def test_a_few_lost_probes_are_no_silence() -> None:
     for _ in range(300):
         pair.run(0.01)
         assert pair.one.state is State.ALIVE
+
+
+@pytest.mark.parametrize("talking", [True, False])
+def test_a_fifth_of_all_packets_lost_at_random_is_no_silence(talking: bool) -> None:
+    chance = random.Random(2)
+    pair = Pair(0.05, keep=lambda sender, count, now: chance.random() >= 0.2).run(3.0)
+    for _ in range(15_000):
+        for path in (pair.one, pair.other):
+            if talking and chance.random() >= 0.2:
+                path.media(pair.now)
+        pair.run(0.02, step=0.01)
+        assert pair.one.state is pair.other.state is State.ALIVE
 
 
 def test_a_silent_path_comes_back_when_packets_pass_both_ways_again() -> None:
