@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import av
-from av.error import FFmpegError
 import pytest
+from av.error import FFmpegError
 
 from tests.video.encoded import stream
 from tests.video.viewing import Child
