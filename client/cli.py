@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(typed: list[str]) -> int:
     import click
 
-    from client.cli_root import vchat
+    from client.commands.root import vchat
     from client.refused import Refused
 
     try:
@@ -105,6 +105,6 @@ def _of_click(typed: Sequence[str], error: click.ClickException) -> Refused:
 
 
 def _command_of(typed: Sequence[str]) -> str:
-    from client.cli_root import COMMANDS
+    from client.commands.root import COMMANDS
 
     return f"{NAME} {typed[0]}" if typed and typed[0] in COMMANDS else NAME

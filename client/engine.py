@@ -25,7 +25,7 @@ from client.loop import run as run_loop
 from client.net.lan import NotFoundError
 from client.net.mailbox import SignalingUnreachable
 from client.orders import BadCommand, Order
-from client.picturing import PICTURING, Picturing
+from client.picture_orders import PICTURING, Picturing
 from client.report import Reporter, Told
 from client.room import Room
 from client.settings import RUNGS, Settings

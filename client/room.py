@@ -125,7 +125,7 @@ class Room:
             on_server=self._server_wanted,
         )
         from client.media import Sound
-        from client.pictures import Pictures
+        from client.pictures.hub import Pictures
 
         self.sound = Sound(
             self._driver.speak,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from client import words
-from client.ui.fields import clean, number, optional
+from client.fields import clean, number, optional
 from client.ui.log import Code, Kind, Line, Log, add_seconds, joined
 from client.ui.people import Person, describe, differs
 from client.ui.slash import help_lines

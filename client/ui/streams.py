@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from client.ui.fields import clean, number
+from client.fields import clean, number
 from client.ui.log import Kind
 
 Event = Mapping[str, Any]

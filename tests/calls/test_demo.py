@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from client import demo
-from client.demo_cast import engine
+from client.commands import demo
+from client.commands.demo_cast import engine
 from tests.calls.engines import ROOT
 
 pytestmark = pytest.mark.alone

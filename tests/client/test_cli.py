@@ -18,7 +18,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.validation import ValidationError
 
 from client import __version__
-from client.cli_root import COMMANDS
+from client.commands.root import COMMANDS
 from client.contacts import Contacts
 from client.identity import kept_identity
 from client.ui.ask import CodeCompleter, CodeValidator

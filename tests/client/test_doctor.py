@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from client.doctor_network import Greeting, Seen, told
-from client.finding import Finding
+from client.commands.doctor_network import Greeting, Seen, told
+from client.commands.finding import Finding
 from client.net.nat import Address, Echo, Ports, Sighting
 from client.net.portmap.mapping import Mapping
 from client.net.survey import Survey

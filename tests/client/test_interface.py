@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from client import cli_call, cli_id, cli_tools, words
-from client.cli_root import COMMANDS
+from client import words
+from client.commands import call, tools
+from client.commands import id as id_command
+from client.commands.root import COMMANDS
 from client.options import OPTIONS
 from client.orders import NEEDED, OPTIONAL
 from client.report import SCHEMA
@@ -48,15 +50,15 @@ def test_the_commands_are_those_of_the_program() -> None:
 
 
 def test_the_commands_below_them_are_those_of_the_program() -> None:
-    groups = {"id": cli_id.identity, "config": cli_tools.config}
+    groups = {"id": id_command.identity, "config": tools.config}
     real = {f"vchat {name} {one}" for name, group in groups.items() for one in group.commands}
     assert set(table("command", 1)) == real
 
 
 def test_the_options_are_those_of_the_program() -> None:
     shared = set(table("option"))
-    assert long_options(cli_call.join) == shared
-    assert long_options(cli_call.host) == shared | set(table("option of host"))
+    assert long_options(call.join) == shared
+    assert long_options(call.host) == shared | set(table("option of host"))
 
 
 def test_the_keys_of_the_settings_are_those_of_the_program() -> None:

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from client import children
-from client.children import Child
-from client.murmur import BYTES, LINES, MAX_LINE, Murmur
+from client.pictures import children
+from client.pictures.children import Child
+from client.pictures.murmur import BYTES, LINES, MAX_LINE, Murmur
 
 
 def test_lines_come_whole_however_they_were_cut() -> None:

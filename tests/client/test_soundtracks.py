@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client.events import SoundNotShared
-from client.soundtracks import copies, open_sound
+from client.pictures.soundtracks import copies, open_sound
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from client.doctor_network import SIGNALING_LIMIT
+from client.commands.doctor_network import SIGNALING_LIMIT
 from client.net import nat, survey
 from client.net.nat import Echo, Ports, Prospect, Sighting
 from client.net.portmap.mapper import CLOSE_LIMIT, MAP_LIMIT, Mapper

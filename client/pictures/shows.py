@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from client.children import Child
-from client.outgo import Outgo
-from client.soundtracks import OwnTrack
+from client.pictures.children import Child
+from client.pictures.outgo import Outgo
+from client.pictures.soundtracks import OwnTrack
 from vc_core.pictures import CAMERA, SCREEN
 from video.pipe import FrameRecord, Record
 from video.sources import WAITS_FOR_VIEWERS

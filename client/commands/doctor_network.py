@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from client import config as configuration
 from client import words
-from client.finding import Finding
+from client.commands.finding import Finding
 from client.net import nat
 from client.net.nat import Echo, Ports, Prospect
 from client.refused import Refused

@@ -2,7 +2,7 @@
 
     engine  ── orders, frames ──►  stdin    ``python -m video.share`` / ``video.view``
             ◄── frames, events ──  stdout   records of ``video.pipe``
-    log     ◄── murmurs ─────────  stderr   bounded and cleaned (``client.murmur``)
+    log     ◄── murmurs ─────────  stderr   bounded and cleaned (``client.pictures.murmur``)
 
 They get no keys: a clean environment, closed descriptors, nothing of the call but
 pictures. What a child says is not trusted; what does not parse ends it.
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import cast
 
 import video
-from client.murmur import Murmur
-from client.ui.fields import clean
+from client.fields import clean
+from client.pictures.murmur import Murmur
 from vc_core.errors import RemoteProtocolError
 from video.confine import environment
 from video.pipe import FrameRecord, Reader, Record, Words, frame_head, write_words

@@ -16,12 +16,12 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from client.children import trouble
 from client.events import PicturesFailed, RoomEvent
-from client.reaching import Reaching
-from client.shows import Preview, Show, Wish
-from client.soundtracks import OwnTrack, open_sound
-from client.ui.fields import number
+from client.fields import number
+from client.pictures.children import trouble
+from client.pictures.reaching import Reaching
+from client.pictures.shows import Preview, Show, Wish
+from client.pictures.soundtracks import OwnTrack, open_sound
 from vc_core.errors import LocalProtocolError
 from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWatched
 from vc_core.ids import LinkId, Member

@@ -16,9 +16,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from client.children import Child, trouble
 from client.events import PicturesFailed, RoomEvent, StreamStarted, StreamUnwatched
-from client.ui.fields import clean, number, optional
+from client.fields import clean, number, optional
+from client.pictures.children import Child, trouble
 from vc_core.errors import LocalProtocolError
 from vc_core.events import StreamCarried, Warned
 from vc_core.ids import Member
@@ -30,8 +30,8 @@ from video.watching import Watching, digest_of
 
 if TYPE_CHECKING:
     from client.driver import Driver
-    from client.hearing import Hearing
-    from client.showing import Showing
+    from client.pictures.hearing import Hearing
+    from client.pictures.showing import Showing
 
 # Implementation
 BEAT = 0.005  # s between two looks at what a sharer should hear

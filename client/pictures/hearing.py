@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from audio.lips import Lips
-from client.ui.fields import optional
+from client.fields import optional
 from vc_core.ids import Member
 from vc_core.senderkeys import Opened
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from client import config as configuration
-from client import doctor_network
-from client.finding import Finding
+from client.commands import doctor_network
+from client.commands.finding import Finding
 from client.refused import Refused
 from vc_core.errors import RemoteProtocolError, VchatError
 

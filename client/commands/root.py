@@ -20,17 +20,21 @@ class Place(NamedTuple):
 
 
 COMMANDS: Mapping[str, Place] = {
-    "host": Place("client.cli_call", "host", "Open a room, show its code, and join it as host."),
-    "join": Place("client.cli_call", "join", "Join a room by its code."),
-    "attach": Place("client.cli_call", "attach", "Show a call that runs without a face."),
-    "mute": Place("client.cli_tools", "mute", "Mute or unmute the running call."),
-    "ptt": Place("client.cli_tools", "ptt", "Push to talk in the running call."),
-    "devices": Place("client.cli_tools", "devices", "List microphones and speakers."),
-    "doctor": Place("client.cli_tools", "doctor", "See what works here."),
-    "demo": Place("client.cli_tools", "demo", "A whole call on this machine, without devices."),
-    "id": Place("client.cli_id", "identity", "Your identity, safety numbers, contacts."),
-    "config": Place("client.cli_tools", "config", "Where settings are, what they are."),
-    "completion": Place("client.cli_completion", "completion", "Shell completion."),
+    "host": Place(
+        "client.commands.call", "host", "Open a room, show its code, and join it as host."
+    ),
+    "join": Place("client.commands.call", "join", "Join a room by its code."),
+    "attach": Place("client.commands.call", "attach", "Show a call that runs without a face."),
+    "mute": Place("client.commands.tools", "mute", "Mute or unmute the running call."),
+    "ptt": Place("client.commands.tools", "ptt", "Push to talk in the running call."),
+    "devices": Place("client.commands.tools", "devices", "List microphones and speakers."),
+    "doctor": Place("client.commands.tools", "doctor", "See what works here."),
+    "demo": Place(
+        "client.commands.tools", "demo", "A whole call on this machine, without devices."
+    ),
+    "id": Place("client.commands.id", "identity", "Your identity, safety numbers, contacts."),
+    "config": Place("client.commands.tools", "config", "Where settings are, what they are."),
+    "completion": Place("client.commands.completion", "completion", "Shell completion."),
     "signal": Place("signaling.cli", "command", "Run the signaling server."),
     "relay": Place("relay.cli", "command", "Run the relay daemon."),
 }

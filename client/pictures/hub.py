@@ -1,7 +1,7 @@
 """Pictures of a call: what we show, what we see, and what the room tells of both.
 
-``client.showing`` is the way out, ``client.viewing`` the way in; both run children
-(``client.children``) and are driven by events of the session and by datagrams.
+``showing`` is the way out, ``viewing`` the way in; both run children (``children``) and
+are driven by events of the session and by datagrams.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from client.children import Child
 from client.events import RoomEvent, SourcesListed
-from client.hearing import Hearing
-from client.showing import Showing
-from client.shows import Wish
-from client.ui.fields import clean
-from client.viewing import Viewing
+from client.fields import clean
+from client.pictures.children import Child
+from client.pictures.hearing import Hearing
+from client.pictures.showing import Showing
+from client.pictures.shows import Wish
+from client.pictures.viewing import Viewing
 from vc_core.events import (
     Event,
     KeyFrameWanted,

@@ -39,7 +39,7 @@ def _tell(do: str, on: str) -> None:
 @click.command()
 def devices() -> None:
     """List microphones and speakers; --mic and --speaker take a number or part of a name."""
-    from client.devices import lines
+    from client.commands.devices import lines
 
     for line in lines():
         click.echo(line)
@@ -52,7 +52,7 @@ def devices() -> None:
 @click.option("--stun", metavar="HOST:PORT", multiple=True, help="A STUN server to ask too.")
 def doctor(folder: str | None, **servers: Any) -> int:
     """See what works here: each line is ok, warn or fail, with advice."""
-    from client.doctor import run
+    from client.commands.doctor import run
 
     return run(configuration.config_folder(folder), servers)
 
@@ -60,7 +60,7 @@ def doctor(folder: str | None, **servers: Any) -> int:
 @click.command()
 def demo() -> int:
     """A whole call on this machine: a host and two guests, no devices; 0 if all arrived."""
-    code: int = importlib.import_module("client.demo").run()
+    code: int = importlib.import_module("client.commands.demo").run()
     return code
 
 

@@ -18,7 +18,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from client.demo_cast import Command, Player, PlayerFailed, engine
+from client.commands.demo_cast import Command, Player, PlayerFailed, engine
 
 NAMES = ("Ada", "Bob", "Cleo")
 """The host first."""

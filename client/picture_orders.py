@@ -28,7 +28,7 @@ class Picturing:
         PICTURING[order.do](self, order)
 
     def _share(self, order: Order) -> None:
-        from client.shows import Wish
+        from client.pictures.shows import Wish
         from video.sources import kind_of
         from video.unavailable import PictureUnavailable
 
@@ -55,7 +55,7 @@ class Picturing:
         self._room.pictures.resize(order.fields["stream"], *size)
 
     def _watch(self, order: Order) -> None:
-        from client.viewing import is_place
+        from client.pictures.viewing import is_place
 
         to = order.fields["to"]
         if not is_place(to):

@@ -1,0 +1,1 @@
+"""The commands of ``vchat``; ``client.cli`` lists them and imports each when it is called."""
