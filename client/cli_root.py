@@ -25,7 +25,9 @@ COMMANDS: Mapping[str, Place] = {
     "attach": Place("client.cli_call", "attach", "Show a call that runs without a face."),
     "mute": Place("client.cli_tools", "mute", "Mute or unmute the running call."),
     "ptt": Place("client.cli_tools", "ptt", "Push to talk in the running call."),
-    "devices": Place("client.cli_tools", "devices", "List microphones and speakers."),
+    "devices": Place(
+        "client.cli_tools", "devices", "List microphones, speakers, screens, cameras."
+    ),
     "doctor": Place("client.cli_tools", "doctor", "See what works here."),
     "demo": Place("client.cli_tools", "demo", "A whole call on this machine, without devices."),
     "id": Place("client.cli_id", "identity", "Your identity, safety numbers, contacts."),
