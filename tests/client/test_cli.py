@@ -384,7 +384,7 @@ def test_doctor_judges_each_thing_in_one_line(home: Path) -> None:
     assert "\x1b" not in done.stdout
     for what in (
         *("python", "libraries", "opus", "udp", "settings", "identity", "signaling"),
-        *("nat", "ipv6", "port mapping", "calls", "screen", "camera"),
+        *("nat", "ipv6", "port mapping", "calls", "screen", "camera", "relay"),
     ):
         assert any(line[6:].startswith(f"{what}: ") for line in verdicts), what
     assert not (home / "identity.json").exists()
