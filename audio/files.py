@@ -17,6 +17,7 @@ import numpy as np
 
 from audio.pcm import FRAME, RATE, Stereo, stereo_silence
 from audio.unavailable import AudioUnavailable
+from vc_core.errors import reason
 
 if TYPE_CHECKING:
     import av.container
@@ -145,7 +146,7 @@ def _open(path: str) -> av.container.InputContainer:
     try:
         container = av.open(path)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise AudioUnavailable(CODE, f"cannot read {path}: {error}") from error
+        raise AudioUnavailable(CODE, f"cannot read {path}: {reason(error)}") from error
     if not container.streams.audio:
         container.close()
         raise AudioUnavailable(CODE, f"{Path(path).name} holds no sound", "only its pictures go")

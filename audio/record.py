@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.pcm import FRAME, RATE, Samples, Stereo, from_int16, to_int16, to_mono, to_stereo
+from vc_core.errors import reason
 
 # Specification (RIFF WAVE)
 _HEADER = 44
@@ -110,7 +111,7 @@ class Recorder:
         name_of: Callable[[int], str],
         on_failure: Callable[[str], None] | None = None,
     ) -> None:
-        """``name_of(member)`` is the member's name; ``on_failure`` hears of a full disk."""
+        """``name_of(member)`` is the member's name; ``on_failure`` hears why not all is kept."""
         self._folder = folder
         self._name_of = name_of
         self._on_failure = on_failure
@@ -137,7 +138,8 @@ class Recorder:
             self._files[name] = None  # do not try again 50 times a second
             log.warning("recording stopped: %s", error)
             if self._on_failure is not None:
-                self._on_failure(str(error))
+                self._on_failure(f"cannot record in {self._folder}: {reason(error)}")
+                self._on_failure = None  # once is enough
 
     def forget(self, member: int) -> None:
         """The member has left: finish its files."""

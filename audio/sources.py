@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from audio.pcm import FRAME, RATE, Frame, Framer, Samples, to_mono
 from audio.resample import FILE, Resampler
 from audio.unavailable import AudioUnavailable
+from vc_core.errors import reason
 
 if TYPE_CHECKING:
     import av.container
@@ -120,7 +121,7 @@ def open_file(path: str) -> FileSource:
     except (wave.Error, EOFError):
         return _open_with_av(path)
     except OSError as error:
-        raise AudioUnavailable("audio-file", f"cannot read {path}: {error.strerror}") from error
+        raise AudioUnavailable("audio-file", f"cannot read {path}: {reason(error)}") from error
 
 
 def _first(source: FileSource) -> FileSource:
@@ -186,7 +187,7 @@ def _open_with_av(path: str) -> FileSource:
         rate = container.streams.audio[0].rate
         return _first(FileSource(rate, _av_blocks(container)))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise AudioUnavailable("audio-file", f"cannot read {path}: {error}") from error
+        raise AudioUnavailable("audio-file", f"cannot read {path}: {reason(error)}") from error
 
 
 def _av_blocks(container: av.container.InputContainer) -> Iterator[Samples]:

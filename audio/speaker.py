@@ -30,6 +30,7 @@ from audio.record import GrowingWav
 from audio.resample import Resampler
 from audio.ring import Ring
 from audio.unavailable import AudioUnavailable, malformed
+from vc_core.errors import reason
 
 __all__ = ["AudioUnavailable", "Pull", "Speaker", "open_speaker"]
 
@@ -201,7 +202,7 @@ def _open_wav(path: str, channels: int) -> GrowingWav:
     try:
         return GrowingWav(Path(path), channels=channels)
     except OSError as error:
-        raise AudioUnavailable("audio-file", f"cannot write {path}: {error.strerror}") from error
+        raise AudioUnavailable("audio-file", f"cannot write {path}: {reason(error)}") from error
 
 
 async def _open_device(spec: str, pull: Pull, backend: Backend | None, silent: Silent) -> Speaker:

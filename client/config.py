@@ -180,8 +180,9 @@ def _choose(option: Option, value: Any, source: str, rank: int) -> Chosen:
         return Chosen(option.read(value), source, rank)
     except (ValueError, TypeError) as error:
         where = f"{option.key} in {source}" if rank == 2 else source
-        shown = value if isinstance(value, int | float) else f"'{value}'"
-        raise ConfigError(f"{where}: {shown} is not {error}") from error
+        meant, wrong = (*error.args, value)[:2]
+        shown = wrong if isinstance(wrong, int | float) else f"'{wrong}'"
+        raise ConfigError(f"{where}: {shown} is not {meant}") from error
 
 
 def _agreed(chosen: dict[str, Chosen]) -> dict[str, Chosen]:

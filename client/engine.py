@@ -26,13 +26,14 @@ from client.net.lan import NotFoundError
 from client.net.mailbox import SignalingUnreachable
 from client.orders import BadCommand, Order
 from client.picture_orders import PICTURING, Picturing
+from client.refused import Refused
 from client.report import Reporter, Told
 from client.room import Room
 from client.settings import RUNGS, Settings
 from client.stats import Stats
 from signaling.server import CannotListenError
 from vc_core.errors import Ending, LocalProtocolError
-from vc_core.ids import Member, member_from_word
+from vc_core.ids import Member, member_from_word, member_word
 from vc_core.invite import InvitationError
 from vc_core.keys import PublicIdentity
 
@@ -117,6 +118,8 @@ class Engine:
             self._count_no_longer()
             await self._room.close()
             await self._faces.close()
+        if self._faces.unwritten is not None:
+            raise Refused("failed", f"events cannot be written: {self._faces.unwritten}")
         return self._exit
 
     async def _call(self) -> None:
@@ -217,6 +220,8 @@ class Engine:
         for number, peer in peers.items():
             if peer.seat.name == text:
                 return number
+        if text == member_word(self._room.member):
+            raise BadCommand(f"'{text}' is you")
         raise BadCommand(f"no member '{text[:64]}' is here")
 
     @staticmethod
@@ -258,6 +263,8 @@ class Engine:
 
     def _show_stats(self, order: Order) -> None:
         every = float(order.fields.get("every") or 0)
+        if every < 0:
+            raise BadCommand("'every' of 'stats' is 0 or more seconds")
         self._count_no_longer()
         self._tick_stats(max(every, 0.1) if every > 0 else 0.0)
 

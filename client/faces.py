@@ -14,13 +14,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from threading import Thread
 
 from client.control import socket_path
 from client.orders import MAX_LINE, BadCommand, Order, parse
 from client.report import Told, write
-from vc_core.errors import LocalProtocolError
+from vc_core.errors import LocalProtocolError, reason
 
 # Implementation
 MAX_FACES = 16  # connections to the socket
@@ -74,6 +75,8 @@ class Faces:
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
         self._reading: asyncio.Task[None] | None = None
+        self.unwritten: str | None = None
+        """Why stdout takes no more, though somebody may read it."""
 
     async def open(self, path: Path | None) -> None:
         """Listen on the socket, and on stdin if that is ours."""
@@ -94,8 +97,9 @@ class Faces:
             try:
                 sys.stdout.buffer.write(write(told))
                 sys.stdout.buffer.flush()
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
                 self._stdio = False
+                self.unwritten = None if isinstance(error, BrokenPipeError) else reason(error)
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered goes nowhere
                 self._unread()
         for face in list(self._faces):
@@ -144,7 +148,9 @@ class Faces:
 
     def _pour_stdin(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         """On a thread of its own: pipes, terminals, files and nothing at all read alike."""
-        with contextlib.suppress(OSError, RuntimeError):  # stdin or the loop is gone
+        with contextlib.suppress(
+            OSError, RuntimeError, CancelledError
+        ):  # stdin or the loop is gone
             while data := os.read(0, PIECE):
                 asyncio.run_coroutine_threadsafe(_pour(reader, data), loop).result()
             loop.call_soon_threadsafe(reader.feed_eof)

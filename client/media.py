@@ -32,12 +32,14 @@ class Sound:
         on_own_talking: Callable[[bool], None],
         name_of: Callable[[int], str],
         record: Path | None = None,
+        on_unrecorded: Callable[[str], None] | None = None,
     ) -> None:
+        """``on_unrecorded`` hears why ``record`` cannot be written."""
         self._speak = speak
         self.name_of = name_of
         self._on_own_talking = on_own_talking
         self._sender = VoiceSender()
-        self._recorder = Recorder(record, name_of) if record is not None else None
+        self._recorder = Recorder(record, name_of, on_unrecorded) if record is not None else None
         self.on_member_frame: Callable[[int, Frame], None] | None = None
         """Every member's 20 ms at every beat, silence included, for bots."""
         self.listening = Listening(on_talking=on_talking, on_member_frame=None)
@@ -68,10 +70,13 @@ class Sound:
         if self.speaker is not None:
             self.speaker.wake()
 
-    async def open(self, mic: str, speaker: str) -> None:
-        """Open both devices; ``AudioUnavailable`` names the one that cannot be had."""
-        self.speaker = await open_speaker(speaker, self._pull, silent=self._silent)
-        self.microphone = await open_microphone(mic, self._captured)
+    async def open_speaker(self, spec: str) -> None:
+        """``AudioUnavailable`` if it cannot be had."""
+        self.speaker = await open_speaker(spec, self._pull, silent=self._silent)
+
+    async def open_microphone(self, spec: str) -> None:
+        """``AudioUnavailable`` if it cannot be had."""
+        self.microphone = await open_microphone(spec, self._captured)
 
     def _pull(self, count: int) -> Samples:
         return self.listening.pull(time.monotonic(), count)

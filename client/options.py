@@ -7,6 +7,7 @@ One reader takes what stands on the command line, in the environment or in
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,14 @@ _HOST = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]+|\[[0-9a-fA-F:.]+\]|[^\s:/\[\]
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+    if not isinstance(value, str) or not value.strip() or any(map(_breaks_line, value)):
         raise ValueError("a text in one line")
     return value.strip()
+
+
+def _breaks_line(character: str) -> bool:
+    """Control characters, and line ends; joiners are part of a name."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
 def _yes_or_no(value: Any) -> bool:
@@ -55,7 +61,7 @@ def _minutes(value: Any) -> float:
 
 
 def _folder(value: Any) -> Path:
-    return Path(_text(str(value))).expanduser()
+    return Path(_text(value)).expanduser()
 
 
 def _shaped(pattern: re.Pattern[str], meant: str) -> Callable[[Any], str]:
@@ -104,7 +110,7 @@ def _turn(value: Any) -> str:
 
 def _rung(value: Any) -> str:
     if value not in RUNGS:
-        raise ValueError(", ".join(RUNGS))
+        raise ValueError(f"one of {', '.join(RUNGS)}")
     return str(value)
 
 
@@ -121,7 +127,13 @@ def _list(each: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
         values = value.split() if isinstance(value, str) else value
         if not isinstance(values, list | tuple):
             raise ValueError("a list of texts")
-        return tuple(dict.fromkeys(each(one) for one in values))
+        found: dict[str, None] = {}
+        for one in values:
+            try:
+                found[each(one)] = None
+            except ValueError as error:
+                raise ValueError(str(error), one) from error
+        return tuple(found)
 
     return _read
 
@@ -133,7 +145,7 @@ class Option:
     key: str
     """In ``config.toml``; the flag has ``-`` and the environment ``VCHAT_`` and capitals."""
     read: Callable[[Any], Any]
-    """The value; ``ValueError`` says what is allowed."""
+    """The value; ``ValueError`` says what is allowed, and which item of a list is not."""
     default: Any = None
 
     @property

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
-from client.events import Announced, RoomEvent, SignalingChanged, Talked
+from client.events import Announced, AudioFailed, RoomEvent, SignalingChanged, Talked
 from client.hosting import Desks, OwnServer, server_of
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
@@ -133,6 +133,7 @@ class Room:
             on_own_talking=lambda on: self._tell(Talked(self.member, on)),
             name_of=self._name,
             record=settings.record,
+            on_unrecorded=self._unrecorded,
         )
         self.pictures = Pictures(self._driver, self._tell, lambda: self.member, self.sound)
         kem = MlKem()
@@ -228,6 +229,9 @@ class Room:
             yield event
             if isinstance(event, Ended):
                 return
+
+    def _unrecorded(self, why: str) -> None:
+        self._tell(AudioFailed("audio-file", why, "is there room, and may vchat write there?"))
 
     def _name(self, member: int) -> str:
         return self._names.get(member, "member")

@@ -22,20 +22,15 @@ async def open_devices(sound: Sound, settings: Settings, tell: Callable[[RoomEve
     """Open microphone and speaker, or as much of them as works; report what was opened."""
     from audio.unavailable import AudioUnavailable
 
-    for mic, speaker in (
-        (settings.mic, settings.speaker),
-        (settings.mic, "none"),
-        ("none", settings.speaker),
-        ("none", "none"),
+    for opening, spec in (
+        (sound.open_speaker, settings.speaker),
+        (sound.open_microphone, settings.mic),
     ):
         try:
-            await sound.open(mic, speaker)
-            break
+            await opening(spec)
         except AudioUnavailable as error:
-            sound.microphone.close()
-            if sound.speaker is not None:
-                sound.speaker.close()
             tell(AudioFailed(error.code, error.message, error.hint))
+            await opening("none")
     await _first_samples(sound)
     tell(_report(sound))
 

@@ -51,7 +51,8 @@ def _read_limits(
     """Each ``NAME=NUMBER``, or ``NAME=PER_SECOND/BURST`` for a rate."""
     changes: dict[str, Any] = {}
     for value in values:
-        name, _, text = value.replace("-", "_").partition("=")
+        name, _, text = value.partition("=")
+        name = name.replace("-", "_")
         if name not in {one.name for one in dataclasses.fields(Limits)}:
             known = ", ".join(one.name for one in dataclasses.fields(Limits))
             raise click.BadParameter(f"there is no limit {name!r}; there are {known}")

@@ -138,7 +138,9 @@ class Daemon:
         try:
             token = plan.metrics_token_file.read_bytes().strip()
         except OSError as error:
-            raise DaemonError(f"cannot read {plan.metrics_token_file}: {error.strerror}") from error
+            raise DaemonError(
+                f"cannot read {plan.metrics_token_file}: {error.strerror}".lower()
+            ) from error
         if not token:
             raise DaemonError(f"{plan.metrics_token_file} is empty")
         metrics = Metrics(token, relay.counts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from vc_core.clean import clean_text
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.messages import MAX_TEXT, Chat, ChatTaken
 
@@ -21,9 +22,15 @@ class TooMuchWaiting(LocalProtocolError):
     """A member has taken nothing for so long that no more can wait for it."""
 
 
-def fits(text: str) -> bool:
-    """Whether a text may be sent: 1 byte to 16 KiB of UTF-8."""
-    return 0 < len(text.encode("utf-8", "replace")) <= MAX_TEXT
+def flaw(text: str) -> str:
+    """Why a text may not be sent, in one sentence; empty if it may."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "a text is unicode, without halves of surrogate pairs"
+    if not 0 < size <= MAX_TEXT:
+        return "a text has 1 byte to 16 KiB"
+    return "" if clean_text(text) else "nothing of this text could be shown"
 
 
 class Conversation:

@@ -61,3 +61,8 @@ class Ending(Enum):
     def exit_code(self) -> int:
         """The exit code of the process (docs/interface.md)."""
         return self.value[1]
+
+
+def reason(error: Exception) -> str:
+    """What a system or a library says, in our manner: lower case, without its numbers."""
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -50,6 +50,7 @@ _HOST = re.compile(
     r"(\[[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*\]|[^\W_](?:[\w.\-]*\w)?)(?::([0-9]{1,5}))?"
 )
 _URL = re.compile(r"wss?://[\w.\-\[\]:/?=&%~+@]+")
+_PORT = re.compile(r"wss?://[^/?]*:([0-9]+)(?:[/?].*)?")
 _RELAY = re.compile(r"[\w.\-\[\]:/?=&%~+@#,]+")
 
 
@@ -172,7 +173,8 @@ def parse_invitation(typed: str) -> Invitation:
 def server_url(text: str) -> str:
     """``host``, ``host:port``, ``[v6]:port`` or a ws/wss URL as a URL."""
     if "://" in text:
-        if not _URL.fullmatch(text):
+        port_given = _PORT.fullmatch(text)
+        if not _URL.fullmatch(text) or (port_given and not 0 < int(port_given[1]) < 1 << 16):
             raise InvitationError(Flaw.BAD_SERVER, text)
         return text
     found = _HOST.fullmatch(text.lower())

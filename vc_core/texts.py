@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vc_core.chat import TooMuchWaiting, fits
+from vc_core.chat import TooMuchWaiting, flaw
 from vc_core.clean import clean_text
 from vc_core.courier import Courier
 from vc_core.errors import LocalProtocolError
@@ -39,8 +39,8 @@ class Texts:
         ``LocalProtocolError`` when it does not fit, nobody has the number ``to``,
         or everybody who should get it has too much waiting already.
         """
-        if not fits(text):
-            raise LocalProtocolError("a text has 1 byte to 16 KiB")
+        if why := flaw(text):
+            raise LocalProtocolError(why)
         peers = [peer for peer in self._room.present() if to is None or peer.number == to]
         if to is not None and not peers:
             raise LocalProtocolError("no such member")

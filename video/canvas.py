@@ -52,7 +52,7 @@ class Canvas:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.connect(path)
         except (OSError, AttributeError) as error:
-            message = "the terminal does not take pictures"
+            message = "no terminal takes pictures" if not path else "the terminal takes no pictures"
             raise UnusableError("no-terminal", message, "try /watch NAME window") from error
         for work in (self._listen, self._paint):
             threading.Thread(target=work, name="terminal", daemon=True).start()

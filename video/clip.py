@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import av
 from av.error import FFmpegError
 
+from vc_core.errors import reason
 from video.pattern import Mark, Pattern
 from video.picture import Size, fit, rate
 from video.source import Shot, Wish
@@ -92,7 +93,7 @@ def _open(path: str) -> tuple[InputContainer, VideoStream]:
     try:
         container = av.open(path)
     except (FFmpegError, OSError) as error:
-        raise PictureUnavailable("picture-file", f"cannot read {path}: {error}") from error
+        raise PictureUnavailable("picture-file", f"cannot read {path}: {reason(error)}") from error
     if not container.streams.video or not container.streams.video[0].codec_context.width:
         container.close()
         raise PictureUnavailable("picture-file", f"{path} holds no pictures")

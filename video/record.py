@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from vc_core.errors import RemoteProtocolError
+from vc_core.errors import RemoteProtocolError, reason
 from video.pipe import Codec, FrameRecord
 from video.sink import ClosedError, Shown, UnusableError
 
@@ -115,16 +115,19 @@ class Recording:
 
     def __init__(self, path: str, shown: Shown) -> None:
         self._shown = shown
+        self._path = path
         try:
             self._file = open(path, "wb")  # noqa: SIM115  (open until the stream ends)
         except OSError as error:
-            message = f"'{path}' cannot be written: {error.strerror or error}"
-            raise UnusableError("cannot-record", message, "give another file") from error
+            raise self._unwritable(error) from error
         self._muxer = Muxer(self._file, FILE)
 
     def unit(self, frame: FrameRecord) -> bool:
         """Into the file."""
-        self._muxer.write(frame)
+        try:
+            self._muxer.write(frame)
+        except OSError as error:
+            raise self._unwritable(error) from error
         self._shown(frame)
         return True
 
@@ -143,7 +146,12 @@ class Recording:
     def close(self) -> None:
         """Write the index."""
         self._muxer.close()
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk has been told
+            self._file.close()
+
+    def _unwritable(self, error: OSError) -> UnusableError:
+        message = f"'{self._path}' cannot be written: {reason(error)}"
+        return UnusableError("cannot-record", message, "give another file")
 
 
 class Player:

@@ -24,6 +24,7 @@ from client import config as configuration
 from client.commands import doctor_network
 from client.commands.finding import Finding
 from client.refused import Refused
+from vc_core.clean import clean_text
 from vc_core.errors import RemoteProtocolError, VchatError
 
 # Implementation
@@ -51,6 +52,7 @@ def findings(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
         _python,
         _opus,
         _audio,
+        _pictures,
         _terminal,
         _udp,
         _networks,
@@ -143,6 +145,31 @@ async def _listen() -> float | None:
     finally:
         microphone.close()
     return max(heard, default=None)
+
+
+def _pictures() -> Iterator[Finding]:
+    """What there is to share; watching needs none of it."""
+    from video import shelf
+
+    screens, cameras = shelf.screens(), shelf.cameras()
+    if screens.items:
+        said = ", ".join(clean_text(one.name) for one in screens.items)
+        yield Finding("ok", "screen", f"{_screen_backend()}: {said}")
+    else:
+        yield Finding("warn", "screen", screens.hint, "a camera or a file can be shared")
+    if cameras.items:
+        yield Finding("ok", "camera", ", ".join(clean_text(one.name) for one in cameras.items))
+    else:
+        yield Finding("warn", "camera", "none found", "a screen or a file can be shared")
+
+
+def _screen_backend() -> str:
+    """How a screen would be looked at."""
+    from video.screen import is_wayland
+
+    if not sys.platform.startswith("linux"):
+        return platform.system()
+    return "Wayland (screen portal)" if is_wayland() else f"X11 ({os.environ.get('DISPLAY')})"
 
 
 def _terminal() -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from client.net.nat import Echo, Ports, Prospect
 from client.refused import Refused
 
 if TYPE_CHECKING:
+    from client.net.relay_address import Target
     from client.net.survey import Server, Survey
 
 # Implementation
@@ -49,6 +50,8 @@ class Seen:
     mapping_asked: bool
     relays: tuple[str, ...] = ()
     """Names of the relays that can be asked over UDP."""
+    over_tcp: tuple[tuple[str, float | None], ...] = ()
+    """The other relays, and after how many seconds they answer; None if they do not."""
 
 
 def look(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
@@ -57,7 +60,7 @@ def look(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
         config = configuration.load(folder, flags)
     except Refused as error:
         if any(flags.values()):  # else it has been said of the settings
-            yield Finding("fail", "signaling", error.message, error.hint)
+            yield Finding("fail", "servers", error.message, error.hint)
         return
     yield from told(asyncio.run(see(config)))
 
@@ -79,16 +82,19 @@ async def see(config: configuration.Config) -> Seen:
     asked: list[Awaitable[Server | None]] = []
     if not config["no_stun"]:
         asked = [signaling(), *(_known(one) for one in relays + others)]
+    knocking = asyncio.gather(*(_knock(one) for one in _only_over_tcp(config["relay"])))
     async with Mapper() as mapper:
         alone = config["no_port_mapping"]
         seen = await survey(asked, None if alone else mapper)
-    return Seen(url, await greeting, seen, not alone, tuple(one.name for one in relays))
+    names = tuple(one.name for one in relays)
+    return Seen(url, await greeting, seen, not alone, names, tuple(await knocking))
 
 
 def told(seen: Seen) -> Iterator[Finding]:
     """Everything that was seen, in lines."""
     yield _signaling(seen)
     yield from _servers(seen)
+    yield from _relays(seen)
     yield from _nat(seen.survey)
     yield _ipv6(seen.survey)
     yield _mapping(seen)
@@ -122,6 +128,18 @@ def _servers(seen: Seen) -> Iterator[Finding]:
         else:
             advice = "udp is blocked on the way, or that server does not answer stun"
             yield Finding("warn", what, f"{server} does not answer over udp", advice)
+
+
+def _relays(seen: Seen) -> Iterator[Finding]:
+    """Those that are not asked over UDP; one line if there is no relay at all."""
+    for name, seconds in seen.over_tcp:
+        if seconds is None:
+            advice = "is it running, and does its firewall let you in?"
+            yield Finding("warn", "relay", f"{name} does not answer over tcp", advice)
+        else:
+            yield Finding("ok", "relay", f"{name} answers over tcp after {_ms(seconds)}")
+    if not seen.relays and not seen.over_tcp:
+        yield Finding("ok", "relay", "none named: the host forwards for who cannot meet")
 
 
 def _nat(survey: Survey) -> Iterator[Finding]:
@@ -256,6 +274,27 @@ def _over_udp(relays: tuple[str, ...]) -> list[str]:
                 found.append(place.partition("#")[0])
                 break
     return found
+
+
+def _only_over_tcp(relays: tuple[str, ...]) -> list[Target]:
+    """The first address of each relay that has none of UDP's."""
+    from client.net.relay_address import parse_address
+
+    known = [[one for part in relay.split(",") for one in parse_address(part)] for relay in relays]
+    return [found[0] for found in known if all(one.transport == "tcp" for one in found)]
+
+
+async def _knock(relay: Target) -> tuple[str, float | None]:
+    """Whether its port takes a connection, and how fast."""
+    from client.net.dial import dial
+
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(SIGNALING_LIMIT):
+            (await dial(relay.host, relay.port)).close()
+    except (OSError, TimeoutError):
+        return str(relay), None
+    return str(relay), time.monotonic() - began
 
 
 def _split(place: str) -> tuple[str, int]:

@@ -27,7 +27,9 @@ COMMANDS: Mapping[str, Place] = {
     "attach": Place("client.commands.call", "attach", "Show a call that runs without a face."),
     "mute": Place("client.commands.tools", "mute", "Mute or unmute the running call."),
     "ptt": Place("client.commands.tools", "ptt", "Push to talk in the running call."),
-    "devices": Place("client.commands.tools", "devices", "List microphones and speakers."),
+    "devices": Place(
+        "client.commands.tools", "devices", "List microphones, speakers, screens, cameras."
+    ),
     "doctor": Place("client.commands.tools", "doctor", "See what works here."),
     "demo": Place(
         "client.commands.tools", "demo", "A whole call on this machine, without devices."

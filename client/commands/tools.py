@@ -38,7 +38,7 @@ def _tell(do: str, on: str) -> None:
 
 @click.command()
 def devices() -> None:
-    """List microphones and speakers; --mic and --speaker take a number or part of a name."""
+    """List microphones and speakers (--mic, --speaker), screens and cameras (/share)."""
     from client.commands.devices import lines
 
     for line in lines():

@@ -163,7 +163,9 @@ class Showing:
             show.track.film(number(record, "zero"), int(number(record, "turn")))
         elif record.get("event") == "error":
             self._tell(PicturesFailed(*trouble(record)))
-            show.over |= not show.stream  # what goes on had an order that it did not understand
+            if not show.stream and show in self._shows:  # else one order was not understood
+                show.over = True
+                self._end(show)
         elif record.get("event") == "ended":
             show.over = True
 

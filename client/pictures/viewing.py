@@ -38,7 +38,7 @@ BEAT = 0.005  # s between two looks at what a sharer should hear
 KEY_PAUSE = 0.5  # s between two wishes of one child
 MAX_VIEWS = 16
 WRAP = 1 << 32
-PLACES = ("window", "none")
+PLACES = ("window", "none", "terminal")
 PLACES_OF = ("terminal", "file", "player")
 """Places that need more: a socket, a path, a command."""
 

@@ -49,6 +49,8 @@ class Model:
         self.code: Code | None = None
         self.ended: str | None = None
         """The reason, once the call is over."""
+        self._last_error = ""
+        """Its code."""
         self.exit_code: int | None = None
         self.troubles: list[tuple[str, str]] = []
         """Errors so far: (message, hint)."""
@@ -324,7 +326,8 @@ class Model:
     def _error(self, event: Event, clock: str) -> None:
         message, hint = clean(event, "message"), clean(event, "hint")
         self.troubles.append((message, hint))
-        if event.get("code") == "bad-command":
+        self._last_error = clean(event, "code")
+        if self._last_error == "bad-command":
             hint = ""  # it speaks to scripts
             self._refused(event)
         self._add(Kind.ERROR, joined(message, hint), clock)
@@ -342,7 +345,8 @@ class Model:
     def _ended(self, event: Event, clock: str) -> None:
         self.ended = clean(event, "reason")
         self.exit_code = int(number(event, "exit"))
-        self._add(Kind.NOTE, words.of_ending_word(self.ended).message, clock)
+        if self.ended != self._last_error:  # else it has been said, and more exactly
+            self._add(Kind.NOTE, words.of_ending_word(self.ended).message, clock)
 
     _HANDLERS: Mapping[str, Callable[[Model, Event, str], None]] = {
         "ready": _ready,

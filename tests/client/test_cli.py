@@ -265,6 +265,46 @@ def test_a_reader_who_goes_away_is_no_traceback() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["config path", "doctor", "join --json"])
+def test_a_closed_standard_stream_breaks_nothing(closed: str, words: str, home: Path) -> None:
+    command = f"exec {sys.executable} -m client {words} {closed}"
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT, capture_output=True, text=True, input="", check=False
+    )
+    assert done.returncode == (3 if words == "join --json" else 0)
+    assert "broke" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", ["--version", "config show", "--help", "host --json --guests 0"])
+def test_a_full_disk_is_a_sentence(words: str, home: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "client", *words.split()]
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == (2 if "host" in words else 1)
+    said = "--guests" if "host" in words else "what vchat writes cannot be written: no space"
+    assert sentences(done)[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "words", [["join", "1234-\x1b[31mx-robot-candle"], ["host", "--name", "\x1b[31m"]]
+)
+def test_an_error_carries_no_escape_sequence_to_the_terminal(words: list[str]) -> None:
+    done = vchat(*words)
+    assert done.returncode in (2, 3)
+    assert "\x1b" not in done.stderr
+
+
+def test_a_group_without_a_command_says_what_is_missing() -> None:
+    done = vchat("config")
+    assert done.returncode == 2
+    assert sentences(done) == ("a command is missing", "see: vchat config --help")
+
+
 # ---- Settings ------------------------------------------------------------------------
 
 
@@ -344,7 +384,7 @@ def test_doctor_judges_each_thing_in_one_line(home: Path) -> None:
     assert "\x1b" not in done.stdout
     for what in (
         *("python", "libraries", "opus", "udp", "settings", "identity", "signaling"),
-        *("nat", "ipv6", "port mapping", "calls"),
+        *("nat", "ipv6", "port mapping", "calls", "screen", "camera", "relay"),
     ):
         assert any(line[6:].startswith(f"{what}: ") for line in verdicts), what
     assert not (home / "identity.json").exists()
@@ -378,7 +418,8 @@ def unused_port() -> Iterator[int]:
 def test_devices_are_listed_where_there_are_none() -> None:
     done = vchat("devices")
     assert done.returncode == 0
-    assert "microphones (--mic):" in done.stdout
+    for what in ("microphones (--mic)", "speakers (--speaker)", "screens", "cameras"):
+        assert what in done.stdout
 
 
 # ---- Completion ------------------------------------------------------------------------

@@ -257,3 +257,20 @@ def test_any_file_is_settings_or_a_sentence(
 
 def test_the_rungs_are_those_of_the_settings(tmp_path: Path) -> None:
     assert load(tmp_path, env={})["only"] == RUNGS
+
+
+def test_of_a_list_the_item_that_means_nothing_is_named(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "", flags={"stun": ("127.0.0.1:3478", "x")})
+    assert error.message == "--stun: 'x' is not HOST:PORT"
+    error = refusal(tmp_path, 'only = ["direct", "wide"]')
+    assert error.message.endswith("'wide' is not one of direct, hosted, relayed")
+
+
+def test_a_number_is_no_folder(tmp_path: Path) -> None:
+    assert "record in config.toml line 1: 5" in refusal(tmp_path, "record = 5").message
+
+
+@pytest.mark.parametrize("name", ["\U0001f469\u200d\U0001f467", "\u0645\u06cc\u200c\u062e"])
+def test_a_name_may_have_joiners(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "")
+    assert load(tmp_path, {"name": name}, {})["name"] == name

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
-from client.commands.doctor_network import Greeting, Seen, told
+from client.commands.doctor_network import Greeting, Seen, _knock, _only_over_tcp, told
 from client.commands.finding import Finding
 from client.net.nat import Address, Echo, Ports, Sighting
 from client.net.portmap.mapping import Mapping
@@ -159,3 +162,20 @@ def test_an_echo_tells_of_filter_and_hairpin(echo: Echo, filter_: str, hairpin: 
 def test_what_was_not_tried_is_not_said() -> None:
     look = seen(ports=Ports.OPEN, echo=Echo.UNTRIED)
     assert not said(look, "filter") and not said(look, "hairpin")
+
+
+def test_relays_are_looked_at_over_tcp_where_that_is_their_only_way() -> None:
+    look = replace(seen(), relays=(), over_tcp=(("ws://h:1", 0.02), ("wss://h:2", None)))
+    assert [(f.verdict, f.said) for f in said(look, "relay")] == [
+        ("ok", "ws://h:1 answers over tcp after 20 ms"),
+        ("warn", "wss://h:2 does not answer over tcp"),
+    ]
+    assert one(replace(look, over_tcp=()), "relay")[0] == "ok"
+
+
+async def test_a_relay_over_tcp_is_dialled(unused_tcp_port: int) -> None:
+    (relay,) = _only_over_tcp((f"ws://127.0.0.1:{unused_tcp_port}", "127.0.0.1:3478"))
+    assert (await _knock(relay))[1] is None
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_tcp_port)
+    async with server:
+        assert (await _knock(relay))[1] is not None

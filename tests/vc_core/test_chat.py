@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vc_core.chat import MAX_WAITING, Conversation, TooMuchWaiting, fits
+from vc_core.chat import MAX_WAITING, Conversation, TooMuchWaiting, flaw
 from vc_core.errors import RemoteProtocolError
 from vc_core.messages import Chat, ChatTaken
 
@@ -63,8 +63,19 @@ def test_what_waits_is_bounded_in_number_and_in_bytes() -> None:
     large.say(bytes(8), "x", private=False)
 
 
+@pytest.mark.parametrize("text", ["x", "x" * 16384, " ", "\u200d", "\x1b[31mred"])
+def test_what_can_be_shown_may_be_sent(text: str) -> None:
+    assert flaw(text) == ""
+
+
 @pytest.mark.parametrize(
-    ("text", "good"), [("", False), ("x", True), ("x" * 16384, True), ("é" * 8193, False)]
+    ("text", "why"),
+    [
+        ("", "16 KiB"),
+        ("é" * 8193, "16 KiB"),
+        ("half \ud83d", "surrogate"),
+        ("\x1b[31m\x00", "nothing"),
+    ],
 )
-def test_a_text_has_one_byte_to_16_kib(text: str, good: bool) -> None:
-    assert fits(text) is good
+def test_what_would_not_arrive_as_a_text_is_refused(text: str, why: str) -> None:
+    assert why in flaw(text)

@@ -106,6 +106,12 @@ def test_servers_become_urls(text: str, url: str) -> None:
     assert server_url(text) == url
 
 
+@pytest.mark.parametrize("text", ["ws://h:0", "ws://h:65536", "wss://h:99999/path", "h:65536"])
+def test_no_server_has_such_a_port(text: str) -> None:
+    with pytest.raises(InvitationError):
+        server_url(text)
+
+
 def test_a_link_may_be_broken_over_lines() -> None:
     link = make_link(seeded("lines"), "4821", "ab" * 16, ("h:1",))
     text = write_invitation(link)

@@ -153,6 +153,11 @@ def test_the_end_has_a_reason_and_an_exit_code() -> None:
     assert "host left" in texts(model)[-1]
 
 
+def test_an_end_that_an_error_has_told_is_not_told_again_and_less_exactly() -> None:
+    error = {**story.problem("error", "the port is in use", ""), "code": "failed"}
+    assert texts(told(error, story.ended("failed", 1))) == ["the port is in use"]
+
+
 def test_a_new_host_is_marked() -> None:
     model = told({**story.GUEST_ROOM}, story.joined("m0", "ann", host=True))
     model.receive({"event": "host-changed", "member": "m1", "name": "bob", **_code("1-a-b-c")})
