@@ -41,6 +41,17 @@ def test_a_bottleneck_is_found_within_five_seconds_and_voice_does_not_wait() -> 
     assert seat.down.dropped == 0
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_an_encoder_that_uses_little_hides_no_bottleneck_from_voice(seed: int) -> None:
+    stage = Stage(seed, most=8e6)
+    stage.encoders[0].uses = 0.7
+    seat = stage.join(1, bandwidth=2e6, rtt=0.004, queue=50_000, jitter=0.001)
+    stage.run(20)
+    assert seat.playout(6, 20, 0.95) < 0.022
+    assert seat.fps(5, 20) > 29
+    assert all(target > 1.2e6 for at, target in stage.targets if at > 5)
+
+
 def test_the_rate_recovers_when_the_bottleneck_goes() -> None:
     stage = Stage(most=8e6)
     seat = stage.join(1, bandwidth=2e6, rtt=0.04)
