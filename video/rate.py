@@ -18,6 +18,7 @@ Rule: after a way has changed everything measured is forgotten but the rate.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -139,7 +140,8 @@ class RateControl:
         self._base = LowestDelay()
         self._bunches = Bunches()
         self._trains = Trains()
-        self._filling_since = float("-inf")
+        self._width = (float("-inf"), 0.0)
+        """(when, bit/s): what frames that filled the path have last shown of it."""
         self._arrived: deque[tuple[float, int]] = deque(maxlen=MOST_MEASURED)
         self._fates: deque[tuple[float, bool]] = deque()
         """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
@@ -185,6 +187,7 @@ class RateControl:
         """The way has changed: another delay, another bottleneck perhaps."""
         self._base = LowestDelay()
         self._bunches, self._trains = Bunches(), Trains()
+        self._width = (float("-inf"), 0.0)
         self._behinds.clear()
         self._sent.clear()
         self._arrived.clear()
@@ -271,9 +274,12 @@ class RateControl:
         long = slow + (FIRST_QUEUE if self.starting else LONG_QUEUE)
         much = FULL_LOSS if self._behind > SHORT_BEHIND + slow else MUCH_LOSS
         width = self._trains.width(slow + (FIRST_FILLING if self.starting else FILLING))
+        again = now - self._width[0] < AGAIN_FILLING
+        if width:
+            self._width = now, width
         if queue >= long or excess > much:
-            self._back_off(now, width, lossy=queue < long)
-        elif width and (self.starting or self._full) and self.target > self._ceiling:
+            self._back_off(now, lossy=queue < long)
+        elif width and again and (self.starting or self._full) and self.target > self._ceiling:
             self._fill(now, width)
         elif self._may_grow(slow) and self._used(now):
             self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
@@ -285,13 +291,10 @@ class RateControl:
 
     def _fill(self, now: float, width: float) -> None:
         """Grown until frames make a queue that goes with them: that is what the path carries."""
-        again = now - self._filling_since < AGAIN_FILLING
-        self._filling_since = now
-        if again:
-            self.target = self._ceiling = max(self._ceiling, min(self.target, FILLED * width))
-            self._congested_at, self._full, self.starting = now, True, False
+        self.target = self._ceiling = max(self._ceiling, min(self.target, FILLED * width))
+        self._congested_at, self._full, self.starting = now, True, False
 
-    def _back_off(self, now: float, width: float, *, lossy: bool) -> None:
+    def _back_off(self, now: float, *, lossy: bool) -> None:
         if now < self._patient_until and self.queue <= 1.5 * self._queue_then:
             return  # the queue needs time to drain, and feedback to say so
         gave = min(self.delivered or self.target, self.target)
@@ -306,7 +309,8 @@ class RateControl:
             self._settled = now
         if self.target > FLOOR * 1.01:
             self._settled = now
-        carried = max(gave, min(width, self.target))
+        shown_at, width = self._width
+        carried = max(gave, width if now - shown_at < AGAIN_FILLING else 0.0)
         self.target = max(FLOOR, min(self.target, wished))
         again = now - self._congested_at < NEAR_LIFE
         self._ceiling = max(carried, 0.7 * self._ceiling if again else 0.0)
@@ -328,8 +332,10 @@ class RateControl:
                 self._believe_as_before()
                 return True
         if self.starting or not then.loss:
+            spread = math.sqrt(self.loss * (1 - self.loss) / max(1, len(self._fates)))
+            loss = max(MUCH_LOSS / 2, self.loss - spread)  # few packets may tell of too much
             known = self.starting, self._ceiling, self._congested_at, self._full
-            self._loss_then = Suspected(self.loss, now, rate, sending, *known)
+            self._loss_then = Suspected(loss, now, rate, sending, *known)
         else:
             self._loss_then = replace(then, at=now, rate=rate, sending=max(sending, then.sending))
         return False

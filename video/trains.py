@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 # Implementation
-PIECES = 6  # of a train, at least
+PIECES = 4  # of a train, at least
 MOST = 48  # pieces of it that are looked at, at most
 PAUSE = 0.010  # s between two pieces that ends a train: two and a half looks at a lane
 

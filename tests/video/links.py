@@ -146,7 +146,6 @@ class Seat:
         delays = sorted(d for t, d in self.voice if since <= t < until)
         return delays[min(len(delays) - 1, int(share * len(delays)))]
 
-
     def playout(self, since: float, until: float, share: float) -> float:
         """s that a listener has learnt to wait for voice."""
         delay, targets = Delay(), []

@@ -426,6 +426,35 @@ def test_what_was_never_sent_to_a_viewer_is_not_sent_again() -> None:
     assert stage.sharer.sent(STREAM)["again"] == sent
 
 
+def test_who_watches_and_leaves_all_the_time_forces_few_key_frames() -> None:
+    stage = Stage(most=4e6)
+    seat = stage.join(1, bandwidth=20e6)
+    rude = stage.join(2, bandwidth=20e6)
+    stage.run(2)
+    before = sum(encoder.keys for encoder in stage.encoders)
+    for number in range(120):
+        stage.sharer.watched(STREAM, rude.member, bool(number % 2), stage.clock.now)
+        stage.run(0.25)
+    assert sum(encoder.keys for encoder in stage.encoders) - before <= 2 * (10 + 30 * 0.2)
+    assert seat.freezes(2, 32) == 0
+    stage.sharer.watched(STREAM, rude.member, True, stage.clock.now)
+    stage.run(9)
+    assert rude.fps(39, 41) > 29, "it is let in later, and then sees all"
+
+
+def test_who_wants_key_frames_all_the_time_gets_few() -> None:
+    stage = Stage(most=4e6)
+    seat = stage.join(1, bandwidth=20e6)
+    stage.join(2, bandwidth=20e6)
+    stage.run(2)
+    before = stage.encoders[0].keys
+    for _ in range(300):
+        stage.sharer.key_wanted(STREAM, Member(2), stage.clock.now)
+        stage.run(0.1)
+    assert stage.encoders[0].keys - before <= 10 + 30 * 0.2 + 30 / 3
+    assert seat.freezes(2, 32) == 0
+
+
 def test_a_viewer_that_leaves_is_forgotten() -> None:
     stage = Stage()
     stage.join(1)
