@@ -51,6 +51,7 @@ def findings(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
         _python,
         _opus,
         _audio,
+        _system_sound,
         _terminal,
         _udp,
         _networks,
@@ -143,6 +144,19 @@ async def _listen() -> float | None:
     finally:
         microphone.close()
     return max(heard, default=None)
+
+
+def _system_sound() -> Iterator[Finding]:
+    """Whether ``/share screen audio`` finds what this machine plays."""
+    from audio.system import SystemSound
+    from audio.unavailable import AudioUnavailable
+
+    try:
+        asyncio.run(SystemSound().open())
+    except AudioUnavailable as error:
+        yield Finding("warn", "system sound", error.message, error.hint)
+    else:
+        yield Finding("ok", "system sound", "what other programs play can be shared")
 
 
 def _terminal() -> Iterator[Finding]:

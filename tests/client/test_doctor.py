@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from client import doctor
 from client.doctor_network import Greeting, Seen, told
 from client.finding import Finding
 from client.net.nat import Address, Echo, Ports, Sighting
@@ -159,3 +163,15 @@ def test_an_echo_tells_of_filter_and_hairpin(echo: Echo, filter_: str, hairpin: 
 def test_what_was_not_tried_is_not_said() -> None:
     look = seen(ports=Ports.OPEN, echo=Echo.UNTRIED)
     assert not said(look, "filter") and not said(look, "hairpin")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there")
+def test_system_sound_has_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (finding,) = doctor._system_sound()
+    assert finding.verdict == "warn" and finding.advice
+    for tool in ("pactl", "parec"):
+        (tmp_path / tool).write_text("#!/bin/sh\n")
+        (tmp_path / tool).chmod(0o755)
+    (finding,) = doctor._system_sound()
+    assert (finding.verdict, finding.advice) == ("ok", "")
