@@ -19,6 +19,7 @@ TOGETHER = 0.003  # s between two arrivals of one bunch
 LEAPS = 0.010  # s later than the packet before
 OVER = 0.003  # s: no later than that
 PATIENCE = 0.05  # s that a bunch may go on
+MOST = 1024  # packets of it, whatever times the viewer tells
 
 
 class Bunches:
@@ -54,7 +55,7 @@ class Bunches:
 
     def take(self) -> list[float]:
         """How late packets were, without what may still be a bunch."""
-        over = self._at - self._begun > PATIENCE
+        over = self._at - self._begun > PATIENCE or len(self._late) >= MOST
         if over or not self._leapt or self._late[-1] - self._before <= OVER:
             self._close()
         found, self._over = self._over, []

@@ -6,7 +6,7 @@ import pytest
 
 from tests.video.links import Stage
 from vc_core.ids import Member
-from video.bunch import Bunches
+from video.bunch import MOST, Bunches
 from video.rate import MOST_MEASURED, RATE_WINDOW, RateControl
 from video.trains import PIECES, Trains
 
@@ -19,7 +19,6 @@ def test_times_that_never_pass_keep_nothing_for_ever() -> None:
         at = 1000.0 if not number else 1000.0 + RATE_WINDOW / 2
         rate.receive([((1, number, 0), at)], now)
     assert len(rate._arrived) <= MOST_MEASURED
-    assert len(rate._bunches._late) <= MOST_MEASURED
     assert 0 < rate.target < 1e9
 
 
@@ -87,6 +86,16 @@ def test_a_leap_that_stays_is_a_queue() -> None:
         bunches.add(1.0 + number * 0.001, 0.060)
         told += bunches.take()
     assert told and set(told) == {0.060}
+
+
+def test_a_bunch_that_never_ends_is_told_in_parts() -> None:
+    bunches, told = Bunches(), 0
+    bunches.add(0.9, 0.0)
+    for _ in range(3 * MOST):
+        bunches.add(1.0, 1e6)
+        told += len(bunches.take())
+        assert len(bunches._late) < MOST
+    assert told > MOST
 
 
 def test_a_train_shows_the_width_of_a_path_that_is_narrower_than_its_pace() -> None:
