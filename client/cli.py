@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from client import __version__
-from vc_core.errors import Ending
+from vc_core.errors import Ending, reason
 
 if TYPE_CHECKING:
     import click
@@ -138,7 +138,7 @@ def _of_system(error: OSError) -> Refused:
     """What is written finds no room."""
     from client.refused import Refused
 
-    why = (error.strerror or str(error)).lower()
+    why = reason(error)
     return Refused("failed", f"what vchat writes cannot be written: {why}")
 
 

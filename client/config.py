@@ -21,7 +21,7 @@ from client.options import OPTIONS, Option
 from client.refused import Refused
 from client.settings import Settings
 from client.storage import read_bounded
-from vc_core.errors import Ending
+from vc_core.errors import Ending, reason
 
 # Implementation
 FILE = "config.toml"
@@ -100,9 +100,7 @@ def read_file(folder: Path) -> tuple[Mapping[str, Any], str]:
     except FileNotFoundError:
         return {}, ""
     except OSError as error:
-        raise ConfigError(
-            f"cannot read {path}: {(error.strerror or str(error)).lower()}"
-        ) from error
+        raise ConfigError(f"cannot read {path}: {reason(error)}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not toml: {_lower(str(error))}") from error
     for key in table:
@@ -158,8 +156,8 @@ def _read_secret(path: Path | None) -> bytes | None:
     try:
         return parse_secret(path.read_text("ascii"))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"cannot read {path}: {reason}", hint) from error
+        why = reason(error)
+        raise ConfigError(f"cannot read {path}: {why}", hint) from error
     except ValueError as error:
         raise ConfigError(f"{path} is not a secret of 64 hexadecimal digits", hint) from error
 

@@ -26,6 +26,7 @@ from typing import Any
 from client.refused import Refused
 from client.storage import alone, private_folder, read_bounded, replace_whole
 from vc_core.clean import clean_name
+from vc_core.errors import reason
 from vc_core.keys import KEY_SIZE, SIGNATURE_SIZE, PublicIdentity
 
 # Specification
@@ -171,7 +172,7 @@ class Contacts:
         return {one.identity.fingerprint: one for one in people}
 
     def _unusable(self, error: OSError) -> Refused:
-        why = (error.strerror or str(error)).lower()
+        why = reason(error)
         message = f"cannot keep contacts in {self._folder}: {why}"
         return Refused("contacts-folder", message, "choose another folder with --config")
 

@@ -30,7 +30,7 @@ from client.storage import (
     read_bounded,
     replace_whole,
 )
-from vc_core.errors import Ending, RemoteProtocolError
+from vc_core.errors import Ending, RemoteProtocolError, reason
 from vc_core.ids import Rng
 from vc_core.keys import KEY_SIZE, Identity
 from vc_core.seal import SALT_SIZE, argon2id, open_box, seal_box
@@ -217,6 +217,6 @@ def _damaged(path: Path) -> IdentityError:
 def _no_folder(folder: Path, error: OSError) -> IdentityError:
     return IdentityError(
         "identity-folder",
-        f"cannot keep an identity in {folder}: {(error.strerror or str(error)).lower()}",
+        f"cannot keep an identity in {folder}: {reason(error)}",
         "choose another folder with --config",
     )

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from client.refused import Refused
+from vc_core.errors import reason
 
 # Implementation
 FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s"
@@ -34,7 +35,7 @@ def _handler(file: Path | None, *, screen: bool) -> logging.Handler:
         try:
             handler = logging.FileHandler(file, encoding="utf-8")
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = reason(error)
             raise Refused("log-file", f"cannot write to {file}: {why}") from error
     handler.setFormatter(logging.Formatter(FORMAT, CLOCK))
     return handler

@@ -17,7 +17,7 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from vc_core.errors import VchatError
+from vc_core.errors import VchatError, reason
 
 # Implementation
 FILE = "relay.pem"
@@ -49,9 +49,9 @@ class Certificate:
             self.context.load_cert_chain(self._certificate, self._key, password=_no_password)
             self.pin = _pin_of(text)
         except (OSError, ssl.SSLError, ValueError) as error:
-            reason = str(getattr(error, "strerror", None) or error).lower()
+            why = reason(error)
             raise CertificateError(
-                f"the certificate {self._certificate} or its key cannot be used: {reason}"
+                f"the certificate {self._certificate} or its key cannot be used: {why}"
             ) from error
 
 
@@ -67,7 +67,7 @@ def own_certificate(folder: Path | None) -> Certificate:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Certificate(folder / FILE, None) if (folder / FILE).exists() else _made_in(folder)
     except OSError as error:
-        raise CertificateError(f"cannot write to {folder}: {error.strerror}".lower()) from error
+        raise CertificateError(f"cannot write to {folder}: {reason(error)}") from error
 
 
 def _made_in(folder: Path) -> Certificate:

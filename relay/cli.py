@@ -18,6 +18,7 @@ import click
 
 from relay.limits import Limits
 from vc_core.bucket import Rate
+from vc_core.errors import reason
 
 # Implementation
 SECRET_SIZE = 32
@@ -241,7 +242,7 @@ def _set_up_log(verbose: bool, log_file: Path | None) -> None:
     try:
         handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler()
     except OSError as error:
-        raise Failure(f"cannot write to {log_file}: {error.strerror}".lower()) from error
+        raise Failure(f"cannot write to {log_file}: {reason(error)}") from error
     form = "%(asctime)s %(levelname)s %(message)s" if log_file else "vchat: warning: %(message)s"
     handler.setFormatter(logging.Formatter(form))
     log.addHandler(handler)

@@ -22,7 +22,7 @@ from relay.certificate import Certificate, CertificateError, own_certificate
 from relay.limits import OPEN, Limits
 from relay.metrics import Metrics
 from relay.server import Relay, Settings, serve
-from vc_core.errors import VchatError
+from vc_core.errors import VchatError, reason
 from vc_core.grant import parse_secret
 
 # Implementation
@@ -127,7 +127,7 @@ class Daemon:
         try:
             return parse_secret(path.read_text("ascii"))
         except OSError as error:
-            raise DaemonError(f"cannot read {path}: {error.strerror}".lower()) from error
+            raise DaemonError(f"cannot read {path}: {reason(error)}") from error
         except ValueError as error:
             raise DaemonError(f"{path} is not a secret of 64 hexadecimal digits") from error
 
@@ -138,9 +138,7 @@ class Daemon:
         try:
             token = plan.metrics_token_file.read_bytes().strip()
         except OSError as error:
-            raise DaemonError(
-                f"cannot read {plan.metrics_token_file}: {error.strerror}".lower()
-            ) from error
+            raise DaemonError(f"cannot read {plan.metrics_token_file}: {reason(error)}") from error
         if not token:
             raise DaemonError(f"{plan.metrics_token_file} is empty")
         metrics = Metrics(token, relay.counts)

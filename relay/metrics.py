@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable, Mapping
 
 from relay.sockets import CannotListenError
+from vc_core.errors import reason
 
 # Implementation
 PATIENCE = 5.0
@@ -39,7 +40,7 @@ class Metrics:
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=LONGEST)
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = reason(error)
             raise CannotListenError(f"cannot listen on {host} port {port}: {why}") from error
         self.port = self._server.sockets[0].getsockname()[1]
 

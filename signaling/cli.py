@@ -18,6 +18,7 @@ import click
 
 from signaling.limits import Limits
 from vc_core.bucket import Rate
+from vc_core.errors import reason
 
 # Implementation
 REPORT_EVERY = 60.0
@@ -248,7 +249,7 @@ def _set_up_log(verbose: bool, log_file: Path | None) -> None:
     try:
         handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler()
     except OSError as error:
-        raise Failure(f"cannot write to {log_file}: {error.strerror}".lower()) from error
+        raise Failure(f"cannot write to {log_file}: {reason(error)}") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -261,7 +262,7 @@ def _read_secret(path: Path) -> bytes:
     try:
         return parse_secret(path.read_text("ascii"))
     except OSError as error:
-        raise Failure(f"cannot read {path}: {error.strerror}".lower(), hint) from error
+        raise Failure(f"cannot read {path}: {reason(error)}", hint) from error
     except ValueError as error:
         raise Failure(f"{path} is not a secret of 64 hexadecimal digits", hint) from error
 

@@ -25,6 +25,7 @@ from signaling.desk import Desk, Door, Guest
 from signaling.limits import Limits
 from signaling.sockets import BACKLOG, CannotListenError, Sockets, open_sockets
 from signaling.stun import StunProtocol
+from vc_core.errors import reason
 from vc_core.signals import MAX_MESSAGE, SIGNALING_VERSION, Hello
 from vc_core.stun_binding import StunResponder
 
@@ -174,9 +175,9 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).lower()
+        why = reason(error)
         raise CannotListenError(
-            f"the certificate {settings.tls_cert} or its key cannot be used: {reason}",
+            f"the certificate {settings.tls_cert} or its key cannot be used: {why}",
             "both are PEM files; the key has no passphrase",
         ) from error
     return context

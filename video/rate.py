@@ -18,9 +18,13 @@ Rule: after a way has changed everything measured is forgotten but the rate.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from video.bunch import Bunches
+from video.trains import Trains
 
 # Implementation
 START = 1_000_000.0  # bit/s
@@ -28,7 +32,11 @@ FLOOR = 100_000.0  # bit/s
 CEILING = 80_000_000.0  # bit/s
 WIRE = 28  # bytes of IPv4 and UDP around a datagram
 SHORT_QUEUE = 0.007  # s: may grow …
-SHORT_BEHIND = 0.008  # s: … if no more than this is seen behind others of a frame
+SHORT_BEHIND = 0.008  # s: … if no more than this is seen behind others of a frame …
+BEHIND_WINDOW = 0.3  # s: … for so long
+FILLING = 0.005  # s of queue that pieces close behind one another make on a path that is full,
+FIRST_FILLING = 0.010  # and where nothing is known of it
+AGAIN_FILLING = 0.5  # s in which they do so twice
 LONG_QUEUE = 0.015  # s, twice in a row: must shrink
 FIRST_QUEUE = 0.015  # s: the same before the first congestion
 DEEP_QUEUE = 0.050  # s: must shrink more
@@ -51,12 +59,11 @@ LESS_SENT = 0.95  # of what was sent before: it was less indeed
 LESS_LOSS = 0.35  # of the loss before: it has
 ENOUGH = 100  # packets whose fate says so
 USE_WINDOW = 1.0  # s over which what is sent is measured
-USED = 0.5  # of the rate that must have been sent, so that it may grow …
-USED_THERE = 0.8  # … where a path was found to be full just now, …
-FORGIVEN = 0.01  # … less by so much per second
+USED = 0.5  # of the rate that must have been sent, so that it may grow
 OUTGROWN = 1.3  # times what was delivered at the last congestion: the path is another one
 FIRST_GROWTH = 2.4  # per second, until the first congestion
 NEAR = (0.85, 1.04)  # of what was delivered at the last congestion: grow by little
+FILLED = 0.97  # of what a path carries that frames leave at: voice goes between
 NEAR_GROWTH = 0.03  # per second
 NEAR_LIFE = 6.0  # s that the last congestion is remembered so
 SLOWEST_GROWTH, FASTEST_GROWTH = 0.10, 0.80  # per second, beyond
@@ -123,6 +130,7 @@ class RateControl:
         """s of queue, as the newest feedback saw it."""
         self._behind = 0.0
         """s of queue that the last pieces of a frame saw, which came quickly one after another."""
+        self._behinds: deque[tuple[float, float]] = deque()
         self.loss = 0.0
         self.delivered = 0.0
         """bit/s that arrived."""
@@ -130,6 +138,10 @@ class RateControl:
         """No congestion yet."""
         self._sent: OrderedDict[Name, Sent] = OrderedDict()
         self._base = LowestDelay()
+        self._bunches = Bunches()
+        self._trains = Trains()
+        self._width = (float("-inf"), 0.0)
+        """(when, bit/s): what frames that filled the path have last shown of it."""
         self._arrived: deque[tuple[float, int]] = deque(maxlen=MOST_MEASURED)
         self._fates: deque[tuple[float, bool]] = deque()
         """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
@@ -174,6 +186,9 @@ class RateControl:
     def moved(self, now: float) -> None:
         """The way has changed: another delay, another bottleneck perhaps."""
         self._base = LowestDelay()
+        self._bunches, self._trains = Bunches(), Trains()
+        self._width = (float("-inf"), 0.0)
+        self._behinds.clear()
         self._sent.clear()
         self._arrived.clear()
         self._fates.clear()
@@ -185,7 +200,6 @@ class RateControl:
 
     def receive(self, arrivals: Sequence[tuple[Name, float]], now: float) -> None:
         """What one feedback says: packets and when they arrived, in order."""
-        queues = []
         for name, at in arrivals:
             packet = self._sent.pop(name, None)
             if packet is None:
@@ -194,15 +208,22 @@ class RateControl:
             self._newest = max(self._newest, packet.at)
             if not packet.again:
                 self._fates.append((packet.at, False))
-                queues.append(self._base.take(at - packet.at, now))
+                self._bunches.add(at, self._base.take(at - packet.at, now))
+                self._trains.add(packet.at, at, packet.size, self.target)
         self._unanswered_since = None
         self._count_lost(now)
         self._measure()
-        queues.sort()
+        queues = sorted(self._bunches.take())
         if queues:
             before, self.queue = self.queue, queues[len(queues) // 4]
             self._behind = queues[3 * len(queues) // 4]
+            self._remember(now)
             self._steer(now, min(before, self.queue))
+
+    def _remember(self, now: float) -> None:
+        self._behinds.append((now, self._behind))
+        while self._behinds[0][0] < now - BEHIND_WINDOW:
+            self._behinds.popleft()
 
     def _count_lost(self, now: float) -> None:
         while self._sent:
@@ -236,7 +257,7 @@ class RateControl:
         """How much faster than the rate a frame may leave, so that it fills no known bottleneck."""
         if not self._there:
             return most
-        return min(most, max(1.0, self._ceiling / self.target))
+        return min(most, max(1.0, FILLED * self._ceiling / self.target))
 
     # The decision
 
@@ -252,14 +273,26 @@ class RateControl:
         queue = self.queue if self.starting or self.queue >= DEEP_QUEUE + slow else lasting
         long = slow + (FIRST_QUEUE if self.starting else LONG_QUEUE)
         much = FULL_LOSS if self._behind > SHORT_BEHIND + slow else MUCH_LOSS
+        width = self._trains.width(slow + (FIRST_FILLING if self.starting else FILLING))
+        again = now - self._width[0] < AGAIN_FILLING
+        if width:
+            self._width = now, width
         if queue >= long or excess > much:
             self._back_off(now, lossy=queue < long)
+        elif width and again and (self.starting or self._full) and self.target > self._ceiling:
+            self._fill(now, width)
         elif self._may_grow(slow) and self._used(now):
             self.target = min(CEILING, self.target * (1 + self._growth(now) * passed))
 
     def _may_grow(self, slow: float) -> bool:
-        behind = self._there and self._behind > SHORT_BEHIND + slow
-        return self.queue <= SHORT_QUEUE + slow and not behind
+        if self.queue > SHORT_QUEUE + slow:
+            return False
+        return not self._there or max(b for _, b in self._behinds) <= SHORT_BEHIND + slow
+
+    def _fill(self, now: float, width: float) -> None:
+        """Grown until frames make a queue that goes with them: that is what the path carries."""
+        self.target = self._ceiling = max(self._ceiling, min(self.target, FILLED * width))
+        self._congested_at, self._full, self.starting = now, True, False
 
     def _back_off(self, now: float, *, lossy: bool) -> None:
         if now < self._patient_until and self.queue <= 1.5 * self._queue_then:
@@ -276,9 +309,11 @@ class RateControl:
             self._settled = now
         if self.target > FLOOR * 1.01:
             self._settled = now
+        shown_at, width = self._width
+        carried = max(gave, width if now - shown_at < AGAIN_FILLING else 0.0)
         self.target = max(FLOOR, min(self.target, wished))
         again = now - self._congested_at < NEAR_LIFE
-        self._ceiling = max(gave, 0.7 * self._ceiling if again else 0.0)
+        self._ceiling = max(carried, 0.7 * self._ceiling if again else 0.0)
         self._congested_at, self._full = now, not lossy
         self._queue_then = self.queue
         self._patient_until = now + 0.15 + (0.35 if lossy else self.queue / (1 - share))
@@ -297,8 +332,10 @@ class RateControl:
                 self._believe_as_before()
                 return True
         if self.starting or not then.loss:
+            spread = math.sqrt(self.loss * (1 - self.loss) / max(1, len(self._fates)))
+            loss = max(MUCH_LOSS / 2, self.loss - spread)  # few packets may tell of too much
             known = self.starting, self._ceiling, self._congested_at, self._full
-            self._loss_then = Suspected(self.loss, now, rate, sending, *known)
+            self._loss_then = Suspected(loss, now, rate, sending, *known)
         else:
             self._loss_then = replace(then, at=now, rate=rate, sending=max(sending, then.sending))
         return False
@@ -337,9 +374,7 @@ class RateControl:
         return min(FASTEST_GROWTH, SLOWEST_GROWTH + QUICKER * max(0.0, since - NEAR_LIFE))
 
     def _used(self, now: float) -> bool:
-        since = now - self._congested_at
-        needed = max(USED, USED_THERE - FORGIVEN * since) if self._there else USED
-        return self._sending(now, USE_WINDOW) >= needed * self.target
+        return self._sending(now, USE_WINDOW) >= USED * self.target
 
     @property
     def _there(self) -> bool:

@@ -12,7 +12,8 @@ Rule 1: nothing here reads a clock or sends; the engine calls ``datagrams`` when
         ``next_time`` has come and after everything that it puts in.
 Rule 2: a viewer has a rate of its own; who is far below the others gets the second
         encoding (video.groups), and who cannot follow even that key frames when it can.
-Rule 3: what waits for a viewer is bounded in time; then it is dropped and a key frame asked for.
+Rule 3: a key frame costs everybody: one viewer can force few of them.
+Rule 4: what waits for a viewer is bounded in time; then it is dropped and a key frame asked for.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from video.sharing import (
     Streaming,
     Viewer,
 )
-from video.steering import SPREAD_OVERLAP, Steering
+from video.steering import KEYS, SPREAD_OVERLAP, Steering
 
 # Implementation
 BACKLOG = 0.30  # s that frames may wait until they are dropped
@@ -62,6 +63,8 @@ class Sharer:
         self._viewers = self._steering.viewers
         self._numbers: Counter[int] = Counter()
         """Frames of a stream's number, ever: they are not counted anew when it is shared again."""
+        self._waiting: dict[tuple[int, Member], float] = {}
+        """When viewers who come too often are let in: (stream, member)."""
         self._looked_at = now - BEAT
         self._interrupted = False
 
@@ -97,6 +100,7 @@ class Sharer:
     def end(self, stream: int) -> None:
         """A stream is over."""
         self._streams.pop(stream, None)
+        self._waiting = {one: due for one, due in self._waiting.items() if one[0] != stream}
         self._forget_idle()
 
     def watched(self, stream: int, member: Member, on: bool, now: float) -> None:
@@ -105,11 +109,16 @@ class Sharer:
         if streaming is None:
             return
         if on and member not in streaming.viewers:
+            if not self._steering.may_force(member, now):
+                self._waiting.setdefault((stream, member), now + 1 / KEYS.per_second)
+                return
+            self._waiting.pop((stream, member), None)
             self._viewers.setdefault(member, Viewer(member, RateControl(now)))
             streaming.viewers.add(member)
             streaming.fresh.add(member)
             self._steering.due = now
         elif not on:
+            self._waiting.pop((stream, member), None)
             streaming.leave(member)
             self._steering.due = now
         self._forget_idle()
@@ -143,6 +152,8 @@ class Sharer:
             if out is not None:
                 out.waits_for_key = True
                 streaming.drop(out)
+            if not self._steering.may_force(member, now):
+                return
             self._steering.order_key(streaming, now, second=second)
 
     # Frames in
@@ -216,6 +227,7 @@ class Sharer:
         if key or waits > (LARGE_BACKLOG if out.large else BACKLOG):
             streaming.drop(out)
             out.waits_for_key, out.large = True, key
+            self._steering.set_rate(streaming, name, out)
         if out.waits_for_key and not key:
             return
         out.waits_for_key = streaming.thin(name)
@@ -244,6 +256,10 @@ class Sharer:
     def datagrams(self, now: float) -> list[Outgoing]:
         """What may leave now; if that is much, the rest at the next call, which is due at once."""
         self._looked_at = now
+        for (stream, member), due in list(self._waiting.items()):
+            if now >= due:
+                del self._waiting[stream, member]
+                self.watched(stream, member, True, now)
         if now >= self._steering.due:
             self._steering.decide(now)
         found: list[Outgoing] = []
@@ -325,12 +341,13 @@ class Sharer:
 
     def next_time(self) -> float:
         """When ``datagrams`` should be called next; infinity while nobody watches."""
+        waiting = min(self._waiting.values(), default=float("inf"))
         if not self._viewers:
-            return float("inf")
+            return waiting
         outs = (out for one in self._streams.values() for out in one.outs.values())
         due = min((out.lane.next_time() for out in outs), default=float("inf"))
         pause = 0.0 if self._interrupted else BEAT
-        return min(self._steering.due, max(due, self._looked_at + pause))
+        return min(waiting, self._steering.due, max(due, self._looked_at + pause))
 
     def bitrate(self, stream: int) -> float:
         """What the first encoding was told, in bit/s."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from vc_core.bucket import Bucket, Rate
 from vc_core.ids import Member
 from video.groups import STILL_WIDE, UNKNOWN, Path, size_for
 from video.history import rows_for
@@ -34,7 +35,8 @@ FIRST_RATES = 4e6  # bit/s up to which a new viewer's first key frame is hurried
 LEAST_BITRATE = 60_000.0
 CHANGE = 0.04  # of the bitrate from which the encoder hears of it
 KEY_PAUSE = 0.4  # s between two orders for a key frame
-SLOW_KEY_PAUSE = 3.0  # s, for a viewer that cannot follow
+SLOW_KEY_PAUSE = 3.0  # s, for a viewer that cannot follow, or has asked too often
+KEYS = Rate(per_second=0.2, burst=10)  # key frames that one viewer can force
 
 
 class Steering:
@@ -46,6 +48,12 @@ class Steering:
         self.viewers: dict[Member, Viewer] = {}
         self.orders: list[Order] = []
         self.due = now
+        self._keys: dict[Member, Bucket] = {}
+        """What members may still force: of all who ever watched."""
+
+    def may_force(self, member: Member, now: float) -> bool:
+        """Whether a member may have a key frame made, which counts as one."""
+        return self._keys.setdefault(member, Bucket(KEYS, now)).take(now)
 
     def order_key(self, streaming: Streaming, now: float, *, second: bool) -> None:
         """Ask the share child for a key frame, unless that was done just now."""
@@ -107,7 +115,7 @@ class Steering:
         if reached:
             out.lane.rate = min(self._part(one.member) for one in reached)
             starting = out.lane.rate < FIRST_RATES and all(one.rate.starting for one in reached)
-            starting = starting and not streaming.gets_second(name[1])
+            starting = starting and out.large and not streaming.gets_second(name[1])
             gain = min(one.rate.hurry(GAIN) for one in reached)
             out.lane.gain = GAIN_AT_FIRST if starting else gain
 
@@ -204,7 +212,9 @@ class Steering:
         if idle or not out.waits_for_key or not out.lane.empty:
             return
         second = streaming.gets_second(name[1])
-        pause = SLOW_KEY_PAUSE if streaming.thin(name) else KEY_PAUSE
+        keys = self._keys.get(name[1]) if name[1] is not None else None
+        tired = keys is not None and not keys.has(now)
+        pause = SLOW_KEY_PAUSE if tired or streaming.thin(name) else KEY_PAUSE
         encoding = streaming.encoding(second)
         if now - max(encoding.key_ordered, encoding.key_pushed) >= pause:
             self.order_key(streaming, now, second=second)

@@ -53,6 +53,7 @@ def findings(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
         _opus,
         _audio,
         _pictures,
+        _system_sound,
         _terminal,
         _udp,
         _networks,
@@ -170,6 +171,19 @@ def _screen_backend() -> str:
     if not sys.platform.startswith("linux"):
         return platform.system()
     return "Wayland (screen portal)" if is_wayland() else f"X11 ({os.environ.get('DISPLAY')})"
+
+
+def _system_sound() -> Iterator[Finding]:
+    """Whether ``/share screen audio`` finds what this machine plays."""
+    from audio.system import SystemSound
+    from audio.unavailable import AudioUnavailable
+
+    try:
+        asyncio.run(SystemSound().open())
+    except AudioUnavailable as error:
+        yield Finding("warn", "system sound", error.message, error.hint)
+    else:
+        yield Finding("ok", "system sound", "what other programs play can be shared")
 
 
 def _terminal() -> Iterator[Finding]:

@@ -214,19 +214,25 @@ def test_a_decoder_that_stands_still_harms_nobody_and_catches_up(stage: Stage) -
     stream = share(host, 15, SIZE)
     watch(guest, host, stream)
     watch(other, host, stream)
+    name = f"{host.member}/{stream}"
+    before = settled(other)["streams"][name]["fps_shown"]  # 15, or what the machine gives
+    assert before > 0
     decoder = child(guest, "video.view")
     os.kill(decoder, signal.SIGSTOP)
     memory = figures(guest)["process"]["rss_mb"]
+    time.sleep(3.0)  # until everything between is full
     figures(host)
-    told = settled(other, 6.0)["streams"][f"{host.member}/{stream}"]
-    assert told["fps_shown"] > 8
-    sent = figures(host)["streams"][f"{host.member}/{stream}"]
+    wait_until(lambda: settled(other)["streams"][name]["fps_shown"] > 0.6 * before, 15.0)
+    sent = figures(host)["streams"][name]
     assert sent["bitrate_out"] > 1.7 * sent["bitrate"], "a copy for each viewer"
     assert figures(guest)["process"]["rss_mb"] < memory + 20
     os.kill(decoder, signal.SIGCONT)
-    name = f"{host.member}/{stream}"
-    wait_until(lambda: settled(guest, 1.2)["streams"][name]["fps_shown"] > 8, 15.0)
-    assert settled(guest, 1.5)["streams"][name]["latency_ms"] < 500
+
+    def caught_up() -> bool:
+        seen = settled(guest, 1.2)["streams"][name]
+        return bool(seen["fps_shown"] > 0.6 * before and seen["latency_ms"] < 500)
+
+    wait_until(caught_up, 30.0)
 
 
 @linux

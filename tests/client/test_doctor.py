@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from client.commands import doctor
 from client.commands.doctor_network import Greeting, Seen, _knock, _only_over_tcp, told
 from client.commands.finding import Finding
 from client.net.nat import Address, Echo, Ports, Sighting
@@ -179,3 +182,15 @@ async def test_a_relay_over_tcp_is_dialled(unused_tcp_port: int) -> None:
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_tcp_port)
     async with server:
         assert (await _knock(relay))[1] is not None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there")
+def test_system_sound_has_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (finding,) = doctor._system_sound()
+    assert finding.verdict == "warn" and finding.advice
+    for tool in ("pactl", "parec"):
+        (tmp_path / tool).write_text("#!/bin/sh\n")
+        (tmp_path / tool).chmod(0o755)
+    (finding,) = doctor._system_sound()
+    assert (finding.verdict, finding.advice) == ("ok", "")

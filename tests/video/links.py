@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from audio.delay import Delay
 from vc_core.feedback import Feedback, Feedbacks
 from vc_core.ids import Member
 from vc_core.keyring import SealedPiece
@@ -90,6 +91,9 @@ class Encoder:
     on: bool = True
     next_at: float = 0.0
     keys: int = 0
+    uses: float = 1.0
+    """Of what it may; if that is less than all, now more and now less, as a page scrolls."""
+    level: float = 1.0
 
     def frame(self, now: float) -> tuple[bool, int] | None:
         """(key, bytes) of a frame that is due."""
@@ -98,6 +102,9 @@ class Encoder:
         self.next_at = max(self.next_at, now - 1 / self.fps) + 1 / self.fps
         average = min(self.bitrate, self.most) / 8 / self.fps
         size = average * self.chance.uniform(0.75, 1.25)
+        if self.uses < 1:
+            self.level += (self.uses - self.level) / 20 + self.chance.gauss(0, 0.05)
+            size *= min(1.1, max(0.4, self.level))
         key, self.key_due = self.key_due, False
         if key:
             self.keys += 1
@@ -121,6 +128,8 @@ class Seat:
     """Delay of frames from capture to whole, in s."""
     voice: list[tuple[float, float]] = field(default_factory=list)
     """(sent, delay) of voice packets."""
+    still_until: float = 0.0
+    """Until when its process stands still."""
 
     def freezes(self, since: float, until: float, limit: float = 0.5) -> int:
         times = [since, *(t for t in self.shown if since <= t <= until), until]
@@ -137,6 +146,15 @@ class Seat:
         delays = sorted(d for t, d in self.voice if since <= t < until)
         return delays[min(len(delays) - 1, int(share * len(delays)))]
 
+    def playout(self, since: float, until: float, share: float) -> float:
+        """s that a listener has learnt to wait for voice."""
+        delay, targets = Delay(), []
+        for sent, late in self.voice:
+            delay.learn(late, sent + late)
+            if since <= sent < until:
+                targets.append(delay.target)
+        return percentile(targets, share)
+
 
 class Stage:
     """One sharer and its viewers."""
@@ -152,6 +170,8 @@ class Stage:
         self.carried: list[tuple[Member, int]] = []
         self.spread: Callable[[Outgoing], None] = lambda outgoing: None
         self.targets: list[tuple[float, float]] = []
+        self.still_until = 0.0
+        """Until when the sharer's process stands still."""
         self._ctr = itertools.count()
         self._voice_at = 0.0
 
@@ -205,8 +225,8 @@ class Stage:
                 key, size = made
                 data = self.chance.randbytes(8) + bytes(size)
                 encoded = Encoded(now, key, 1, 1920, 1080, data, bool(second))
-                self.sharer.push(STREAM, encoded, now)
-        if now >= self.sharer.next_time():
+                self._when_awake(self, lambda e=encoded: self._push(e))  # type: ignore[misc]
+        if now >= max(self.sharer.next_time(), self.still_until):
             for outgoing in self.sharer.datagrams(now):
                 self._carry(outgoing)
         self._obey()
@@ -218,6 +238,16 @@ class Stage:
                 self._say(seat)
         if int(now * 1000) % 100 == 0:
             self.targets.append((now, self.sharer.bitrate(STREAM)))
+
+    def _push(self, encoded: Encoded) -> None:
+        self.sharer.push(STREAM, encoded, self.clock.now)
+
+    def _when_awake(self, who: Stage | Seat, what: Callable[[], None]) -> None:
+        """At once, or when a process that stands still goes on."""
+        if self.clock.now < who.still_until:
+            self.clock.at(who.still_until, what)
+        else:
+            what()
 
     def _obey(self) -> None:
         for order in self.sharer.orders():
@@ -240,7 +270,10 @@ class Stage:
             self.send(self.seats[outgoing.member], outgoing.datagram)
 
     def send(self, seat: Seat, datagram: bytes) -> None:
-        seat.down.send(len(datagram), lambda: self._land(seat, datagram))
+        def land() -> None:
+            self._when_awake(seat, lambda: self._land(seat, datagram))
+
+        seat.down.send(len(datagram), land)
 
     def _land(self, seat: Seat, datagram: bytes) -> None:
         ctr, timestamp = int.from_bytes(datagram[:6], "big"), int.from_bytes(datagram[6:10], "big")
@@ -254,13 +287,18 @@ class Stage:
         self._look(seat, now)
 
     def _look(self, seat: Seat, now: float) -> None:
+        if now < seat.still_until:
+            return
         for feedback in seat.watching.feedback(now):
             datagram = seat.own_end.write(feedback)
-            seat.up.send(len(datagram), lambda d=datagram: self._hear(seat, d))  # type: ignore[misc]
+            seat.up.send(len(datagram), lambda d=datagram: self._answer(seat, d))  # type: ignore[misc]
         if seat.watching.key_wanted(now):
             # the reliable plane: late rather than lost
             when = now + seat.up.delay * (3 if self.chance.random() < seat.up.loss else 1)
             self.clock.at(when, lambda: self.sharer.key_wanted(STREAM, seat.member, self.clock.now))
+
+    def _answer(self, seat: Seat, datagram: bytes) -> None:
+        self._when_awake(self, lambda: self._hear(seat, datagram))
 
     def _hear(self, seat: Seat, datagram: bytes) -> None:
         feedback: Feedback = seat.sharers_end.read(datagram)

@@ -41,6 +41,17 @@ def test_a_bottleneck_is_found_within_five_seconds_and_voice_does_not_wait() -> 
     assert seat.down.dropped == 0
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_an_encoder_that_uses_little_hides_no_bottleneck_from_voice(seed: int) -> None:
+    stage = Stage(seed, most=8e6)
+    stage.encoders[0].uses = 0.7
+    seat = stage.join(1, bandwidth=2e6, rtt=0.004, queue=50_000, jitter=0.001)
+    stage.run(20)
+    assert seat.playout(6, 20, 0.95) < 0.022
+    assert seat.fps(5, 20) > 29
+    assert all(target > 1.2e6 for at, target in stage.targets if at > 5)
+
+
 def test_the_rate_recovers_when_the_bottleneck_goes() -> None:
     stage = Stage(most=8e6)
     seat = stage.join(1, bandwidth=2e6, rtt=0.04)
@@ -413,6 +424,35 @@ def test_what_was_never_sent_to_a_viewer_is_not_sent_again() -> None:
     stage.sharer.feedback(Member(3), asked, stage.clock.now)
     stage.sharer.datagrams(stage.clock.now + 0.1)
     assert stage.sharer.sent(STREAM)["again"] == sent
+
+
+def test_who_watches_and_leaves_all_the_time_forces_few_key_frames() -> None:
+    stage = Stage(most=4e6)
+    seat = stage.join(1, bandwidth=20e6)
+    rude = stage.join(2, bandwidth=20e6)
+    stage.run(2)
+    before = sum(encoder.keys for encoder in stage.encoders)
+    for number in range(120):
+        stage.sharer.watched(STREAM, rude.member, bool(number % 2), stage.clock.now)
+        stage.run(0.25)
+    assert sum(encoder.keys for encoder in stage.encoders) - before <= 2 * (10 + 30 * 0.2)
+    assert seat.freezes(2, 32) == 0
+    stage.sharer.watched(STREAM, rude.member, True, stage.clock.now)
+    stage.run(9)
+    assert rude.fps(39, 41) > 29, "it is let in later, and then sees all"
+
+
+def test_who_wants_key_frames_all_the_time_gets_few() -> None:
+    stage = Stage(most=4e6)
+    seat = stage.join(1, bandwidth=20e6)
+    stage.join(2, bandwidth=20e6)
+    stage.run(2)
+    before = stage.encoders[0].keys
+    for _ in range(300):
+        stage.sharer.key_wanted(STREAM, Member(2), stage.clock.now)
+        stage.run(0.1)
+    assert stage.encoders[0].keys - before <= 10 + 30 * 0.2 + 30 / 3
+    assert seat.freezes(2, 32) == 0
 
 
 def test_a_viewer_that_leaves_is_forgotten() -> None:
