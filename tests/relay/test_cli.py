@@ -272,7 +272,7 @@ def test_wrong_usage_is_a_sentence_and_code_2(arguments: list[str]) -> None:
     ("arguments", "sentence"),
     [
         (["--listen", "192.0.2.1:3478"], "cannot listen on 192.0.2.1 port 3478: cannot assign"),
-        (["--secret-file", "none"], "cannot read none: no such file"),
+        (["--secret-file", "None"], "cannot read None: no such file"),
         (["--secret-file", "README.md"], "README.md is not a secret"),
         (["--tls-cert", "none"], "the certificate none or its key cannot be used: no such file"),
         (["--user", "nobody-at-all"], "cannot become 'nobody-at-all'"),
