@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -258,7 +258,24 @@ def run(argv: Sequence[str]) -> int:
     return code
 
 
-def interruptible(engine: Engine) -> None:
+def follow(coming: Coroutine[None, None, Engine], face: Callable[[Engine], Awaitable[int]]) -> int:
+    """Show the call of an engine that is coming, to its end; the exit code."""
+
+    async def _follow() -> int:
+        engine = await coming
+        _interruptible(engine)
+        return await face(engine)
+
+    try:
+        return asyncio.run(_follow())
+    except EngineDiedError as died:
+        print(died.said, file=sys.stderr)
+        return died.exit_code
+    except OSError as error:
+        raise Refused("no-call", "the call cannot be reached", "is it ending?") from error
+
+
+def _interruptible(engine: Engine) -> None:
     """Ctrl-C and the end of the session leave the room; the same again, at once."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

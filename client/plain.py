@@ -18,14 +18,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from client.attach import Engine, EngineDiedError, attach, interruptible, start_engine
-from client.refused import Refused
+from client.attach import Engine, attach, follow, start_engine
 from client.ui.log import Kind, Line
 from client.ui.model import Model
 from client.ui.slash import Send, parse
@@ -52,37 +51,25 @@ FORMS = {
 
 def run(argv: Sequence[str]) -> int:
     """Start the engine for ``argv`` (``["host", …]``) and show its call; the exit code."""
-    return _run(start_engine(argv))
+    return follow(start_engine(argv), _face)
 
 
 def run_attached(path: Path) -> int:
     """Show the call behind a socket; the exit code."""
-    return _run(attach(path))
+    return follow(attach(path), _face)
+
+
+async def _face(engine: Engine) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # replaced by something simpler
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    return await Plain(engine).run()
 
 
 def show(line: Line) -> str | None:
     """A line of the log as text; None for what is not printed."""
     form = FORMS.get(line.kind)
     return None if form is None else form.format(name=line.name, text=line.text)
-
-
-def _run(engine: Coroutine[None, None, Engine]) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError):  # replaced by something simpler
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        return asyncio.run(_follow(engine))
-    except EngineDiedError as died:
-        print(died.said, file=sys.stderr)
-        return died.exit_code
-    except OSError as error:
-        raise Refused("no-call", "the call cannot be reached", "is it ending?") from error
-
-
-async def _follow(coming: Coroutine[None, None, Engine]) -> int:
-    engine = await coming
-    interruptible(engine)
-    return await Plain(engine).run()
 
 
 class Plain:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client import words
-from client.attach import Engine, EngineDiedError, attach, interruptible, start_engine
-from client.refused import Refused
+from client.attach import Engine, attach, follow, start_engine
 from client.ui.typed import GOES_ON
 from vc_core.clean import clean_text
 from vc_core.errors import Ending
@@ -31,27 +30,15 @@ Events = AsyncIterator[dict[str, Any]]
 
 def run(argv: Sequence[str]) -> int:
     """Start the engine for ``argv`` (``["host", …]``) and show its call; the exit code."""
-    return _run(start_engine(argv))
+    return follow(start_engine(argv), _face)
 
 
 def run_attached(path: Path) -> int:
     """Show the call behind a socket; the exit code."""
-    return _run(attach(path))
+    return follow(attach(path), _face)
 
 
-def _run(engine: Coroutine[None, None, Engine]) -> int:
-    try:
-        return asyncio.run(_follow(engine))
-    except EngineDiedError as died:
-        print(died.said, file=sys.stderr)
-        return died.exit_code
-    except OSError as error:
-        raise Refused("no-call", "the call cannot be reached", "is it ending?") from error
-
-
-async def _follow(coming: Coroutine[None, None, Engine]) -> int:
-    engine = await coming
-    interruptible(engine)
+async def _face(engine: Engine) -> int:
     story = Story(engine)
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "client.ui.screen"))
     told = await _until_room(story)
