@@ -7,7 +7,7 @@
     viewers   five who watch a screen, one of them behind a narrow line
     cases     what the direct rung must do
 
-Without words all of it, about 55 minutes. Needs root; where no namespaces can be made it
+Without words all of it, about an hour. Needs root; where no namespaces can be made it
 says why, and that is no failure.
 """
 

@@ -268,12 +268,15 @@ class World:
 
     def sever(self, router: Node, *addresses: str) -> None:
         """Nothing goes through a router to or from these addresses, and nobody is told."""
-        self.thin(router, *addresses, percent=100)
+        self._refuse_some(router, addresses, "")
 
     def thin(self, router: Node, *addresses: str, percent: int) -> None:
         """So many of a hundred packets to or from these addresses are lost, at random."""
+        self._refuse_some(router, addresses, f"numgen random mod 100 < {percent}")
+
+    def _refuse_some(self, router: Node, addresses: tuple[str, ...], which: str) -> None:
         rules = "\n".join(
-            f"{family} {end} {address} numgen random mod 100 < {percent} drop"
+            f"{family} {end} {address} {which} drop"
             for address in addresses
             for family in ["ip6" if ":" in address else "ip"]
             for end in ("saddr", "daddr")
