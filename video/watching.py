@@ -23,6 +23,7 @@ from video.reassembly import Reassembly, Whole
 # Implementation
 REPORT = 0.05  # s between two feedbacks
 HURRY = 0.01  # s, when pieces are missing
+FAR = 0.08  # s of round trip from which pieces are asked for once more at once: words get lost too
 KEY_AGAIN = 0.5  # s until a key frame is asked for once more, and a round trip
 FREEZE = 0.5  # s between two frames that people see as standing still
 MAX_BROKEN = 200  # pieces that cannot be: the stream is given up
@@ -52,6 +53,8 @@ class Watching:
         self._told: deque[tuple[int, Arrival]] = deque(maxlen=MAX_ARRIVALS)
         """Reported once; said again the next time."""
         self._wanted: list[Wanted] = []
+        self._said: list[Wanted] = []
+        """Asked for with the last feedback, and from far with the next one again."""
         self._generation = 0
         self._report_at = now + REPORT
         self._reported_at = now
@@ -108,8 +111,9 @@ class Watching:
         due = now >= self._report_at and bool(self._fresh)
         if not due and not self._wanted:
             return []
-        told, fresh, wanted = list(self._told), self._fresh, self._wanted
-        self._fresh, self._wanted = [], []
+        told, fresh, new = list(self._told), self._fresh, self._wanted
+        wanted, self._fresh, self._wanted = new + self._said, [], []
+        self._said = new if self.rtt >= FAR else []
         self._told = deque(fresh, maxlen=MAX_ARRIVALS)
         self._reported_at, self._report_at = now, now + REPORT
         found: list[Feedback] = []
