@@ -60,6 +60,8 @@ class Speaker:
         """A sentence for the user when it is not what was asked for."""
         self.started: float | None = None
         """Unix time of the first sample; None while there was none."""
+        self.on_failure: Callable[[str], None] | None = None
+        """Hears why a file is written no longer."""
 
     def wake(self) -> None:
         """There is something to play after silence."""
@@ -110,9 +112,11 @@ class TimedSpeaker(Speaker):
         try:
             self._file.write(block)
         except OSError as error:
-            log.warning("%s is written no longer: %s", self.name, error)
-            self.advice = f"{self.name} is written no longer: {error.strerror}"
+            self.advice = f"{self.name} is written no longer: {reason(error)}"
+            log.warning("%s", self.advice)
             self._file = None
+            if self.on_failure is not None:
+                self.on_failure(self.advice)
 
     def close(self) -> None:
         self._pacer.stop()

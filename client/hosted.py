@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from client.net.interfaces import interfaces
-from client.net.relay_address import Target
 from relay.forwarder import Forwarder
 from relay.limits import Limits
 from relay.sockets import CannotListenError, open_sockets, port_of
 from vc_core.grant import SECRET_SIZE
+from vc_core.relay_address import Target
 
 if TYPE_CHECKING:
     from client.net.portmap.mapper import Mapper

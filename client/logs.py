@@ -19,6 +19,7 @@ MUFFLED = logging.ERROR - logging.INFO
 
 def set_up_log(verbosity: int, file: Path | None, *, screen: bool = False) -> None:
     """``verbosity`` from -1 (quiet) to 2 (debug); on a full screen only a file is written."""
+    logging.raiseExceptions = False  # a log that finds no room is no traceback
     level = LEVELS.get(verbosity, logging.DEBUG)
     root = logging.getLogger()
     root.addHandler(_handler(file, screen=screen))

@@ -32,14 +32,15 @@ class Sound:
         on_own_talking: Callable[[bool], None],
         name_of: Callable[[int], str],
         record: Path | None = None,
-        on_unrecorded: Callable[[str], None] | None = None,
+        on_unwritten: Callable[[str], None] | None = None,
     ) -> None:
-        """``on_unrecorded`` hears why ``record`` cannot be written."""
+        """``on_unwritten`` hears why ``record``, or the speaker's file, cannot be written."""
         self._speak = speak
         self.name_of = name_of
         self._on_own_talking = on_own_talking
+        self._on_unwritten = on_unwritten
         self._sender = VoiceSender()
-        self._recorder = Recorder(record, name_of, on_unrecorded) if record is not None else None
+        self._recorder = Recorder(record, name_of, on_unwritten) if record is not None else None
         self.on_member_frame: Callable[[int, Frame], None] | None = None
         """Every member's 20 ms at every beat, silence included, for bots."""
         self.listening = Listening(on_talking=on_talking, on_member_frame=None)
@@ -73,6 +74,7 @@ class Sound:
     async def open_speaker(self, spec: str) -> None:
         """``AudioUnavailable`` if it cannot be had."""
         self.speaker = await open_speaker(spec, self._pull, silent=self._silent)
+        self.speaker.on_failure = self._on_unwritten
 
     async def open_microphone(self, spec: str) -> None:
         """``AudioUnavailable`` if it cannot be had."""

@@ -14,9 +14,9 @@ from client.embedded import split_address
 from client.hosted import HostedForwarder
 from client.net.nearest import nearest_first
 from client.net.portmap.mapper import Mapper
-from client.net.relay_address import Target, parse_address, parse_relay
 from client.settings import Settings
 from vc_core.ids import Rung
+from vc_core.relay_address import Target, parse_address, parse_relay
 
 if TYPE_CHECKING:
     from relay.forwarder import Forwarder

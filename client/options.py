@@ -91,12 +91,12 @@ def _server(value: Any) -> str:
 
 
 def _relay(value: Any) -> str:
-    from client.net.relay_address import parse_relay
+    from vc_core.relay_address import FORMS, parse_relay
 
     try:
         parse_relay(_text(value))
     except ValueError as error:
-        raise ValueError("HOST:PORT, udp://HOST:PORT, wss://HOST:PORT or ws://HOST:PORT") from error
+        raise ValueError(FORMS) from error
     return str(value)
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
-from client.events import Announced, AudioFailed, RoomEvent, SignalingChanged, Talked
+from client.events import Announced, RoomEvent, SignalingChanged, Talked
 from client.hosting import Desks, OwnServer, server_of
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
@@ -26,7 +26,7 @@ from client.net.turn_uri import parse_turn
 from client.offers import Offers
 from client.preload import preload
 from client.settings import Settings
-from client.sounding import follow_loss, open_devices
+from client.sounding import follow_loss, open_devices, unwritten
 from vc_core.commands import OpenServer, UseServer
 from vc_core.errors import LocalProtocolError
 from vc_core.events import (
@@ -99,8 +99,7 @@ class Room:
         settings = self.settings
         self._offers.begin()
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
-        url = await self._server(invitation)
-        self.signal_url = url
+        self.signal_url = url = await self._server(invitation)
         self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
         configured = url if settings.signal is not None and url != server_of(invitation) else None
         self._desks = Desks(settings, self._own_server, self._post, configured)
@@ -133,7 +132,7 @@ class Room:
             on_own_talking=lambda on: self._tell(Talked(self.member, on)),
             name_of=self._name,
             record=settings.record,
-            on_unrecorded=self._unrecorded,
+            on_unwritten=unwritten(self._tell),
         )
         self.pictures = Pictures(self._driver, self._tell, lambda: self.member, self.sound)
         kem = MlKem()
@@ -229,9 +228,6 @@ class Room:
             yield event
             if isinstance(event, Ended):
                 return
-
-    def _unrecorded(self, why: str) -> None:
-        self._tell(AudioFailed("audio-file", why, "is there room, and may vchat write there?"))
 
     def _name(self, member: int) -> str:
         return self._names.get(member, "member")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Implementation
 LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
+NO_ROOM = "is there room, and may vchat write there?"
 PATIENCE = 3.0  # s that the report about devices waits for their first sample
 
 
@@ -33,6 +34,11 @@ async def open_devices(sound: Sound, settings: Settings, tell: Callable[[RoomEve
             await opening("none")
     await _first_samples(sound)
     tell(_report(sound))
+
+
+def unwritten(tell: Callable[[RoomEvent], None]) -> Callable[[str], None]:
+    """Tell why a sound file is written no longer."""
+    return lambda why: tell(AudioFailed("audio-file", why, NO_ROOM))
 
 
 async def follow_loss(sound: Sound, loss: Callable[[], float]) -> None:

@@ -239,6 +239,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _set_up_log(verbose: bool, log_file: Path | None) -> None:
+    logging.raiseExceptions = False  # a log that finds no room is no traceback
     try:
         handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler()
     except OSError as error:

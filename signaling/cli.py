@@ -19,6 +19,7 @@ import click
 from signaling.limits import Limits
 from vc_core.bucket import Rate
 from vc_core.errors import reason
+from vc_core.relay_address import FORMS, parse_relay
 
 # Implementation
 REPORT_EVERY = 60.0
@@ -50,6 +51,18 @@ def _read_listen(context: click.Context, option: click.Parameter, value: str) ->
     if not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise click.BadParameter(f"{value!r} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
+
+
+def _read_relays(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Clients would leave out in silence what they cannot read."""
+    for value in values:
+        try:
+            parse_relay(value)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not {FORMS}") from None
+    return values
 
 
 def _read_limits(
@@ -97,7 +110,12 @@ def _read_number(text: str, kind: type[float]) -> float:
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key (PEM).")
 @click.option(
-    "--relay", "relays", multiple=True, metavar="ADDRESS", help="A relay to tell clients of."
+    "--relay",
+    "relays",
+    multiple=True,
+    metavar="ADDRESS",
+    callback=_read_relays,
+    help="A relay to tell clients of.",
 )
 @click.option(
     "--relay-secret-file",
@@ -246,6 +264,7 @@ def _fitting(limits: Limits) -> Limits:
 
 
 def _set_up_log(verbose: bool, log_file: Path | None) -> None:
+    logging.raiseExceptions = False  # a log that finds no room is no traceback
     try:
         handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler()
     except OSError as error:

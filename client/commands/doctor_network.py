@@ -21,8 +21,8 @@ from client.net.nat import Echo, Ports, Prospect
 from client.refused import Refused
 
 if TYPE_CHECKING:
-    from client.net.relay_address import Target
     from client.net.survey import Server, Survey
+    from vc_core.relay_address import Target
 
 # Implementation
 SIGNALING_LIMIT = 2.5  # seconds; with the survey after it the whole look takes under five
@@ -278,7 +278,7 @@ def _over_udp(relays: tuple[str, ...]) -> list[str]:
 
 def _only_over_tcp(relays: tuple[str, ...]) -> list[Target]:
     """The first address of each relay that has none of UDP's."""
-    from client.net.relay_address import parse_address
+    from vc_core.relay_address import parse_address
 
     known = [[one for part in relay.split(",") for one in parse_address(part)] for relay in relays]
     return [found[0] for found in known if all(one.transport == "tcp" for one in found)]

@@ -24,8 +24,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from client.net.candidates import reachable
-from client.net.relay_address import PATH, Target
+from client.net.relay_address import PATH
 from vc_core.envelope import HELLO_SIZE, MAX_INNER, PASS_OVERHEAD
+from vc_core.relay_address import Target
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

@@ -50,7 +50,6 @@ class Model:
         self.ended: str | None = None
         """The reason, once the call is over."""
         self._last_error = ""
-        """Its code."""
         self.exit_code: int | None = None
         self.troubles: list[tuple[str, str]] = []
         """Errors so far: (message, hint)."""
@@ -343,8 +342,7 @@ class Model:
             line.waiting.clear()
 
     def _ended(self, event: Event, clock: str) -> None:
-        self.ended = clean(event, "reason")
-        self.exit_code = int(number(event, "exit"))
+        self.ended, self.exit_code = clean(event, "reason"), int(number(event, "exit"))
         if self.ended != self._last_error:  # else it has been said, and more exactly
             self._add(Kind.NOTE, words.of_ending_word(self.ended).message, clock)
 
@@ -380,13 +378,11 @@ class Model:
 
     def show_code(self, clock: str = "") -> None:
         """The code and the link, each alone on its line."""
-        code = self.code
-        if code is None:
+        if self.code is None:
             text = "only the host has the code" if self.opened else "there is no code yet"
             self._add(Kind.ANSWER, text, clock)
-        else:
-            for kind, said in code.told():
-                self._add(kind, said, clock)
+        for kind, said in self.code.told() if self.code is not None else ():
+            self._add(kind, said, clock)
         if self.room_code:
             said = " ".join(self.room_code)
             self._add(Kind.ANSWER, f"room code, the same on all screens: {said}", clock)

@@ -38,6 +38,8 @@ class HelpPage(UIControl):
         self._height, self._count = max(1, height), len(rows)
         self.top = max(0, min(self.top, self._count - self._height))
         seen = rows[self.top : self.top + self._height]
+        if self.top + self._height < self._count:
+            seen[-1] = [("class:page.title", "PgDn: more")]  # the row is the first of the next page
         return UIContent(get_line=seen.__getitem__, line_count=len(seen), show_cursor=False)
 
     def move(self, pages: int) -> None:

@@ -218,11 +218,13 @@ async def test_a_full_disk_ends_the_file_and_not_the_call(
         pulls.append(count)
         return silence(count)
 
+    heard: list[str] = []
     speaker = await open_speaker(f"file:{tmp_path / 'out.wav'}", pull)
+    speaker.on_failure = heard.append
     await until(lambda: len(pulls) >= 3)
     speaker.close()
-    assert speaker.advice is not None
-    assert "No space" in speaker.advice
+    assert heard == [speaker.advice]
+    assert heard[0].endswith("is written no longer: no space left on device")
 
 
 async def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -299,6 +299,12 @@ def test_an_error_carries_no_escape_sequence_to_the_terminal(words: list[str]) -
     assert "\x1b" not in done.stderr
 
 
+def test_a_log_that_finds_no_room_is_no_traceback() -> None:
+    words = ["host", "--json", "--signal", "ws://127.0.0.1:1", "-vv", "--log-file", "/dev/full"]
+    done = vchat(*words)
+    assert (done.returncode, done.stderr) == (4, "")
+
+
 def test_a_group_without_a_command_says_what_is_missing() -> None:
     done = vchat("config")
     assert done.returncode == 2

@@ -109,7 +109,8 @@ def test_a_port_in_use_is_a_sentence_with_a_hint_and_code_1(
         ["--limit", "guesses=1"],
         ["--limit", "connections=-1"],
         ["--tls-key", "key.pem"],
-        ["--relay", "r" * 256],
+        ["--relay", ",".join(["relay.example.org:3478"] * 12)],
+        ["--relay", "relay.example.org"],
         ["--bogus"],
     ],
 )
@@ -118,6 +119,11 @@ def test_wrong_usage_is_a_sentence_and_code_2(arguments: list[str]) -> None:
     assert (code, out) == (2, "")
     assert err.startswith("vchat: error: ")
     assert "Traceback" not in err
+
+
+def test_a_limit_that_is_none_is_named_as_it_was_typed() -> None:
+    _, _, err = finish(start("--limit", "nameplate-life=-1"))
+    assert "'-1' is no value for nameplate_life" in err
 
 
 def test_a_missing_certificate_is_a_sentence_and_code_1(tmp_path: Path) -> None:
@@ -205,6 +211,7 @@ def test_the_daemons_load_nothing_that_opens_a_letter_or_shows_a_face(module: st
         "vc_core.constants",
         "vc_core.envelope",
         "vc_core.grant",
+        "vc_core.relay_address",
     }
     heavy = {"nacl", "av", "numpy", "aioquic", "aioice", "cryptography", "prompt_toolkit", "rich"}
     assert not loaded & (heavy | {"client", "audio", "video"})

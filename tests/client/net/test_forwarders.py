@@ -11,10 +11,10 @@ import pytest
 
 from client.net.channels import WebChannel
 from client.net.forwarders import Forwarders
-from client.net.relay_address import Target
 from vc_core.commands import OpenForwarder
 from vc_core.grant import Claims, make_grant, open_secret
 from vc_core.ids import Rung
+from vc_core.relay_address import Target
 
 GRANT = make_grant(open_secret(), Claims(bytes(16), 1, 1000, 2**40))
 

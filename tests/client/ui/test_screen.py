@@ -121,9 +121,10 @@ async def test_help_lies_over_the_screen_and_goes_away() -> None:
     async with glass(80, 12) as one:
         one.tell(*CALL)
         one.press(F1)
-        await one.shows("vchat: keys and commands")
+        await one.shows("vchat: keys and commands", "PgDn: more")
         one.press(PAGE_DOWN * 3)
         await one.shows("whatever else you type is a text to all")
+        assert "PgDn: more" not in one.text()
         one.press(ESCAPE)
         await one.until(lambda: "you type" not in one.text())
         one.press("/help\r")
