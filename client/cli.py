@@ -148,8 +148,6 @@ def _of_click(typed: Sequence[str], error: click.ClickException) -> Refused:
 
     from client.refused import Refused
 
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        error = click.UsageError("a command is missing", error.ctx)
     said = " ".join(error.format_message().split())
     message = (said[:1].lower() + said[1:]).removesuffix(".")
     if not isinstance(error, click.UsageError):

@@ -148,9 +148,8 @@ class Faces:
 
     def _pour_stdin(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         """On a thread of its own: pipes, terminals, files and nothing at all read alike."""
-        with contextlib.suppress(
-            OSError, RuntimeError, CancelledError
-        ):  # stdin or the loop is gone
+        gone = OSError, RuntimeError, CancelledError  # stdin or the loop is
+        with contextlib.suppress(*gone):
             while data := os.read(0, PIECE):
                 asyncio.run_coroutine_threadsafe(_pour(reader, data), loop).result()
             loop.call_soon_threadsafe(reader.feed_eof)

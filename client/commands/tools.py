@@ -64,7 +64,7 @@ def demo() -> int:
     return code
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def config() -> None:
     """Where settings are and what they are (flags > environment > config.toml > default)."""
 

@@ -308,7 +308,7 @@ def test_a_log_that_finds_no_room_is_no_traceback() -> None:
 def test_a_group_without_a_command_says_what_is_missing() -> None:
     done = vchat("config")
     assert done.returncode == 2
-    assert sentences(done) == ("a command is missing", "see: vchat config --help")
+    assert sentences(done) == ("missing command", "see: vchat config --help")
 
 
 # ---- Settings ------------------------------------------------------------------------
