@@ -36,8 +36,7 @@ class Certificate:
     def __init__(self, certificate: Path, key: Path | None) -> None:
         self._certificate = certificate
         self._key = key
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context = _context()
         self.pin = ""
         """``sha256=HEX`` of the certificate."""
         self.load()
@@ -46,13 +45,20 @@ class Certificate:
         """Read the files; new connections see what stands in them."""
         try:
             text = self._certificate.read_text("ascii")
-            self.context.load_cert_chain(self._certificate, self._key, password=_no_password)
+            for context in (_context(), self.context):  # one that took half a pair serves nobody
+                context.load_cert_chain(self._certificate, self._key, password=_no_password)
             self.pin = _pin_of(text)
         except (OSError, ssl.SSLError, ValueError) as error:
             why = reason(error)
             raise CertificateError(
                 f"the certificate {self._certificate} or its key cannot be used: {why}"
             ) from error
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def own_certificate(folder: Path | None) -> Certificate:

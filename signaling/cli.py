@@ -172,7 +172,7 @@ def command(  # noqa: PLR0913  # click hands over each option
     )
     say = _json_line if as_json else _plain_line
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(settings, say))
+        runner.run(_run(settings, relay_secret_file, say))
 
 
 def main() -> None:
@@ -187,10 +187,21 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-async def _run(settings: Any, say: Callable[[dict[str, Any]], None]) -> None:
+async def _run(
+    settings: Any, secret_file: Path | None, say: Callable[[dict[str, Any]], None]
+) -> None:
     """From ``listening`` to ``stopped``."""
     from signaling.server import serve
     from signaling.sockets import CannotListenError
+
+    def reload() -> None:
+        """What cannot be read leaves everything as it is."""
+        try:
+            server.reload(_read_secret(secret_file) if secret_file else None)
+        except (Failure, CannotListenError) as error:
+            log.warning("not reloaded: %s", error)
+        else:
+            say({"event": "reloaded"})
 
     stop = asyncio.Event()
     with _signals(stop):
@@ -201,6 +212,8 @@ async def _run(settings: Any, say: Callable[[dict[str, Any]], None]) -> None:
         if server.stun_port not in (0, server.port):
             log.warning("the UDP port is taken; STUN answers at %d", server.stun_port)
         start = {"host": server.host, "port": server.port, "stun_port": server.stun_port}
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         extras = {"tls": settings.tls_cert is not None, "grants": bool(settings.relay_secret)}
         say({"event": "listening", **start, **extras})
         said = server.counts()

@@ -89,6 +89,10 @@ class Desk:
         """What there is and was; no names."""
         return {**self._rooms.counts(), **{f"cut_off_{why}": n for why, n in self._cut_off.items()}}
 
+    def change_secret(self, secret: bytes) -> None:
+        """Sign grants with another secret from now on."""
+        self._rooms.secret = secret
+
     def close(self) -> None:
         """Drop whoever is still there."""
         if self._alarm is not None:

@@ -62,7 +62,8 @@ class Rooms:
         """``secret`` is shared with relays; without one there are no grants."""
         self._limits = limits
         self._rng = rng
-        self._secret = secret
+        self.secret = secret
+        """May change, from one to another: the relays take both for a while."""
         self._customers = Customers(limits)
         self._nameplates = Nameplates(limits)
         self._exchanges = Exchanges(limits, rng)
@@ -303,11 +304,11 @@ class Rooms:
 
     def _grant(self, host: Connection, signal: AskGrants, now: float, unix: float) -> list[Output]:
         """A nameplate alone gives nothing: its host asks for whom it has admitted."""
-        if self._secret is None or not host.has_hosted:
+        if self.secret is None or not host.has_hosted:
             return self._refuse(host, Refusal.NO_GRANTS)
         if not host.customer.grants.take(now, len(signal.slots)):
             return self._refuse(host, Refusal.TOO_FAST)
-        return [(host.number, sign(self._secret, signal, self._limits.grant_rate, unix))]
+        return [(host.number, sign(self.secret, signal, self._limits.grant_rate, unix))]
 
     # Limits
 

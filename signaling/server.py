@@ -82,11 +82,14 @@ class Server:
         desk: Desk,
         listeners: list[WebSocketServer],
         responders: list[asyncio.DatagramTransport],
+        tls: ssl.SSLContext | None,
     ) -> None:
         self.host = settings.host
         self.port = sockets.port
         self.stun_port = sockets.stun_port
         """UDP port that answers STUN Binding; 0 if none does."""
+        self._settings = settings
+        self._tls = tls
         self._desk = desk
         self._listeners = listeners
         self._responders = responders
@@ -94,6 +97,17 @@ class Server:
     def counts(self) -> dict[str, int]:
         """Connections, nameplates, exchanges and so on: now and since the start."""
         return self._desk.counts()
+
+    def reload(self, secret: bytes | None) -> None:
+        """Read the certificate anew, and sign grants with ``secret`` if there were grants before.
+
+        New connections see it. Raises ``CannotListenError``; then nothing has changed.
+        """
+        if self._tls is not None:
+            _tls(self._settings)  # a context that took half of a new pair would serve nobody
+            _load(self._tls, self._settings)
+        if secret is not None and self._settings.relay_secret is not None:
+            self._desk.change_secret(secret)
 
     async def close(self) -> None:
         """Say goodbye to all (code 1001), and stop; returns within a few seconds."""
@@ -126,7 +140,7 @@ async def serve(settings: Settings) -> Server:
     except BaseException:
         sockets.close()
         raise
-    return Server(settings, sockets, desk, listeners, responders)
+    return Server(settings, sockets, desk, listeners, responders, tls)
 
 
 async def _answer_stun(sockets: list[socket.socket]) -> list[asyncio.DatagramTransport]:
@@ -172,15 +186,22 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, settings)
+    return context
+
+
+def _load(context: ssl.SSLContext, settings: Settings) -> None:
+    certificate = settings.tls_cert
+    if certificate is None:
+        return
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_password)
+        context.load_cert_chain(certificate, settings.tls_key, password=_no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
         why = reason(error)
         raise CannotListenError(
-            f"the certificate {settings.tls_cert} or its key cannot be used: {why}",
+            f"the certificate {certificate} or its key cannot be used: {why}",
             "both are PEM files; the key has no passphrase",
         ) from error
-    return context
 
 
 def _no_password() -> str:

@@ -65,4 +65,6 @@ class Ending(Enum):
 
 def reason(error: Exception) -> str:
     """What a system or a library says, in our manner: lower case, without its numbers."""
-    return (getattr(error, "strerror", None) or str(error)).lower()
+    word = getattr(error, "reason", None)  # of TLS, of text that cannot be decoded
+    said = word.replace("_", " ") if isinstance(word, str) else getattr(error, "strerror", None)
+    return str(said or error).lower()

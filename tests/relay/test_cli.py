@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -22,6 +23,7 @@ from relay.cli import command
 from tests.relay.bottle import INNER
 from tests.relay.callers import Udp, attach, claim, grant
 from tests.relay.test_server import ask_stun
+from tests.signaling.test_server import make_certificate
 from vc_core.envelope import (
     ATTACHED,
     REFUSED,
@@ -155,6 +157,29 @@ async def test_a_new_secret_is_read_and_the_old_one_holds_for_a_while(
     code, _, err = daemon.finish()
     assert code == 0
     assert "not reloaded" in err
+
+
+def test_half_of_a_renewed_certificate_changes_nothing(tmp_path: Path) -> None:
+    places = [tmp_path / name for name in ("one", "two")]
+    pairs = []
+    for place in places:
+        place.mkdir()
+        pairs.append(make_certificate(place))
+    (certificate, key), (renewed, renewed_key) = pairs
+    tls = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    daemon = Daemon("--listen", "127.0.0.1:0", "--json", *tls)
+    address = ("127.0.0.1", daemon.line()["tcp_port"])
+    before, after = certificate.read_text(), renewed.read_text()
+    certificate.write_text(after)
+    daemon.process.send_signal(signal.SIGHUP)
+    assert ssl.get_server_certificate(address).split() == before.split()
+    key.write_bytes(renewed_key.read_bytes())
+    daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.line()["event"] == "reloaded"
+    assert ssl.get_server_certificate(address).split() == after.split()
+    daemon.process.terminate()
+    code, _, err = daemon.finish()
+    assert (code, err.count("cannot be used: key values mismatch")) == (0, 1)
 
 
 async def test_without_a_secret_it_is_open_and_warns() -> None:

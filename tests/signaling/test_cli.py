@@ -164,6 +164,26 @@ async def test_with_a_secret_it_signs_grants_for_a_host(tmp_path: Path) -> None:
     assert finish(process)[0] == 0
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal here")
+async def test_a_new_secret_is_read_and_nonsense_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("ab" * 32)
+    process = start("--listen", "127.0.0.1:0", "--json", "--relay-secret-file", str(file))
+    host = await call(first_line(process)["port"])
+    await host.allocate()
+    file.write_text("cd" * 32)
+    process.send_signal(signal.SIGHUP)
+    assert first_line(process)["event"] == "reloaded"
+    file.write_text("nonsense")
+    process.send_signal(signal.SIGHUP)
+    await host.send(AskGrants(bytes(32), (1,)))
+    (grant,) = (await host.take(Grants)).grants
+    assert tag_is_right(b"\xcd" * 32, grant.claims, grant.tag)
+    process.terminate()
+    code, _, err = finish(process)
+    assert (code, "not reloaded" in err) == (0, True)
+
+
 def test_starts_with_a_certificate_and_writes_its_log_where_told(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     log = tmp_path / "log"

@@ -261,6 +261,25 @@ async def test_speaks_tls_to_those_who_trust_its_certificate(tmp_path: Path) -> 
         assert isinstance(host, Caller)
 
 
+async def test_a_renewed_certificate_is_taken_and_half_of_one_is_not(tmp_path: Path) -> None:
+    used, other = tmp_path / "used", tmp_path / "other"
+    used.mkdir()
+    other.mkdir()
+    certificate, key = make_certificate(used)
+    renewed, renewed_key = make_certificate(other)
+    before = ssl.create_default_context(cadata=certificate.read_text())
+    after = ssl.create_default_context(cadata=renewed.read_text())
+    async with running(tls_cert=certificate, tls_key=key) as server:
+        await call(server, tls=before)
+        certificate.write_bytes(renewed.read_bytes())
+        with pytest.raises(CannotListenError, match="cannot be used"):
+            server.reload(None)
+        await call(server, tls=before)
+        key.write_bytes(renewed_key.read_bytes())
+        server.reload(None)
+        await call(server, tls=after)
+
+
 async def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     (tmp_path / "bad.pem").write_text("no certificate")
