@@ -217,13 +217,10 @@ class RateControl:
         if queues:
             before, self.queue = self.queue, queues[len(queues) // 4]
             self._behind = queues[3 * len(queues) // 4]
-            self._remember(now)
+            self._behinds.append((now, self._behind))
+            while self._behinds[0][0] < now - BEHIND_WINDOW:
+                self._behinds.popleft()
             self._steer(now, min(before, self.queue))
-
-    def _remember(self, now: float) -> None:
-        self._behinds.append((now, self._behind))
-        while self._behinds[0][0] < now - BEHIND_WINDOW:
-            self._behinds.popleft()
 
     def _count_lost(self, now: float) -> None:
         while self._sent:

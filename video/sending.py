@@ -279,11 +279,13 @@ class Sharer:
             return
         stream, member, forwarder = name
         for viewer in streaming.behind(name, self._viewers):
-            if member is None and self._has_its_own(streaming, viewer.member, frame):
-                continue  # counted there; twice would look like loss
+            twice = self._comes_twice(streaming, viewer.member, frame)
+            if member is None and twice:
+                continue  # counted with the other copy; each by itself would look like loss
             packet = stream, piece.generation, piece.ctr
             again = not of_parity and (viewer.member, index) in frame.sent
-            viewer.rate.sent(packet, len(piece.datagram), now, again=again)
+            # Which of two copies an arrival speaks of, nobody knows.
+            viewer.rate.sent(packet, len(piece.datagram), now, again=again or twice)
             if not of_parity:
                 frame.sent[viewer.member, index] = now
                 streaming.sent["again"] += again and member is not None
@@ -293,9 +295,9 @@ class Sharer:
         to.append(Outgoing(piece.datagram, member, forwarder, handle))
 
     @staticmethod
-    def _has_its_own(streaming: Streaming, member: Member, frame: OnItsWay) -> bool:
-        """Whether a viewer behind a forwarder was sent this frame by itself as well."""
-        _, since = streaming.spread.get(member, (0, frame.pushed))
+    def _comes_twice(streaming: Streaming, member: Member, frame: OnItsWay) -> bool:
+        """Whether a viewer behind a forwarder is sent this frame by itself as well."""
+        _, since = streaming.spread.get(member, (0, float("-inf")))
         return frame.pushed - since < SPREAD_OVERLAP
 
     # Feedback in
