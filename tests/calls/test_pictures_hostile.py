@@ -123,6 +123,7 @@ def test_clocks_that_leap_harm_nobody_and_show_in_no_figure_that_cannot_be(party
     assert party.complaints(since) == []
 
 
+@pytest.mark.alone
 def test_pieces_of_streams_that_were_never_offered_are_nothing(party: Party) -> None:
     member, since = party.commits("unoffered")
     assert party.through() > 200
