@@ -207,6 +207,7 @@ def test_a_killed_decoder_is_told_and_one_can_watch_again(stage: Stage) -> None:
 
 
 @linux
+@pytest.mark.alone
 def test_a_decoder_that_stands_still_harms_nobody_and_catches_up(stage: Stage) -> None:
     host, guest = stage.pair()
     other = stage.join(host.code, name="Olga")
@@ -214,25 +215,19 @@ def test_a_decoder_that_stands_still_harms_nobody_and_catches_up(stage: Stage) -
     stream = share(host, 15, SIZE)
     watch(guest, host, stream)
     watch(other, host, stream)
-    name = f"{host.member}/{stream}"
-    before = settled(other)["streams"][name]["fps_shown"]  # 15, or what the machine gives
-    assert before > 0
     decoder = child(guest, "video.view")
     os.kill(decoder, signal.SIGSTOP)
     memory = figures(guest)["process"]["rss_mb"]
-    time.sleep(3.0)  # until everything between is full
     figures(host)
-    wait_until(lambda: settled(other)["streams"][name]["fps_shown"] > 0.6 * before, 15.0)
-    sent = figures(host)["streams"][name]
+    told = settled(other, 6.0)["streams"][f"{host.member}/{stream}"]
+    assert told["fps_shown"] > 8
+    sent = figures(host)["streams"][f"{host.member}/{stream}"]
     assert sent["bitrate_out"] > 1.7 * sent["bitrate"], "a copy for each viewer"
     assert figures(guest)["process"]["rss_mb"] < memory + 20
     os.kill(decoder, signal.SIGCONT)
-
-    def caught_up() -> bool:
-        seen = settled(guest, 1.2)["streams"][name]
-        return bool(seen["fps_shown"] > 0.6 * before and seen["latency_ms"] < 500)
-
-    wait_until(caught_up, 30.0)
+    name = f"{host.member}/{stream}"
+    wait_until(lambda: settled(guest, 1.2)["streams"][name]["fps_shown"] > 8, 15.0)
+    assert settled(guest, 1.5)["streams"][name]["latency_ms"] < 500
 
 
 @linux
@@ -285,14 +280,13 @@ def test_copies_come_by_the_hosts_forwarder_when_many_watch(stage: Stage) -> Non
     stream = share(sharer, 10)
     for guest in guests:
         watch(guest, sharer, stream)
-    sent, coded, until = 1, 0, time.monotonic() + 30.0
-    while sent > coded and time.monotonic() < until:  # each shows that its path carries the first
-        figures(sharer)
-        time.sleep(3.0)
-        out = figures(sharer)
-        sent = sum(one["bitrate_out"] for one in out["members"].values())
-        shared = out["streams"][f"{sharer.member}/{stream}"]
-        coded = shared["bitrate"]
+    time.sleep(5.0)  # each has shown that its path carries what the others get
+    figures(sharer)
+    time.sleep(4.0)
+    out = figures(sharer)
+    sent = sum(one["bitrate_out"] for one in out["members"].values())
+    shared = out["streams"][f"{sharer.member}/{stream}"]
+    coded = shared["bitrate"]
     for guest in guests:
         told = settled(guest, 1.5)["streams"][f"{sharer.member}/{stream}"]
         assert told["fps_shown"] > 6, told

@@ -16,6 +16,8 @@ from tests.calls.sounds import loudness, read_wav
 from tests.calls.stage import Stage
 from tests.calls.test_pictures import figures, settled, share, watch
 
+pytestmark = pytest.mark.alone  # what stands beside a crime must go on in real time
+
 PATIENCE = 30.0  # s that a crime may take
 MEMORY = 60  # MB that a victim may grow by, all crimes together
 
@@ -46,7 +48,7 @@ class Party:
     def goes_on(self, since: int) -> None:
         """Voice is heard, the other stream seen, a text arrives, memory is bounded."""
         told = settled(self.victim, 2.0)
-        assert told["streams"][f"{self.good.member}/{self.stream}"]["fps_shown"] > 5
+        assert told["streams"][f"{self.good.member}/{self.stream}"]["fps_shown"] > 8
         assert told["process"]["rss_mb"] < self.memory + MEMORY
         assert self.victim.of("stream-unwatched", since=since, member=self.good.member) == []
         heard = read_wav(self.ear)[-RATE:]
@@ -95,7 +97,7 @@ def party(call: Party) -> Iterator[Party]:
         ("garbage", "error", "stream-damaged"),
         ("sizes", "error", "stream-damaged"),
         ("nonsense", "warning", "pictures-broken"),
-        pytest.param("million", "warning", "pictures-broken", marks=pytest.mark.alone),  # a flood
+        ("million", "warning", "pictures-broken"),
     ],
 )
 def test_a_stream_that_is_none_ends_with_a_hint(
@@ -123,7 +125,6 @@ def test_clocks_that_leap_harm_nobody_and_show_in_no_figure_that_cannot_be(party
     assert party.complaints(since) == []
 
 
-@pytest.mark.alone
 def test_pieces_of_streams_that_were_never_offered_are_nothing(party: Party) -> None:
     member, since = party.commits("unoffered")
     assert party.through() > 200

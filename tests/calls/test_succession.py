@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from audio.pcm import RATE
 from tests.calls.engines import EngineProcess
@@ -15,20 +16,20 @@ from tests.calls.stage import Stage
 
 QUIET = 0.02  # root mean square of 20 ms that are no tone
 FRAME = RATE // 50
-GAP = 0.7
-"""Seconds that a machine which runs all tests at once may stall for; a key that is missing takes
-a second and more. That there is no gap at all is measured where nothing else runs: the stories
-``the_host_is_killed…`` of ``tests.lab``."""
+GAP = (
+    0.7  # seconds that a busy machine may stall for; a key that is missing takes a second and more
+)
 EVERYBODY = 15.0  # seconds after the death of a host in which a newcomer is in
 
 
-def _trio(stage: Stage) -> list[EngineProcess]:
+def _trio(stage: Stage, *, server: str | None = None) -> list[EngineProcess]:
     """A host, Ada and Ben in this order, who hum and record each other."""
-    host = stage.host()
+    host = stage.host(signal=server)
     people = [host]
+    code = host.code if server is None else f"{host.code}@{server.removeprefix('ws://')}"
     for number, name in enumerate(("Ada", "Ben")):
         tapes = "--record", str(stage.folder / name)
-        people.append(stage.join(host.code, *tapes, name=name, mic=f"tone:{400 + 200 * number}"))
+        people.append(stage.join(code, *tapes, name=name, mic=f"tone:{400 + 200 * number}"))
         for one in people:
             one.meets(*(other for other in people if other is not one))
     return people
@@ -58,9 +59,12 @@ def _longest_gap(tape: Path, begin: int) -> tuple[float, float]:
     return longest / 50, where / 50
 
 
-def test_a_killed_host_is_replaced_while_the_others_go_on_talking(stage: Stage) -> None:
-    """Its signaling server dies with it; one that lives on: ``tests.lab the_host_is_killed``."""
-    host, ada, ben = _trio(stage)
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_killed_host_is_replaced_while_the_others_go_on_talking(
+    stage: Stage, *, embedded: bool
+) -> None:
+    server = None if embedded else f"ws://{stage.server()[1]}"
+    host, ada, ben = _trio(stage, server=server)
     tapes = [_tape(stage, "Ada", ben), _tape(stage, "Ben", ada)]
     for tape in tapes:
         wait_until(lambda tape=tape: tape.exists() and len(read_wav(tape)) > RATE, 20.0)  # type: ignore[misc]
@@ -71,7 +75,7 @@ def test_a_killed_host_is_replaced_while_the_others_go_on_talking(stage: Stage) 
     assert told["code"] and told["link"]
     assert 9.0 < told["seen"] - killed < 12.0
     assert ben.wait("host-changed", member=ada.member)["name"] == "Ada"
-    assert "@" in told["code"]
+    assert (("@" in told["code"]) is embedded) or server is not None
     late = stage.join(told["code"], name="Late")
     within = ada.wait("member-joined", member=late.member)["seen"] - killed
     _all_meet(late, ada, ben)
