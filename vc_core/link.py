@@ -34,6 +34,7 @@ LABEL_LETTER = "vchat-1 letter"
 LABEL_PROBE = "vchat-1 probe"
 LABEL_FEEDBACK = "vchat-1 feedback"
 CONTROL_STREAM = 0
+LINK_CHANCE = 10.0  # s that a link has to carry its first packet
 LETTER_WINDOW = 256  # letters that may be overtaken by one
 
 
@@ -62,6 +63,8 @@ class Link:
         self.tag = tag
         self.leading = leading
         self.begun = now
+        self.chance_until = now + LINK_CHANCE
+        """When it is dead if it has not carried a packet."""
         self.secret = secret
         self.streaming = False
         """Whether records may be written: QUIC stands and both ends know stream 0."""

@@ -116,6 +116,14 @@ class Matchmaker:
             self._pairs[peer.number] = pair
         return pair
 
+    def _use(self, peer: Peer, link: Link, now: float) -> None:
+        """Use a new link; what a host carried on its older one may be lost with that."""
+        self._room.use_link(peer, link, now)
+        if peer is self._room.host:
+            for other in self._room.peers.values():
+                if other is not peer:
+                    other.doubt_link(now)
+
     # World in
 
     def greeted(self, peer: Peer, greet: Greet, mailbox: bytes | None, now: float) -> None:
@@ -169,7 +177,7 @@ class Matchmaker:
             now=now,
             secret=secret,
         )
-        room.use_link(peer, link, now)
+        self._use(peer, link, now)
         peer.alive(now)
         # The other side keeps its older link until a letter of this one opens.
         self._courier.send_letter(peer, link, KeyTaken(0))
@@ -190,6 +198,6 @@ class Matchmaker:
             raise RemoteProtocolError("more letters than anybody needs")
         peer.alive(now)
         if link is peer.coming:
-            self._room.use_link(peer, link, now)
+            self._use(peer, link, now)
             peer.key_sent = link.told_generation
         return message

@@ -20,7 +20,6 @@ GREETING_LIFE = 5.0  # s until a greeting without an answer is given up, at firs
 LONGEST_GREETING = 15.0  # s until it is given up after many
 GREETING_PAUSE = 1.0  # s between the loss of a link and the next greeting
 LINK_DEATH = 3.0  # s of silence after which a link is made anew
-LINK_CHANCE = 10.0  # s that a link has to carry its first packet
 
 # Implementation: what one member may cost us
 TRAFFIC = Rate(per_second=256 * 1024, burst=4 * 1024 * 1024)  # bytes of control messages
@@ -148,7 +147,7 @@ class Peer:
         if link is None:
             return True
         if not link.carried:
-            return now - link.begun >= LINK_CHANCE
+            return now >= link.chance_until
         return now - link.last_life >= LINK_DEATH
 
     def waits_for_reply(self, now: float) -> bool:
@@ -162,6 +161,12 @@ class Peer:
         """Much has changed: what was greeted into the dark is not waited for any more."""
         if self.link is None:
             self.greeting, self.greetings = None, 0
+
+    def doubt_link(self, now: float) -> None:
+        """What was said on it may be lost: if it has carried nothing yet, it is made anew."""
+        self.greet_anew()
+        if self.link is not None:
+            self.link.chance_until = now
 
     def alive(self, now: float) -> None:
         """Something verified came."""

@@ -233,8 +233,10 @@ def test_guests_of_halves_find_each_other_by_the_secret_that_both_knew_when_they
     assert bottle.run(100, lambda: told(bob, cyd) == ["bob", "cyd"])
 
 
-def test_texts_go_on_with_somebody_whom_only_the_losing_half_had_removed() -> None:
-    bottle = Bottle(56)
+@pytest.mark.parametrize("seed", [50, 51, 55, 56])
+def test_texts_go_on_with_somebody_whom_only_the_losing_half_had_removed(seed: int) -> None:
+    """At once, though the new host loses what it carries while its own link is made anew."""
+    bottle = Bottle(seed)
     host, ann, bob = keyed(bottle, "host", "ann", "bob", order=(0, 1, 2))
     for _ in range(2):
         act(bottle, bob, "say", "before")
@@ -248,7 +250,7 @@ def test_texts_go_on_with_somebody_whom_only_the_losing_half_had_removed() -> No
     assert bottle.run(40, lambda: agree(host, ann, bob) and len(names_here(ann)) == 3)
     act(bottle, bob, "say", "after")
     act(bottle, host, "say", "after")
-    bottle.run(15)
+    bottle.run(2)
     assert texts(host) == ["before", "before", "after"]
     assert texts(bob) == ["before", "before", "after"]
     assert not {"peer-misbehaved"} & {*warnings(host), *warnings(bob)}
