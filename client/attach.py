@@ -279,7 +279,7 @@ def _interruptible(engine: Engine) -> None:
     """Ctrl-C and the end of the session leave the room; the same again, at once."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, ValueError):
+        with contextlib.suppress(NotImplementedError, ValueError):  # Windows; no main thread
             loop.add_signal_handler(number, engine.interrupt)
 
 

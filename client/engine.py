@@ -105,7 +105,7 @@ class Engine:
         """From ``ready`` to ``ended``."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with contextlib.suppress(NotImplementedError):
+            with contextlib.suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, self._interrupt)
         await self._faces.open(self._settings.socket)
         self._tell(self._reporter.ready(self._settings.name))
