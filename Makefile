@@ -38,7 +38,7 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	@status=0; \
 	$(MAKE) --no-print-directory lint || status=1; \
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone" $(ARGS) || [ $$? -eq 5 ] || status=1; \
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone" $(ARGS) || [ $$? -eq 5 ] || status=1; \
 	$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ] || status=1; \
 	exit $$status
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from enum import IntFlag
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.packet import MAX_PAYLOAD
@@ -34,8 +33,8 @@ MAX_BACK = 255
 SIZE_LAYOUT = struct.Struct(">HH")
 
 
-class Flag(IntFlag):
-    """What a piece says of its frame and of itself."""
+class Flag:
+    """What a piece says of its frame and of itself; plain numbers, since many are read."""
 
     KEY = 1
     PARITY = 2
@@ -136,7 +135,7 @@ class Fragments:
 
     def data(self, index: int) -> bytes:
         """Payload of a data piece."""
-        return self._head(index, Flag(0)) + self._data[index]
+        return self._head(index, 0) + self._data[index]
 
     def parity(self, index: int) -> bytes:
         """Payload of a parity piece."""
@@ -144,7 +143,7 @@ class Fragments:
         rows = parity(self._data[block :: self.blocks], row)
         return self._head(index, Flag.PARITY) + rows
 
-    def _head(self, index: int, flags: Flag) -> bytes:
+    def _head(self, index: int, flags: int) -> bytes:
         one = self._picture
-        flags |= Flag.KEY if one.key else Flag(0)
+        flags |= Flag.KEY if one.key else 0
         return PIECE_LAYOUT.pack(one.number, index, self.count, flags, one.codec, one.back)

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from video.bunch import Bunches
+from video.recent import Recent
 from video.trains import Trains
 
 # Implementation
@@ -142,14 +143,14 @@ class RateControl:
         self._trains = Trains()
         self._width = (float("-inf"), 0.0)
         """(when, bit/s): what frames that filled the path have last shown of it."""
-        self._arrived: deque[tuple[float, int]] = deque(maxlen=MOST_MEASURED)
-        self._fates: deque[tuple[float, bool]] = deque()
-        """(time of sending, whether it was lost) in the last ``LOSS_WINDOW``."""
+        self._arrived = Recent(MOST_MEASURED)
+        self._fates = Recent()
+        """By time of sending, whether it was lost, in the last ``LOSS_WINDOW``."""
         self._usual_loss = 0.0
         self._loss_known = False
         self._loss_seen = now
-        self._given: deque[tuple[float, int]] = deque()
-        """What was sent in the last second."""
+        self._given = {window: Recent() for window in (USE_WINDOW, RATE_WINDOW)}
+        """What was sent in so many seconds."""
         self._newest = float("-inf")
         """When the newest arrival was sent."""
         self._congested_at = float("-inf")
@@ -173,7 +174,7 @@ class RateControl:
         known = self._sent.get(name)
         if known is not None:
             if not known.again:
-                self._fates.append((known.at, True))
+                self._fates.add(known.at, True)
             known.again = True
         else:
             self._sent[name] = Sent(now, size + WIRE, again)
@@ -181,7 +182,9 @@ class RateControl:
                 self._sent.popitem(last=False)
         if self._unanswered_since is None:
             self._unanswered_since = now
-        self._given.append((now, size + WIRE))
+        for window, given in self._given.items():
+            given.add(now, size + WIRE)
+            given.forget(now - window)
 
     def moved(self, now: float) -> None:
         """The way has changed: another delay, another bottleneck perhaps."""
@@ -204,10 +207,10 @@ class RateControl:
             packet = self._sent.pop(name, None)
             if packet is None:
                 continue
-            self._arrived.append((at, packet.size))
+            self._arrived.add(at, packet.size)
             self._newest = max(self._newest, packet.at)
             if not packet.again:
-                self._fates.append((packet.at, False))
+                self._fates.add(packet.at, False)
                 self._bunches.add(at, self._base.take(at - packet.at, now))
                 self._trains.add(packet.at, at, packet.size, self.target)
         self._unanswered_since = None
@@ -229,12 +232,11 @@ class RateControl:
                 break
             del self._sent[name]
             if not packet.again:
-                self._fates.append((packet.at, True))
-        while self._fates and self._fates[0][0] < self._newest - LOSS_WINDOW:
-            self._fates.popleft()
+                self._fates.add(packet.at, True)
+        self._fates.forget(self._newest - LOSS_WINDOW)
         self._loss_known = len(self._fates) >= FEW
         if self._loss_known:
-            self.loss = sum(lost for _, lost in self._fates) / len(self._fates)
+            self.loss = self._fates.total / len(self._fates)
             self._loss_seen = now
         elif now - self._loss_seen >= OLD_LOSS:
             self.loss = min(self.loss, self._usual_loss)
@@ -242,13 +244,11 @@ class RateControl:
     def _measure(self) -> None:
         if not self._arrived:
             return
-        end = self._arrived[-1][0]
-        while self._arrived and self._arrived[0][0] < end - RATE_WINDOW:
-            self._arrived.popleft()
-        span = end - self._arrived[0][0]
-        if span > RATE_WINDOW / 4:
-            total = sum(size for _, size in self._arrived) - self._arrived[0][1]
-            self.delivered = 8 * total / span
+        end, _ = self._arrived.newest
+        self._arrived.forget(end - RATE_WINDOW)
+        begun, first = self._arrived.oldest
+        if end - begun > RATE_WINDOW / 4:
+            self.delivered = 8 * (self._arrived.total - first) / (end - begun)
 
     def hurry(self, most: float) -> float:
         """How much faster than the rate a frame may leave, so that it fills no known bottleneck."""
@@ -380,11 +380,10 @@ class RateControl:
 
     def _sending(self, now: float, window: float) -> float:
         """bit/s that were sent in the last ``window`` seconds."""
-        while self._given and self._given[0][0] < now - USE_WINDOW:
-            self._given.popleft()
-        sizes = [(at, size) for at, size in self._given if at >= now - window]
-        span = max(0.2, min(window, now - sizes[0][0])) if sizes else window
-        return 8 * sum(size for _, size in sizes) / span
+        given = self._given[window]
+        given.forget(now - window)
+        span = max(0.2, min(window, now - given.oldest[0])) if given else window
+        return 8 * given.total / span
 
     # Time
 

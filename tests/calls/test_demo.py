@@ -16,8 +16,6 @@ from client.commands import demo
 from client.commands.demo_cast import engine
 from tests.calls.engines import ROOT
 
-pytestmark = pytest.mark.alone
-
 PATIENCE = 60.0  # s; a busy machine
 
 
@@ -48,6 +46,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.alone
 def test_everything_arrives_and_nothing_is_left_behind(tmp_path: Path) -> None:
     process = start(tmp_path)
     said, _ = process.communicate(timeout=PATIENCE)

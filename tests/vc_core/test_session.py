@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections.abc import Callable
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -150,27 +152,29 @@ def _small() -> tuple[Bottle, list[Person]]:
     return _KEPT[0]
 
 
-def best_of(action: object, count: int = 300) -> float:
-    """Seconds of one call, the best of several rounds."""
-    best = float("inf")
-    for _ in range(5):
-        begun = time.perf_counter()
+def calls_of(action: Callable[[], object], count: int = 100) -> float:
+    """Functions called for one call of ``action``, on average: work, whatever the machine."""
+    called = 0
+
+    def look(_frame: FrameType, what: str, _argument: object) -> None:
+        nonlocal called
+        called += what in ("call", "c_call")
+
+    sys.setprofile(look)
+    try:
         for _ in range(count):
-            action()  # type: ignore[operator]
-        best = min(best, (time.perf_counter() - begun) / count)
-    return best
+            action()
+    finally:
+        sys.setprofile(None)
+    return called / count
 
 
-def test_the_next_timer_of_a_full_room_costs_less_than_50_microseconds(
-    party: tuple[Bottle, list[Person]],
-) -> None:
+def test_the_next_timer_of_a_full_room_is_little_work(party: tuple[Bottle, list[Person]]) -> None:
     for person in party[1][:2]:
-        assert best_of(person.session.next_timer) < 50e-6
+        assert calls_of(person.session.next_timer) < 150
 
 
-def test_a_voice_frame_costs_less_than_100_microseconds_at_both_ends_together(
-    party: tuple[Bottle, list[Person]],
-) -> None:
+def test_a_voice_frame_is_little_work_at_both_ends(party: tuple[Bottle, list[Person]]) -> None:
     bottle, people = party
     speaker, listener = people[1].session, people[0].session
     road = next(link for member, link in listener.listeners() if member == people[1].number)
@@ -181,7 +185,7 @@ def test_a_voice_frame_costs_less_than_100_microseconds_at_both_ends_together(
         assert datagram is not None
         assert listener.hear(people[1].number, road, WAY, datagram, bottle.now) is not None
 
-    assert best_of(frame) < 100e-6
+    assert calls_of(frame) < 250
 
 
 def test_all_timers_of_a_quiet_room_share_few_beats() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from video.sharing import Encoded, Outgoing
 from video.watching import Watching
 
 STEP = 0.001
+BEAT = 0.005  # as ``client.pictures.viewing``
 WIRE = 28
 VOICE_BYTES = 132
 OVERHEAD = 36
@@ -128,6 +130,8 @@ class Seat:
     """Delay of frames from capture to whole, in s."""
     voice: list[tuple[float, float]] = field(default_factory=list)
     """(sent, delay) of voice packets."""
+    looks: bool = False
+    """Whether it will look at what to tell the sharer."""
     still_until: float = 0.0
     """Until when its process stands still."""
 
@@ -210,6 +214,7 @@ class Stage:
         seat = self.seats[member] = Seat(member, down, up, watching, *ends)
         self.sharer.watched(STREAM, member, True, self.clock.now)
         self.sharer.reached(member, rtt, forwarder, self.clock.now)
+        self._look_soon(seat)
         return seat
 
     def run(self, seconds: float) -> None:
@@ -230,8 +235,6 @@ class Stage:
             for outgoing in self.sharer.datagrams(now):
                 self._carry(outgoing)
         self._obey()
-        for seat in self.seats.values():
-            self._look(seat, now)
         if now >= self._voice_at:
             self._voice_at += 0.02
             for seat in self.seats.values():
@@ -284,11 +287,19 @@ class Stage:
             seat.shown.append(now)
             seat.sizes.append(len(whole.picture.data))
             seat.late.append(now - whole.picture.timestamp / 1000)
-        self._look(seat, now)
+        if not seat.looks:
+            self._look_soon(seat)
 
-    def _look(self, seat: Seat, now: float) -> None:
-        if now < seat.still_until:
-            return
+    def _look_soon(self, seat: Seat) -> None:
+        now = self.clock.now
+        due = seat.watching.next_time(now)
+        seat.looks = due < math.inf
+        if seat.looks:
+            when = max(now + BEAT, due)
+            self.clock.at(when, lambda: self._when_awake(seat, lambda: self._look(seat)))
+
+    def _look(self, seat: Seat) -> None:
+        now = self.clock.now
         for feedback in seat.watching.feedback(now):
             datagram = seat.own_end.write(feedback)
             seat.up.send(len(datagram), lambda d=datagram: self._answer(seat, d))  # type: ignore[misc]
@@ -296,6 +307,7 @@ class Stage:
             # the reliable plane: late rather than lost
             when = now + seat.up.delay * (3 if self.chance.random() < seat.up.loss else 1)
             self.clock.at(when, lambda: self.sharer.key_wanted(STREAM, seat.member, self.clock.now))
+        self._look_soon(seat)
 
     def _answer(self, seat: Seat, datagram: bytes) -> None:
         self._when_awake(self, lambda: self._hear(seat, datagram))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,9 +17,7 @@ async def clean_loop() -> AsyncIterator[None]:
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     before = asyncio.all_tasks()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()  # what earlier tests left is not this one's fault
+    gc.freeze()  # what earlier tests left is not this one's fault
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     gc.collect()

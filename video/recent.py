@@ -1,0 +1,50 @@
+"""Recent: amounts of the last seconds, and their sum at any moment."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Recent:
+    """Amounts with their times, roughly in order; the oldest goes first."""
+
+    __slots__ = ("_entries", "_most", "total")
+
+    def __init__(self, most: int | None = None) -> None:
+        """``most`` entries are kept, whatever their times are."""
+        self._entries: deque[tuple[float, int]] = deque()
+        self._most = most
+        self.total = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, at: float, amount: int) -> None:
+        """Something happened."""
+        self._entries.append((at, amount))
+        self.total += amount
+        if self._most is not None and len(self._entries) > self._most:
+            self._drop()
+
+    def forget(self, before: float) -> None:
+        """What stands in front and is older than ``before``."""
+        while self._entries and self._entries[0][0] < before:
+            self._drop()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
+        self.total = 0
+
+    @property
+    def oldest(self) -> tuple[float, int]:
+        """(when, amount) of the first; there must be one."""
+        return self._entries[0]
+
+    @property
+    def newest(self) -> tuple[float, int]:
+        """(when, amount) of the last; there must be one."""
+        return self._entries[-1]
+
+    def _drop(self) -> None:
+        self.total -= self._entries.popleft()[1]
