@@ -36,6 +36,17 @@ class Recent:
         self._entries.clear()
         self.total = 0
 
+    def since(self, begin: float) -> tuple[float, int]:
+        """(when it began, sum) of what is not older than ``begin``."""
+        if not self._entries or self._entries[0][0] >= begin:
+            return (self._entries[0][0] if self._entries else begin), self.total
+        begun, total = begin, 0
+        for at, amount in reversed(self._entries):
+            if at < begin:
+                break
+            begun, total = at, total + amount
+        return begun, total
+
     @property
     def oldest(self) -> tuple[float, int]:
         """(when, amount) of the first; there must be one."""

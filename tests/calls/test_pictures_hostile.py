@@ -47,7 +47,7 @@ class Party:
 
     def goes_on(self, since: int) -> None:
         """Voice is heard, the other stream seen, a text arrives, memory is bounded."""
-        told = settled(self.victim, 2.0)
+        told = settled(self.victim, 1.2)
         assert told["streams"][f"{self.good.member}/{self.stream}"]["fps_shown"] > 8
         assert told["process"]["rss_mb"] < self.memory + MEMORY
         assert self.victim.of("stream-unwatched", since=since, member=self.good.member) == []
