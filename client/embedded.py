@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from client.net.relay_address import PATH
 from relay.forwarder import Forwarder
-from signaling.server import CannotListenError, Server, serve
+from signaling.server import Server, serve
 from signaling.server import Settings as ServerSettings
+from vc_core.errors import CannotListenError
 from vc_core.invite import DEFAULT_PORT
 
 

@@ -31,8 +31,7 @@ from client.report import Reporter, Told
 from client.room import Room
 from client.settings import RUNGS, Settings
 from client.stats import Stats
-from signaling.server import CannotListenError
-from vc_core.errors import Ending, LocalProtocolError
+from vc_core.errors import CannotListenError, Ending, LocalProtocolError
 from vc_core.ids import Member, member_from_word, member_word
 from vc_core.invite import InvitationError
 from vc_core.keys import PublicIdentity

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from client.net.interfaces import interfaces
 from relay.forwarder import Forwarder
 from relay.limits import Limits
-from relay.sockets import CannotListenError, open_sockets, port_of
+from relay.sockets import open_sockets, port_of
+from vc_core.errors import CannotListenError
 from vc_core.grant import SECRET_SIZE
 from vc_core.relay_address import Target
 

@@ -16,8 +16,8 @@ from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from client.settings import Settings
 from relay.forwarder import Forwarder
-from signaling.server import CannotListenError
 from vc_core.admission import Desk
+from vc_core.errors import CannotListenError
 from vc_core.events import Event
 from vc_core.ids import Rng
 from vc_core.invite import Invitation, server_url

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -29,9 +30,15 @@ log = logging.getLogger("vchat.relay")
 class Failure(click.ClickException):
     """A sentence for a person, exit code 1."""
 
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
     def show(self, file: IO[Any] | None = None) -> None:
         """Say it in the manner of docs/interface.md."""
         click.echo(f"vchat: error: {self.message}", err=True)
+        if self.hint:
+            click.echo(f"vchat: hint: {self.hint}", err=True)
 
 
 def _read_listen(
@@ -44,6 +51,12 @@ def _read_listen(
     if not (colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise click.BadParameter(f"{value!r} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
+
+
+def _read_seconds(context: click.Context, option: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of seconds")
+    return value
 
 
 def _read_limits(
@@ -129,6 +142,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
+    callback=_read_seconds,
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -206,11 +220,12 @@ def main() -> None:
     """The program ``vchat-relay``."""
     try:
         code = command.main(prog_name="vchat-relay", standalone_mode=False)
+    except Failure as error:
+        error.show()
+        sys.exit(error.exit_code)
     except click.ClickException as error:
-        sentence = error.format_message()
-        if not isinstance(error, Failure):  # click begins with a capital
-            sentence = (sentence[:1].lower() + sentence[1:]).removesuffix(".")
-        Failure(sentence).show()
+        sentence = error.format_message()  # click begins with a capital
+        Failure((sentence[:1].lower() + sentence[1:]).removesuffix(".")).show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
@@ -227,7 +242,7 @@ async def _run(plan: Any, *, as_json: bool) -> None:
     try:
         await Daemon(plan, say).run()
     except VchatError as error:
-        raise Failure(str(error)) from error
+        raise Failure(str(error), getattr(error, "hint", "")) from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -11,8 +11,7 @@ import contextlib
 import hmac
 from collections.abc import Callable, Mapping
 
-from relay.sockets import CannotListenError
-from vc_core.errors import reason
+from vc_core.errors import CannotListenError
 
 # Implementation
 PATIENCE = 5.0
@@ -40,8 +39,7 @@ class Metrics:
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=LONGEST)
         except OSError as error:
-            why = reason(error)
-            raise CannotListenError(f"cannot listen on {host} port {port}: {why}") from error
+            raise CannotListenError.at(host, port, error) from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:

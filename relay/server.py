@@ -24,11 +24,9 @@ from websockets.http11 import Request, Response
 
 from relay.forwarder import Forwarder
 from relay.limits import Limits
-from relay.sockets import CannotListenError, Sockets, open_sockets, packed, port_of
+from relay.sockets import Sockets, open_sockets, packed, port_of
 from relay.web import MAX_MESSAGE
 from vc_core.bucket import customer
-
-__all__ = ["CannotListenError", "Relay", "Settings", "serve"]
 
 # Implementation
 OPEN_TIMEOUT = 5.0

@@ -13,7 +13,7 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from vc_core.errors import VchatError
+from vc_core.errors import CannotListenError
 
 # Implementation
 EVERYWHERE = ("", "0.0.0.0", "::")
@@ -27,10 +27,6 @@ _FORCE = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}
 """Linux: root may go beyond the limit of the system (SO_RCVBUFFORCE, SO_SNDBUFFORCE)."""
 
 Place = tuple[socket.AddressFamily, str]
-
-
-class CannotListenError(VchatError):
-    """The relay cannot start where it was told to."""
 
 
 @dataclass
@@ -65,8 +61,7 @@ async def open_sockets(udp: tuple[str, int], tcp: tuple[str, int] | None) -> Soc
             sockets.close()
             free = udp[1] == 0 or (tcp is not None and tcp[1] == 0)
             if attempt == TRIES - 1 or not free or error.errno != errno.EADDRINUSE:
-                why = os.strerror(error.errno).lower() if error.errno else str(error)
-                raise CannotListenError(f"cannot listen on {at[0]} port {at[1]}: {why}") from error
+                raise CannotListenError.at(*at, error) from error
             continue
         return sockets
     raise AssertionError("the last attempt returns or raises")

@@ -18,7 +18,7 @@ import click
 
 from signaling.limits import Limits
 from vc_core.bucket import Rate
-from vc_core.errors import reason
+from vc_core.errors import CannotListenError, reason
 from vc_core.relay_address import FORMS, parse_relay
 
 # Implementation
@@ -192,7 +192,6 @@ async def _run(
 ) -> None:
     """From ``listening`` to ``stopped``."""
     from signaling.server import serve
-    from signaling.sockets import CannotListenError
 
     def reload() -> None:
         """What cannot be read leaves everything as it is."""

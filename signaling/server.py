@@ -23,13 +23,11 @@ from websockets.asyncio.server import serve as serve_websockets
 
 from signaling.desk import Desk, Door, Guest
 from signaling.limits import Limits
-from signaling.sockets import BACKLOG, CannotListenError, Sockets, open_sockets
+from signaling.sockets import BACKLOG, Sockets, open_sockets
 from signaling.stun import StunProtocol
-from vc_core.errors import reason
+from vc_core.errors import CannotListenError, reason
 from vc_core.signals import MAX_MESSAGE, SIGNALING_VERSION, Hello
 from vc_core.stun_binding import StunResponder
-
-__all__ = ["CannotListenError", "Server", "Settings", "serve"]
 
 # Implementation
 OPEN_TIMEOUT = 5.0

@@ -14,7 +14,7 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from vc_core.errors import VchatError
+from vc_core.errors import CannotListenError
 
 # Implementation
 EVERYWHERE = ("", "0.0.0.0", "::")
@@ -24,14 +24,6 @@ TRIES = 16
 """How many free ports are tried until TCP and UDP, IPv4 and IPv6 all have the same one."""
 
 _Place = tuple[socket.AddressFamily, str]
-
-
-class CannotListenError(VchatError):
-    """The server cannot start where it was told to."""
-
-    def __init__(self, sentence: str, hint: str = "") -> None:
-        super().__init__(sentence)
-        self.hint = hint
 
 
 @dataclass
@@ -62,7 +54,7 @@ async def open_sockets(host: str, port: int, *, stun: bool) -> Sockets:
             sockets = _bind_tcp(places, port)
         except OSError as error:
             if port or attempt == TRIES - 1 or error.errno != errno.EADDRINUSE:
-                raise _complaint(host, port, error) from error
+                raise CannotListenError.at(host, port, error) from error
             continue
         if not stun or _bind_udp(sockets, places, sockets.port):
             return sockets
@@ -154,12 +146,3 @@ def _bound(
         one.close()
         raise
     return one
-
-
-def _complaint(host: str, port: int, error: OSError) -> CannotListenError:
-    if error.errno == errno.EADDRINUSE:
-        hint = "another program listens there; give another --listen HOST:PORT, port 0 for any"
-        return CannotListenError(f"port {port} of {host} is in use", hint)
-    if error.errno == errno.EACCES:
-        return CannotListenError(f"not allowed to listen on port {port}", "take one above 1023")
-    return CannotListenError(f"cannot listen on {host} port {port}: {error.strerror}".lower())

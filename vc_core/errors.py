@@ -9,6 +9,7 @@ Rule 3: an ``Ending`` is a name and a number; the sentence that a person reads
 
 from __future__ import annotations
 
+import errno
 from enum import Enum
 
 
@@ -22,6 +23,24 @@ class LocalProtocolError(VchatError):
 
 class RemoteProtocolError(VchatError):
     """The other side sent bytes that the protocol does not allow."""
+
+
+class CannotListenError(VchatError):
+    """A daemon cannot start where it was told to; ``hint`` may be empty."""
+
+    def __init__(self, sentence: str, hint: str = "") -> None:
+        super().__init__(sentence)
+        self.hint = hint
+
+    @classmethod
+    def at(cls, host: str, port: int, error: OSError) -> CannotListenError:
+        """What the system said when a socket was to be bound."""
+        if error.errno == errno.EADDRINUSE:
+            hint = "another program listens there; give another HOST:PORT, port 0 for any"
+            return cls(f"port {port} of {host} is in use", hint)
+        if error.errno == errno.EACCES:
+            return cls(f"not allowed to listen on port {port}", "take one above 1023")
+        return cls(f"cannot listen on {host} port {port}: {reason(error)}")
 
 
 class Ending(Enum):

@@ -283,6 +283,7 @@ def test_has_only_as_many_connections_as_open_files() -> None:
         ["--insecure-tcp", "--no-tcp"],
         ["--metrics", "127.0.0.1:0"],
         ["--grace", "-1"],
+        ["--grace", "nan"],
         ["--bogus"],
     ],
 )
@@ -308,6 +309,15 @@ def test_what_cannot_be_done_is_a_sentence_and_code_1(arguments: list[str], sent
     assert (code, out) == (1, "")
     assert err.startswith(f"vchat: error: {sentence}")
     assert "Traceback" not in err
+
+
+def test_a_port_that_is_taken_is_said_with_a_hint(daemon: Daemon) -> None:
+    port = daemon.line()["port"]
+    code, out, err = Daemon("--listen", f"127.0.0.1:{port}").finish()
+    assert (code, out) == (1, "")
+    *_, sentence, hint = err.splitlines()
+    assert sentence == f"vchat: error: port {port} of 127.0.0.1 is in use"
+    assert hint.startswith("vchat: hint: another program listens there")
 
 
 def test_a_new_secret_is_one_that_can_be_read() -> None:

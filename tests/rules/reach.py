@@ -20,8 +20,19 @@ from importlinter import Contract, ContractCheck, fields, output
 
 PURE = frozenset(
     {"__future__", "abc", "base64", "binascii", "bisect", "cmath", "collections", "contextlib"}
-    | {"copy", "dataclasses", "decimal", "enum", "fractions", "functools", "hashlib", "heapq"}
-    | {"hmac", "ipaddress", "itertools", "json", "keyword", "math", "numbers", "operator", "re"}
+    | {"copy", "dataclasses", "decimal", "enum", "errno", "fractions", "functools", "hashlib"}
+    | {
+        "heapq",
+        "hmac",
+        "ipaddress",
+        "itertools",
+        "json",
+        "keyword",
+        "math",
+        "numbers",
+        "operator",
+        "re",
+    }
     | {"statistics", "string", "struct", "textwrap", "types", "typing", "unicodedata", "zlib"}
 )
 """Standard modules without world, clock or chance."""

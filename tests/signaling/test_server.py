@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.server import ServerConnection
 
-from signaling.server import CannotListenError, Settings, serve
+from signaling.server import Settings, serve
 from tests.signaling.callers import Caller, call, running, soon, until
+from vc_core.errors import CannotListenError
 from vc_core.signals import (
     MAX_BODY,
     SIGNALING_VERSION,
