@@ -7,28 +7,46 @@ customer they always say the same.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
-from vc_core.envelope import EVERYBODY, PASS
+from vc_core.envelope import EVERYBODY
 
 # Implementation
-CACHED_TARGETS = 1024
-"""Lists of receivers that a room remembers: 16 streams for each of 64 members."""
+ROADS = 256
+"""Roads that a member has at once: to 63 others, and some streams."""
 
 Source = Any
 """Whatever a carrier calls an address; hashable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Road:
+    """Where a member's datagrams with the same first bytes go, all looked up."""
+
+    targets: tuple[Source, ...] = ()
+    copies: int = 0
+    """How many targets there are."""
+    parts: int = 0
+    """How many parts each target has, if all are addresses of one family; else 0."""
+    lead: int = 0
+    """The first bytes of the packet once it is a copy (``relay.slots.read_lead``)."""
+    start: int = 0
+    """Where in the packet the copy begins."""
+    shortest: int = 0
+    """Bytes of the smallest datagram that may take it, and where in the packet the inner begins."""
+    longest: int = 0
+    """Bytes of the largest."""
+
+
 class Room:
     """The members of one room."""
 
-    __slots__ = ("busy", "name", "share", "slots", "targets")
+    __slots__ = ("busy", "name", "share", "slots")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.slots: dict[int, Member] = {}
-        self.targets: dict[int, tuple[Source, ...]] = {}
-        """Who receives a stream (``want_key``); forgotten whenever anything changes."""
         self.busy = 0.0
         """Until when the work done for it keeps it busy at its own rate."""
         self.share = 0.0
@@ -36,34 +54,32 @@ class Room:
 
     def receivers(self, sender: Member, handle: int) -> tuple[Source, ...]:
         """The addresses that want one stream of ``sender``."""
-        key = want_key(sender.slot, handle)
-        found = self.targets.get(key)
-        if found is None:
-            either = {key, want_key(EVERYBODY, handle)}
-            members = self.slots.values()
-            found = tuple(
-                m.source for m in members if m is not sender and not either.isdisjoint(m.wants)
-            )
-            if len(self.targets) >= CACHED_TARGETS:
-                self.targets.clear()
-            self.targets[key] = found
-        return found
+        either = {want_key(sender.slot, handle), want_key(EVERYBODY, handle)}
+        return tuple(
+            one.source
+            for one in self.slots.values()
+            if one is not sender and not either.isdisjoint(one.wants)
+        )
+
+    def forget_roads(self) -> None:
+        """Somebody came, went, moved, or wants something else."""
+        for one in self.slots.values():
+            one.roads.clear()
 
 
 class Member:
     """One client that has proven its slot."""
 
     __slots__ = (
-        "alone",
         "busy",
         "cookie",
         "customer",
         "ends",
-        "head",
         "heard",
         "is_alive",
         "left",
         "price",
+        "roads",
         "room",
         "slot",
         "source",
@@ -76,11 +92,9 @@ class Member:
         self.room = room
         self.slot = slot
         self.source = source
-        self.alone: tuple[Source, ...] = (source,)
-        """The target of what is for it alone."""
         self.customer = customer
-        self.head = bytes((PASS, slot >> 8, slot & 0xFF))
-        """The first bytes of everything that it sends to others."""
+        self.roads: dict[int, Road] = {}
+        """By the first bytes of a datagram; forgotten whenever the room changes."""
         self.cookie = b""
         """Of its newest claim; a BYE shows it."""
         self.price = 0.0
@@ -127,7 +141,7 @@ class Members:
             room = self.rooms[name] = Room(name)
         member = Member(room, slot, source, customer)
         room.slots[slot] = self.by_source[source] = member
-        room.targets.clear()
+        room.forget_roads()
         self.of_customer[customer] += 1
         return member
 
@@ -135,16 +149,16 @@ class Members:
         """A slot has a new address, which holds no other."""
         del self.by_source[member.source]
         self._leave(member.customer)
-        member.source, member.alone, member.customer = source, (source,), customer
+        member.source, member.customer = source, customer
         self.by_source[source] = member
         self.of_customer[customer] += 1
-        member.room.targets.clear()
+        member.room.forget_roads()
 
     def remove(self, member: Member) -> None:
         """A slot is free again; a room without slots is forgotten."""
         room = member.room
         del self.by_source[member.source], room.slots[member.slot]
-        room.targets.clear()
+        room.forget_roads()
         self._leave(member.customer)
         if not room.slots:
             del self.rooms[room.name]

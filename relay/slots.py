@@ -19,12 +19,13 @@ Rule 4: bytes from the network raise nothing.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 from relay.cookies import Carrier, Where
 from relay.doorman import Doorman
 from relay.limits import Limits
-from relay.members import Member, Members, Source, want_key
+from relay.members import ROADS, Member, Members, Road, Source, want_key
 from vc_core.envelope import (
     BYE,
     CLAIM,
@@ -66,7 +67,7 @@ BURST = 0.5
 """Seconds by which a sender, a room or all may be ahead of their rates."""
 HEADERS = 48
 """Bytes that a datagram counts at its sender's rate besides its own: IPv6 and UDP."""
-AHEAD = 16_384
+AHEAD = 65_536
 """Bytes that are paid at once, if they are no more than a tenth of a second."""
 AHEAD_WORK = 65_536
 """And work."""
@@ -79,9 +80,12 @@ _SPREAD_OVERHEAD = 2
 
 Output = tuple[Source, bytes]
 """Where to, and a datagram."""
-Copies = tuple[tuple[Source, ...], bytes]
-"""Where to, and the one datagram for all of them."""
-NOTHING: Copies = ((), b"")
+FRONT = bytes((PASS,))
+"""A *packet* is a datagram behind this byte: room for the head of a copy, which may be longer."""
+_LEAD = struct.Struct("=I")
+LEAD = _LEAD.size
+"""Bytes of a packet that say which road it takes."""
+Buffer = bytes | bytearray
 
 
 class Slots:
@@ -159,48 +163,47 @@ class Slots:
         if data[0] not in (PASS, SPREAD):
             member.is_alive = True
             return self._receive_from_member(member, data, source, now)
-        found = self.forward(data, source)
-        if found is None and self._renew(member, data, now):
-            found = self.forward(data, source)
-        targets, copy = found or NOTHING
-        return [(target, copy) for target in targets]
+        member.is_alive = True
+        packet, size = FRONT + data, len(data)
+        if len(packet) < LEAD:
+            return []
+        lead = read_lead(packet)
+        road = member.roads.get(lead) or _pave(member, packet, lead)
+        found = self.forward(packet, lead, size, source) if road.copies else NOWHERE
+        if found is None and self._renew(member, road.copies, size, now):
+            found = self.forward(packet, lead, size, source)
+        if found is None or not found.copies:
+            return []
+        copy = write_lead(found.lead)[found.start :] + packet[LEAD:]
+        return [(target, copy) for target in found.targets]
 
-    def forward(self, data: bytes, source: Source) -> Copies | None:
-        """(targets, datagram) of a PASS or SPREAD of a member; None: ``receive_datagram``.
+    def forward(self, packet: Buffer, lead: int, size: int, source: Source) -> Road | None:
+        """Which road a datagram of ``size`` bytes takes; None: ask ``receive_datagram``.
 
         This is what a relay does nearly always. Where packets are rare the caches are
-        cold, and whatever is touched costs: so it is one function, and counts down what
-        ``_renew`` paid for some packets at once. Threads may call it while another
-        changes something: it looks up single entries, and a count that is lost between
-        two of them does no harm.
+        cold, and whatever is touched costs: so it reads a road that is there already,
+        and counts down what ``_renew`` paid for some packets at once. Threads may call
+        it while another changes something: it looks up single entries, and a count that
+        is lost between two of them does no harm.
         """
         member = self._by_source.get(source)
-        if member is None or not data:
+        if member is None:
+            return None
+        road = member.roads.get(lead)
+        if road is None:
             return None
         member.is_alive = True
-        kind, size, room = data[0], len(data), member.room
-        targets: tuple[Source, ...] | None
-        if kind == PASS:
-            start = PASS_OVERHEAD
-            other = room.slots.get(data[1] << 8 | data[2]) if size > start else None
-            targets = other.alone if other is not None else ()
-        elif kind == SPREAD:
-            start = _SPREAD_OVERHEAD
-            targets = room.targets.get(member.slot << 8 | data[1]) if size > start else ()
-            if targets is None:
-                return None
-        else:
-            return None
-        if not targets or size > start + MAX_INNER or data[start] <= LAST:
-            return NOTHING
-        copies = len(targets)
+        shortest = road.shortest
+        if not shortest <= size <= road.longest or packet[shortest] <= LAST:
+            return NOWHERE
+        copies = road.copies
         left, work = member.left - size - HEADERS, member.work - copies * (size + WORK)
         if left < 0 or work < 0:
             return None
         member.left, member.work = left, work
         self._forwarded += copies
         self._forwarded_bytes += copies * size
-        return targets, member.head + data[start:]
+        return road
 
     def disconnected(self, source: Source) -> None:
         """A connection is gone, and with it whatever slot it held."""
@@ -255,10 +258,9 @@ class Slots:
 
     # Members
 
-    def _renew(self, member: Member, data: bytes, now: float) -> bool:
-        """Find the receivers, and pay for this packet and some more; False: too fast."""
-        room, size = member.room, len(data)
-        copies = len(room.receivers(member, data[1])) if data[0] == SPREAD else 1
+    def _renew(self, member: Member, copies: int, size: int, now: float) -> bool:
+        """Pay for this packet and some more; False: too fast."""
+        room = member.room
         left, work = size + HEADERS, copies * (size + WORK)
         soon = now + BURST
         if member.left < left and member.busy > soon:
@@ -374,6 +376,50 @@ class Slots:
         return member
 
 
+def read_lead(packet: Buffer) -> int:
+    """The first bytes of a packet as the machine reads them: they say which road it takes."""
+    return int(_LEAD.unpack_from(packet)[0])
+
+
+def write_lead(lead: int) -> bytes:
+    """The inverse."""
+    return _LEAD.pack(lead)
+
+
+def _pave(member: Member, packet: bytes, lead: int) -> Road:
+    """Look up the road of a PASS or SPREAD for it and all that begin alike."""
+    kind, room = packet[1], member.room
+    if kind == PASS:
+        overhead = PASS_OVERHEAD
+        other = room.slots.get(packet[2] << 8 | packet[3])
+        targets = (other.source,) if other is not None else ()
+    else:
+        overhead = _SPREAD_OVERHEAD
+        targets = room.receivers(member, packet[2])
+    road = NOWHERE
+    if targets:
+        start = overhead + 1 - PASS_OVERHEAD
+        head = packet[:start] + bytes((PASS, member.slot >> 8, member.slot & 0xFF))
+        parts = {len(one) if type(one) is tuple else 0 for one in targets}
+        road = Road(
+            targets,
+            len(targets),
+            parts.pop() if len(parts) == 1 else 0,
+            read_lead(head + packet[len(head) :]),
+            start,
+            overhead + 1,
+            overhead + MAX_INNER,
+        )
+    if len(member.roads) >= ROADS:
+        member.roads.clear()
+    member.roads[lead] = road
+    return road
+
+
+NOWHERE = Road(lead=read_lead(FRONT * LEAD))
+"""Of what nobody is to get; a packet keeps its front."""
+
+
 def _claim_in(data: bytes) -> Claim | None:
     try:
         return read_claim(data)
@@ -389,4 +435,4 @@ def _want(member: Member, sequence: int, wants: tuple[tuple[int, int], ...]) -> 
     keys = frozenset(want_key(slot, handle) for slot, handle in wants)
     if keys != member.wants:
         member.wants = keys
-        member.room.targets.clear()
+        member.room.forget_roads()
