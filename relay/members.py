@@ -7,52 +7,47 @@ customer they always say the same.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
 
-from vc_core.envelope import EVERYBODY
+from relay.roads import LEAD, Road, Source, pave
+from vc_core.envelope import EVERYBODY, PASS
 
 # Implementation
-ROADS = 256
-"""Roads that a member has at once: to 63 others, and some streams."""
-
-Source = Any
-"""Whatever a carrier calls an address; hashable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Road:
-    """Where a member's datagrams with the same first bytes go, all looked up."""
-
-    targets: tuple[Source, ...] = ()
-    copies: int = 0
-    """How many targets there are."""
-    parts: int = 0
-    """How many parts each target has, if all are addresses of one family; else 0."""
-    lead: int = 0
-    """The first bytes of the packet once it is a copy (``relay.slots.read_lead``)."""
-    start: int = 0
-    """Where in the packet the copy begins."""
-    shortest: int = 0
-    """Bytes of the smallest datagram that may take it, and where in the packet the inner begins."""
-    longest: int = 0
-    """Bytes of the largest."""
+ROADS = 2048
+"""Roads that the members of one room have at once: 16 streams each, and 16 single receivers."""
 
 
 class Room:
     """The members of one room."""
 
-    __slots__ = ("busy", "name", "share", "slots")
+    __slots__ = ("busy", "name", "paved", "share", "slots")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.slots: dict[int, Member] = {}
+        self.paved = 0
+        """Roads that its members have."""
         self.busy = 0.0
         """Until when the work done for it keeps it busy at its own rate."""
         self.share = 0.0
         """And at an equal share of everything."""
 
-    def receivers(self, sender: Member, handle: int) -> tuple[Source, ...]:
+    def find_road(self, sender: Member, packet: bytes, lead: int) -> Road:
+        """The road of a PASS or SPREAD, and of all of ``sender`` with this lead."""
+        road = sender.roads.get(lead)
+        if road is None:
+            _, kind, first, second = packet[:LEAD].ljust(LEAD, b"\0")
+            if kind == PASS:
+                other = self.slots.get(first << 8 | second)
+                targets = (other.source,) if other is not None else ()
+            else:
+                targets = self._receivers(sender, first)
+            if self.paved >= ROADS:
+                self.forget_roads()
+            self.paved += 1
+            road = sender.roads[lead] = pave(packet, sender.slot, targets)
+        return road
+
+    def _receivers(self, sender: Member, handle: int) -> tuple[Source, ...]:
         """The addresses that want one stream of ``sender``."""
         either = {want_key(sender.slot, handle), want_key(EVERYBODY, handle)}
         return tuple(
@@ -63,6 +58,7 @@ class Room:
 
     def forget_roads(self) -> None:
         """Somebody came, went, moved, or wants something else."""
+        self.paved = 0
         for one in self.slots.values():
             one.roads.clear()
 
@@ -94,7 +90,7 @@ class Member:
         self.source = source
         self.customer = customer
         self.roads: dict[int, Road] = {}
-        """By the first bytes of a datagram; forgotten whenever the room changes."""
+        """By lead; forgotten whenever anything in the room changes."""
         self.cookie = b""
         """Of its newest claim; a BYE shows it."""
         self.price = 0.0

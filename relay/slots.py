@@ -19,13 +19,13 @@ Rule 4: bytes from the network raise nothing.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 from relay.cookies import Carrier, Where
 from relay.doorman import Doorman
 from relay.limits import Limits
-from relay.members import ROADS, Member, Members, Road, Source, want_key
+from relay.members import Member, Members, want_key
+from relay.roads import FRONT, NOWHERE, Road, Source, read_lead
 from vc_core.envelope import (
     BYE,
     CLAIM,
@@ -33,9 +33,7 @@ from vc_core.envelope import (
     HELLO,
     HELLO_SIZE,
     LAST,
-    MAX_INNER,
     PASS,
-    PASS_OVERHEAD,
     PING,
     SPREAD,
     WANT,
@@ -76,16 +74,9 @@ WORK = 500
 TICK = 1.0
 """Seconds between two looks at who is silent and which rooms are busy."""
 _COOKIE_LENGTH = 3 + COOKIE_SIZE
-_SPREAD_OVERHEAD = 2
 
 Output = tuple[Source, bytes]
 """Where to, and a datagram."""
-FRONT = bytes((PASS,))
-"""A *packet* is a datagram behind this byte: room for the head of a copy, which may be longer."""
-_LEAD = struct.Struct("=I")
-LEAD = _LEAD.size
-"""Bytes of a packet that say which road it takes."""
-Buffer = bytes | bytearray
 
 
 class Slots:
@@ -160,25 +151,24 @@ class Slots:
         member = self._by_source.get(source)
         if member is None or not data:
             return self._receive_from_stranger(data, source, now)
-        if data[0] not in (PASS, SPREAD):
-            member.is_alive = True
-            return self._receive_from_member(member, data, source, now)
         member.is_alive = True
+        if data[0] not in (PASS, SPREAD):
+            return self._receive_from_member(member, data, source, now)
         packet, size = FRONT + data, len(data)
-        if len(packet) < LEAD:
-            return []
         lead = read_lead(packet)
-        road = member.roads.get(lead) or _pave(member, packet, lead)
-        found = self.forward(packet, lead, size, source) if road.copies else NOWHERE
+        road = member.room.find_road(member, packet, lead)
+        found = self.forward(packet, lead, size, source)
         if found is None and self._renew(member, road.copies, size, now):
             found = self.forward(packet, lead, size, source)
-        if found is None or not found.copies:
+        if found is None or found is NOWHERE:
             return []
-        copy = write_lead(found.lead)[found.start :] + packet[LEAD:]
+        copy = found.copy(packet)
         return [(target, copy) for target in found.targets]
 
-    def forward(self, packet: Buffer, lead: int, size: int, source: Source) -> Road | None:
-        """Which road a datagram of ``size`` bytes takes; None: ask ``receive_datagram``.
+    def forward(
+        self, packet: bytes | bytearray, lead: int, size: int, source: Source
+    ) -> Road | None:
+        """Which road a packet takes, with ``size`` bytes of datagram; None: ``receive_datagram``.
 
         This is what a relay does nearly always. Where packets are rare the caches are
         cold, and whatever is touched costs: so it reads a road that is there already,
@@ -374,50 +364,6 @@ class Slots:
         if self._next_tick is None:
             self._next_tick = now + TICK
         return member
-
-
-def read_lead(packet: Buffer) -> int:
-    """The first bytes of a packet as the machine reads them: they say which road it takes."""
-    return int(_LEAD.unpack_from(packet)[0])
-
-
-def write_lead(lead: int) -> bytes:
-    """The inverse."""
-    return _LEAD.pack(lead)
-
-
-def _pave(member: Member, packet: bytes, lead: int) -> Road:
-    """Look up the road of a PASS or SPREAD for it and all that begin alike."""
-    kind, room = packet[1], member.room
-    if kind == PASS:
-        overhead = PASS_OVERHEAD
-        other = room.slots.get(packet[2] << 8 | packet[3])
-        targets = (other.source,) if other is not None else ()
-    else:
-        overhead = _SPREAD_OVERHEAD
-        targets = room.receivers(member, packet[2])
-    road = NOWHERE
-    if targets:
-        start = overhead + 1 - PASS_OVERHEAD
-        head = packet[:start] + bytes((PASS, member.slot >> 8, member.slot & 0xFF))
-        parts = {len(one) if type(one) is tuple else 0 for one in targets}
-        road = Road(
-            targets,
-            len(targets),
-            parts.pop() if len(parts) == 1 else 0,
-            read_lead(head + packet[len(head) :]),
-            start,
-            overhead + 1,
-            overhead + MAX_INNER,
-        )
-    if len(member.roads) >= ROADS:
-        member.roads.clear()
-    member.roads[lead] = road
-    return road
-
-
-NOWHERE = Road(lead=read_lead(FRONT * LEAD))
-"""Of what nobody is to get; a packet keeps its front."""
 
 
 def _claim_in(data: bytes) -> Claim | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from relay.lines import Exchange
 from relay.queues import Queue
-from relay.slots import FRONT, LEAD
+from relay.roads import FRONT, LEAD
 
 # Implementation
 DRAIN = 64

@@ -201,7 +201,8 @@ def test_what_members_can_fill_is_bounded() -> None:
         for handle in range(256):
             bottle.say(one, write_spread(handle, INNER))
             bottle.now += 0.01
-    assert all(0 < len(one.roads) <= ROADS for one in bottle.slots._by_source.values())
+    (room,) = bottle.slots._members.rooms.values()
+    assert 0 < sum(len(one.roads) for one in room.slots.values()) <= ROADS
     for n in range(3000):
         bottle.slots.evict(ROOM, n, bottle.now)
     assert len(bottle.slots._doorman._bans) <= 1024
