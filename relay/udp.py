@@ -149,11 +149,8 @@ class UdpThread(UdpPort):
         self._forwarder.call(what, *arguments)
 
     def _read(self) -> None:
-        receive, send, forward = (
-            self._socket.recvfrom_into,
-            self._socket.sendto,
-            self._forwarder.slots.forward,
-        )
+        receive, send = self._socket.recvfrom_into, self._socket.sendto
+        forward, queues = self._forwarder.slots.forward, self._queues
         packet = bytearray(FRONT) + bytearray(LONGEST)
         whole = memoryview(packet)
         datagram, lead = whole[len(FRONT) :], whole[:LEAD].cast("I")
@@ -169,7 +166,7 @@ class UdpThread(UdpPort):
                 continue
             lead[0] = road.lead  # the copy is made in place
             copy = whole[road.start : size + 1]
-            if road.parts == parts and not self._queues:
+            if road.parts == parts and not queues:
                 for target in road.targets:
                     try:
                         send(copy, at_once, target)
