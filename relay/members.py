@@ -7,63 +7,75 @@ customer they always say the same.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
+from relay.roads import LEAD, Road, Source, pave
 from vc_core.envelope import EVERYBODY, PASS
 
 # Implementation
-CACHED_TARGETS = 1024
-"""Lists of receivers that a room remembers: 16 streams for each of 64 members."""
-
-Source = Any
-"""Whatever a carrier calls an address; hashable."""
+ROADS = 2048
+"""Roads that the members of one room have at once: 16 streams each, and 16 single receivers."""
 
 
 class Room:
     """The members of one room."""
 
-    __slots__ = ("busy", "name", "share", "slots", "targets")
+    __slots__ = ("busy", "name", "paved", "share", "slots")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.slots: dict[int, Member] = {}
-        self.targets: dict[int, tuple[Source, ...]] = {}
-        """Who receives a stream (``want_key``); forgotten whenever anything changes."""
+        self.paved = 0
+        """Roads that its members have."""
         self.busy = 0.0
         """Until when the work done for it keeps it busy at its own rate."""
         self.share = 0.0
         """And at an equal share of everything."""
 
-    def receivers(self, sender: Member, handle: int) -> tuple[Source, ...]:
+    def find_road(self, sender: Member, packet: bytes, lead: int) -> Road:
+        """The road of a PASS or SPREAD, and of all of ``sender`` with this lead."""
+        road = sender.roads.get(lead)
+        if road is None:
+            _, kind, first, second = packet[:LEAD].ljust(LEAD, b"\0")
+            if kind == PASS:
+                other = self.slots.get(first << 8 | second)
+                targets = (other.source,) if other is not None else ()
+            else:
+                targets = self._receivers(sender, first)
+            if self.paved >= ROADS:
+                self.forget_roads()
+            self.paved += 1
+            road = sender.roads[lead] = pave(packet, sender.slot, targets)
+        return road
+
+    def _receivers(self, sender: Member, handle: int) -> tuple[Source, ...]:
         """The addresses that want one stream of ``sender``."""
-        key = want_key(sender.slot, handle)
-        found = self.targets.get(key)
-        if found is None:
-            either = {key, want_key(EVERYBODY, handle)}
-            members = self.slots.values()
-            found = tuple(
-                m.source for m in members if m is not sender and not either.isdisjoint(m.wants)
-            )
-            if len(self.targets) >= CACHED_TARGETS:
-                self.targets.clear()
-            self.targets[key] = found
-        return found
+        either = {want_key(sender.slot, handle), want_key(EVERYBODY, handle)}
+        return tuple(
+            one.source
+            for one in self.slots.values()
+            if one is not sender and not either.isdisjoint(one.wants)
+        )
+
+    def forget_roads(self) -> None:
+        """Somebody came, went, moved, or wants something else."""
+        self.paved = 0
+        for one in self.slots.values():
+            one.roads.clear()
 
 
 class Member:
     """One client that has proven its slot."""
 
     __slots__ = (
-        "alone",
         "busy",
         "cookie",
         "customer",
         "ends",
-        "head",
         "heard",
         "is_alive",
         "left",
         "price",
+        "roads",
         "room",
         "slot",
         "source",
@@ -76,11 +88,9 @@ class Member:
         self.room = room
         self.slot = slot
         self.source = source
-        self.alone: tuple[Source, ...] = (source,)
-        """The target of what is for it alone."""
         self.customer = customer
-        self.head = bytes((PASS, slot >> 8, slot & 0xFF))
-        """The first bytes of everything that it sends to others."""
+        self.roads: dict[int, Road] = {}
+        """By lead; forgotten whenever anything in the room changes."""
         self.cookie = b""
         """Of its newest claim; a BYE shows it."""
         self.price = 0.0
@@ -127,7 +137,7 @@ class Members:
             room = self.rooms[name] = Room(name)
         member = Member(room, slot, source, customer)
         room.slots[slot] = self.by_source[source] = member
-        room.targets.clear()
+        room.forget_roads()
         self.of_customer[customer] += 1
         return member
 
@@ -135,16 +145,16 @@ class Members:
         """A slot has a new address, which holds no other."""
         del self.by_source[member.source]
         self._leave(member.customer)
-        member.source, member.alone, member.customer = source, (source,), customer
+        member.source, member.customer = source, customer
         self.by_source[source] = member
         self.of_customer[customer] += 1
-        member.room.targets.clear()
+        member.room.forget_roads()
 
     def remove(self, member: Member) -> None:
         """A slot is free again; a room without slots is forgotten."""
         room = member.room
         del self.by_source[member.source], room.slots[member.slot]
-        room.targets.clear()
+        room.forget_roads()
         self._leave(member.customer)
         if not room.slots:
             del self.rooms[room.name]

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from relay.cookies import Carrier, Where
 from relay.doorman import Doorman
 from relay.limits import Limits
-from relay.members import Member, Members, Source, want_key
+from relay.members import Member, Members, want_key
+from relay.roads import FRONT, NOWHERE, Road, Source, read_lead
 from vc_core.envelope import (
     BYE,
     CLAIM,
@@ -32,9 +33,7 @@ from vc_core.envelope import (
     HELLO,
     HELLO_SIZE,
     LAST,
-    MAX_INNER,
     PASS,
-    PASS_OVERHEAD,
     PING,
     SPREAD,
     WANT,
@@ -66,7 +65,7 @@ BURST = 0.5
 """Seconds by which a sender, a room or all may be ahead of their rates."""
 HEADERS = 48
 """Bytes that a datagram counts at its sender's rate besides its own: IPv6 and UDP."""
-AHEAD = 16_384
+AHEAD = 65_536
 """Bytes that are paid at once, if they are no more than a tenth of a second."""
 AHEAD_WORK = 65_536
 """And work."""
@@ -75,13 +74,9 @@ WORK = 500
 TICK = 1.0
 """Seconds between two looks at who is silent and which rooms are busy."""
 _COOKIE_LENGTH = 3 + COOKIE_SIZE
-_SPREAD_OVERHEAD = 2
 
 Output = tuple[Source, bytes]
 """Where to, and a datagram."""
-Copies = tuple[tuple[Source, ...], bytes]
-"""Where to, and the one datagram for all of them."""
-NOTHING: Copies = ((), b"")
 
 
 class Slots:
@@ -156,51 +151,49 @@ class Slots:
         member = self._by_source.get(source)
         if member is None or not data:
             return self._receive_from_stranger(data, source, now)
+        member.is_alive = True
         if data[0] not in (PASS, SPREAD):
-            member.is_alive = True
             return self._receive_from_member(member, data, source, now)
-        found = self.forward(data, source)
-        if found is None and self._renew(member, data, now):
-            found = self.forward(data, source)
-        targets, copy = found or NOTHING
-        return [(target, copy) for target in targets]
+        packet, size = FRONT + data, len(data)
+        lead = read_lead(packet)
+        road = member.room.find_road(member, packet, lead)
+        found = self.forward(packet, lead, size, source)
+        if found is None and self._renew(member, road.copies, size, now):
+            found = self.forward(packet, lead, size, source)
+        if found is None or found is NOWHERE:
+            return []
+        copy = found.copy(packet)
+        return [(target, copy) for target in found.targets]
 
-    def forward(self, data: bytes, source: Source) -> Copies | None:
-        """(targets, datagram) of a PASS or SPREAD of a member; None: ``receive_datagram``.
+    def forward(
+        self, packet: bytes | bytearray, lead: int, size: int, source: Source
+    ) -> Road | None:
+        """Which road a packet takes, with ``size`` bytes of datagram; None: ``receive_datagram``.
 
         This is what a relay does nearly always. Where packets are rare the caches are
-        cold, and whatever is touched costs: so it is one function, and counts down what
-        ``_renew`` paid for some packets at once. Threads may call it while another
-        changes something: it looks up single entries, and a count that is lost between
-        two of them does no harm.
+        cold, and whatever is touched costs: so it reads a road that is there already,
+        and counts down what ``_renew`` paid for some packets at once. Threads may call
+        it while another changes something: it looks up single entries, and a count that
+        is lost between two of them does no harm.
         """
         member = self._by_source.get(source)
-        if member is None or not data:
+        if member is None:
+            return None
+        road = member.roads.get(lead)
+        if road is None:
             return None
         member.is_alive = True
-        kind, size, room = data[0], len(data), member.room
-        targets: tuple[Source, ...] | None
-        if kind == PASS:
-            start = PASS_OVERHEAD
-            other = room.slots.get(data[1] << 8 | data[2]) if size > start else None
-            targets = other.alone if other is not None else ()
-        elif kind == SPREAD:
-            start = _SPREAD_OVERHEAD
-            targets = room.targets.get(member.slot << 8 | data[1]) if size > start else ()
-            if targets is None:
-                return None
-        else:
-            return None
-        if not targets or size > start + MAX_INNER or data[start] <= LAST:
-            return NOTHING
-        copies = len(targets)
+        shortest = road.shortest
+        if not shortest <= size <= road.longest or packet[shortest] <= LAST:
+            return NOWHERE
+        copies = road.copies
         left, work = member.left - size - HEADERS, member.work - copies * (size + WORK)
         if left < 0 or work < 0:
             return None
         member.left, member.work = left, work
         self._forwarded += copies
         self._forwarded_bytes += copies * size
-        return targets, member.head + data[start:]
+        return road
 
     def disconnected(self, source: Source) -> None:
         """A connection is gone, and with it whatever slot it held."""
@@ -255,10 +248,9 @@ class Slots:
 
     # Members
 
-    def _renew(self, member: Member, data: bytes, now: float) -> bool:
-        """Find the receivers, and pay for this packet and some more; False: too fast."""
-        room, size = member.room, len(data)
-        copies = len(room.receivers(member, data[1])) if data[0] == SPREAD else 1
+    def _renew(self, member: Member, copies: int, size: int, now: float) -> bool:
+        """Pay for this packet and some more; False: too fast."""
+        room = member.room
         left, work = size + HEADERS, copies * (size + WORK)
         soon = now + BURST
         if member.left < left and member.busy > soon:
@@ -389,4 +381,4 @@ def _want(member: Member, sequence: int, wants: tuple[tuple[int, int], ...]) -> 
     keys = frozenset(want_key(slot, handle) for slot, handle in wants)
     if keys != member.wants:
         member.wants = keys
-        member.room.targets.clear()
+        member.room.forget_roads()

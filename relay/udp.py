@@ -16,6 +16,7 @@ from typing import Any
 
 from relay.lines import Exchange
 from relay.queues import Queue
+from relay.roads import FRONT, LEAD
 
 # Implementation
 DRAIN = 64
@@ -148,24 +149,30 @@ class UdpThread(UdpPort):
         self._forwarder.call(what, *arguments)
 
     def _read(self) -> None:
-        recvfrom, sendto = self._socket.recvfrom, self._socket.sendto
-        forward = self._forwarder.slots.forward
-        length, at_once = self.address_length, _AT_ONCE
+        receive, send = self._socket.recvfrom_into, self._socket.sendto
+        forward, queues = self._forwarder.slots.forward, self._queues
+        packet = bytearray(FRONT) + bytearray(LONGEST)
+        whole = memoryview(packet)
+        datagram, lead = whole[len(FRONT) :], whole[:LEAD].cast("I")
+        parts, at_once = self.address_length, _AT_ONCE
         while self._is_open:
             try:
-                data, source = recvfrom(LONGEST)
+                size, source = receive(datagram)
             except OSError:
                 continue
-            found = forward(data, source)
-            if found is None:
-                self._receive(data, source)
+            road = forward(packet, lead[0], size, source)
+            if road is None:
+                self._receive(bytes(datagram[:size]), source)
                 continue
-            targets, copy = found
-            for target in targets:
-                if type(target) is tuple and len(target) == length and not self._queues:
+            lead[0] = road.lead  # the copy is made in place
+            copy = whole[road.start : size + 1]
+            if road.parts == parts and not queues:
+                for target in road.targets:
                     try:
-                        sendto(copy, at_once, target)
+                        send(copy, at_once, target)
                     except OSError:
-                        self.send(copy, target)
-                else:
-                    self._forwarder.send(copy, target)
+                        self.send(bytes(copy), target)
+            else:
+                data = bytes(copy)
+                for target in road.targets:
+                    self._forwarder.send(data, target)

@@ -6,7 +6,7 @@ import pytest
 
 from relay.cookies import Carrier
 from relay.limits import OPEN, Limits
-from relay.members import CACHED_TARGETS
+from relay.members import ROADS
 from relay.slots import BURST, HEADERS, WORK
 from tests.relay.bottle import INNER, OTHER_ROOM, ROOM, Bottle, Place
 from vc_core.bucket import Rate
@@ -202,7 +202,7 @@ def test_what_members_can_fill_is_bounded() -> None:
             bottle.say(one, write_spread(handle, INNER))
             bottle.now += 0.01
     (room,) = bottle.slots._members.rooms.values()
-    assert len(room.targets) <= CACHED_TARGETS
+    assert 0 < sum(len(one.roads) for one in room.slots.values()) <= ROADS
     for n in range(3000):
         bottle.slots.evict(ROOM, n, bottle.now)
     assert len(bottle.slots._doorman._bans) <= 1024
