@@ -337,6 +337,8 @@ class Driver:
         if session is None:
             return
         datagram = session.speak(kind, timestamp, payload, time.monotonic())
+        if session.room.commands:  # keys that it needs, signatures that are full
+            self.pump()
         if datagram is None:
             return
         spread = session.spread_by()

@@ -8,10 +8,13 @@ from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from tests.sim.test_voice import Ears
 from tests.sim.words import room_code, texts, warnings
+from vc_core.courier import Courier
 from vc_core.events import CodeReady, RoomCodeShown
 from vc_core.ids import Rung, Way
+from vc_core.messages import SenderKey
 from vc_core.path import State
 from vc_core.peer import Peer
+from vc_core.wire import Record
 
 RELAY = ("192.0.2.7:3478",)
 NAMES = ("host", "ann", "bob", "cyd", "dan", "eve")
@@ -218,6 +221,80 @@ def test_many_who_type_the_code_at_the_same_moment_all_come_in() -> None:
     bottle.run(4)
     assert len({room_code(person) for person in people}) == 1
     assert all(warnings(person) == [] for person in people)
+
+
+def told_keys(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """(from, to) of every sender key that is told from now on."""
+    found: list[tuple[int, int]] = []
+    send = Courier.send
+
+    def counting(courier: Courier, peer: Peer, message: Record) -> bool:
+        if isinstance(message, SenderKey):
+            found.append((courier._room.number, peer.number))
+        return send(courier, peer, message)
+
+    monkeypatch.setattr(Courier, "send", counting)
+    return found
+
+
+def test_in_a_crowd_who_is_silent_tells_a_new_key_to_the_newcomer_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bottle = Bottle(54)
+    people = crowd(bottle, *NAMES)
+    talker, silent = people[1], {p.number for p in people if p is not people[1]}
+    ears = Ears(bottle)
+    ears.say(talker, b"before")
+    bottle.run(2)
+    told = told_keys(monkeypatch)
+    people.append(bottle.join("fay", bottle.code(people[0])))
+    assert bottle.run(15, lambda: bottle._together(people))
+    bottle.run(1)
+    fay = people[-1].number
+    assert {to for sender, to in told if sender in silent} == {fay}
+    assert {to for sender, to in told if sender == talker.number} == silent | {fay}
+    ears.heard.clear()
+    for person in people:
+        ears.say(person, person.name.encode())
+    names = [person.name.encode() for person in people]
+    for person in people:
+        assert ears.heard[person.name] == [one for one in names if one != person.name.encode()]
+
+
+def test_a_newcomer_to_a_crowd_opens_nothing_that_was_said_before() -> None:
+    bottle = Bottle(55)
+    people = crowd(bottle, *NAMES)
+    ann = people[1]
+    bottle.run(20)
+    early = ann.session.speak(0, 0, b"early", bottle.now)
+    bottle.run(20)
+    people.append(bottle.join("fay", bottle.code(people[0])))
+    assert bottle.run(15, lambda: bottle._together(people))
+    late = ann.session.speak(0, 0, b"late", bottle.now)
+    bottle.pump(ann)
+    bottle.run(0.3)
+    inside = people[-1].session._inside
+    assert inside is not None and early is not None and late is not None
+    assert inside.keyring._others.open(ann.number, early, bottle.now) is None
+    found = inside.keyring._others.open(ann.number, late, bottle.now)
+    assert found is not None and found.media.payload == b"late"
+
+
+def test_whoever_is_kicked_from_a_crowd_opens_nothing_of_those_who_were_silent() -> None:
+    bottle = Bottle(56)
+    people = crowd(bottle, *NAMES)
+    host, ann, eve = people[0], people[1], people[5]
+    bottle.run(20)
+    host.session.kick(eve.number, bottle.now)
+    bottle.pump(host)
+    bottle.run(2.1)
+    ears = Ears(bottle)
+    frame = ears.say(ann, b"secret")
+    assert frame is not None
+    inside = eve.session._inside
+    assert inside is not None
+    assert inside.keyring._others.open(ann.number, frame, bottle.now) is None
+    assert dict(ears.heard) == {p.name: [b"secret"] for p in people if p not in (ann, eve)}
 
 
 def test_in_a_quiet_crowd_nobody_sends_more_than_two_probes_a_second_for_each_other() -> None:
