@@ -101,6 +101,14 @@ class Link:
         self.paths[way] = path
         return path
 
+    def excuse(self, seconds: float, now: float) -> None:
+        """Our own process did not run for so long: what came meanwhile has not been read yet."""
+        if self.carried:
+            self.last_life = min(now, self.last_life + seconds)
+        self.chance_until += seconds
+        for path in self.paths.values():
+            path.excuse(seconds, now)
+
     @property
     def carried(self) -> bool:
         """Whether any way has ever carried a packet."""

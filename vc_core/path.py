@@ -196,6 +196,13 @@ class Path:
             self._next_probe = now
             self._plan()
 
+    def excuse(self, seconds: float, now: float) -> None:
+        """Our own process did not run for so long: that was no silence of the other side."""
+        self.last_life = min(now, self.last_life + seconds)
+        self._reached = min(now, self._reached + seconds)
+        self._answer_by += seconds
+        self._plan()
+
     def hurry(self, now: float) -> None:
         """Find out soon whether this way lives, since we may need it."""
         if self._answer_by == float("inf"):

@@ -73,7 +73,7 @@ class Ways:
         """Forwarders that we are attached to."""
         self.crowded = False
         """Whether the room is too large for a mesh."""
-        self._agenda = Agenda(peers, self._work_out)
+        self.agenda = Agenda(peers, self._work_out)
 
     # A link begins and ends
 
@@ -92,7 +92,7 @@ class Ways:
 
     def open(self, peer: Peer, now: float) -> None:
         """Look for ways of the link in use, unless the member is blocked."""
-        self._agenda.changed(peer)
+        self.agenda.changed(peer)
         if (link := peer.link) is None or peer.blocked:
             return
         self._ask(OpenRoad(peer.number, link.id, link.leading))
@@ -109,7 +109,7 @@ class Ways:
 
     def drop(self, peer: Peer) -> None:
         """Forget all keys of a pair and close its road."""
-        self._agenda.changed(peer)
+        self.agenda.changed(peer)
         old = peer.drop_links()
         if old is not None:
             self._ask(CloseRoad(peer.number, old))
@@ -122,7 +122,7 @@ class Ways:
         return Rung.DIRECT in self.allowed and (link.paired or not forwarded)
 
     def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
-        self._agenda.changed(peer)
+        self.agenda.changed(peer)
         attempt = link.attempts.begin(number)
         link.pairs.append(attempt)
         peer.ladder.explained(Rung.DIRECT, "trying")
@@ -154,7 +154,7 @@ class Ways:
 
     def addresses_changed(self, now: float) -> None:
         """Our machine has other addresses: new pairs are looked for beside the old ones."""
-        self._agenda.all_changed()
+        self.agenda.all_changed()
         for peer in self._peers.values():
             if peer.link is not None:
                 peer.link.attempts.hurry(now)
@@ -210,7 +210,7 @@ class Ways:
                 self._lives(peer, link, way, path, now)
 
     def _lives(self, peer: Peer, link: Link, way: Way, path: Path, now: float) -> None:
-        self._agenda.changed(peer)
+        self.agenda.changed(peer)
         link.last_life = now
         if path.state is State.ALIVE:
             if way.rung is Rung.DIRECT:
@@ -223,7 +223,7 @@ class Ways:
 
     def prefer(self, order: tuple[int, ...], now: float) -> None:
         """The host's order of forwarders."""
-        self._agenda.all_changed()
+        self.agenda.all_changed()
         self.berths.order = order
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.prefer(order))
@@ -232,7 +232,7 @@ class Ways:
 
     def attached(self, number: int, berth: Berth, now: float) -> None:
         """A forwarder has given us our slot, or moved us to another transport."""
-        self._agenda.all_changed()
+        self.agenda.all_changed()
         self.berths.take(number, berth)
         self._spread(now)
         for peer in self._peers.values():
@@ -247,7 +247,7 @@ class Ways:
 
     def detached(self, number: int, word: str, now: float) -> None:
         """A forwarder is gone for us."""
-        self._agenda.all_changed()
+        self.agenda.all_changed()
         way = self.berths.give_up(number)
         if way is None:
             return
@@ -266,7 +266,7 @@ class Ways:
         """The room has become too large for a mesh, or small enough again."""
         if on is self.crowded:
             return
-        self._agenda.all_changed()
+        self.agenda.all_changed()
         self.crowded = on
         for peer in self._peers.values():
             if (link := peer.link) is None:
@@ -280,7 +280,7 @@ class Ways:
 
     def allow(self, rungs: frozenset[Rung], now: float) -> None:
         """Which rungs may be used from now on."""
-        self._agenda.all_changed()
+        self.agenda.all_changed()
         self.allowed = rungs
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.allow(rungs))
@@ -306,13 +306,13 @@ class Ways:
 
     def _open_path(self, peer: Peer, link: Link, way: Way, now: float) -> None:
         if way.rung in self.allowed:
-            self._agenda.changed(peer)
+            self.agenda.changed(peer)
             link.open_path(way, now, crowded=self.crowded)
             self._show_if(peer, peer.ladder.opened(way, now))
             self._use(peer, now)
 
     def _closed(self, peer: Peer, way: Way, word: str) -> None:
-        self._agenda.changed(peer)
+        self.agenda.changed(peer)
         self._show_if(peer, peer.ladder.closed(way, word))
 
     def _use(self, peer: Peer, now: float) -> None:
@@ -345,7 +345,7 @@ class Ways:
 
     def next_timer(self) -> float:
         """When ``handle_timer`` wants to run; infinity for never."""
-        return self._agenda.first()
+        return self.agenda.first()
 
     def _work_out(self, peer: Peer) -> float:
         if (link := peer.link) is None:
@@ -358,7 +358,7 @@ class Ways:
 
     def handle_timer(self, now: float) -> None:
         """Probe every path; begin what is due."""
-        for peer in self._agenda.take_due(now):
+        for peer in self.agenda.take_due(now):
             if (link := peer.link) is None:
                 continue
             for way, path in list(link.paths.items()):

@@ -10,7 +10,7 @@ from client.net.kem import MlKem
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from vc_core.attest import INTERVAL, LONGEST_LOOK, PATIENCE
-from vc_core.events import Warned
+from vc_core.events import PathChanged, Warned
 from vc_core.ids import Rung, Way
 from vc_core.link import Link
 from vc_core.messages import SenderKey
@@ -298,6 +298,21 @@ def test_a_listener_that_did_not_run_takes_nothing_for_forged(sleep: float) -> N
         talk(bottle, host, sleep + 8.0)
         assert [event.word for event in ann.of(Warned)] == []
         assert ann.living
+
+
+def test_who_did_not_run_for_a_while_does_not_take_it_for_the_silence_of_others() -> None:
+    """All that the others sent meanwhile waits unread in its own socket."""
+    for seed in range(12):
+        bottle = Bottle(seed)
+        people = bottle.party("host", "ann", "bob", "cyd")
+        ann = people[1]
+        bottle.run(8 + seed * 0.07)
+        links = {peer.number: peer.link for peer in ann.session.room.peers.values()}
+        told = len(ann.of(PathChanged))
+        bottle.sleep(ann, 2.8)
+        bottle.run(12)
+        assert {event.rung for event in ann.of(PathChanged)[told:]} <= {"direct"}
+        assert {peer.number: peer.link for peer in ann.session.room.peers.values()} == links
 
 
 def test_voice_that_its_sender_never_signs_is_told_within_its_bound(bottle: Bottle) -> None:
