@@ -2,15 +2,12 @@
 
     a link begins      -> a QUIC connection, an attempt at a direct pair, a path over
                           each forwarder that we are attached to
-    a path answers,    -> the ladder chooses; QUIC and media go where it says
-      falls silent
-    a pair is silent   -> it is poked (its addresses may have changed), later a new
-                          attempt begins beside it
+    a path lives, dies -> the ladder chooses; QUIC and media go where it says
+    a pair is silent   -> it is poked, later a new attempt begins beside it
 
 In a room too large for a mesh (a crowd) pairs that stand are kept, new ones are looked
 for with the host alone, all beats are slow, and voice goes once to a forwarder. Where
-no forwarder is named, or none reached the member before, a pair is looked for all the
-same; so the rule costs nobody the call.
+none is named, or none reached the member before, a pair is looked for all the same.
 
 Rule 1: only the link in use counts. What an older one still says is dropped.
 Rule 2: a way that we leave on purpose is kept until the other side has left it too.
@@ -98,6 +95,7 @@ class Ways:
         self._ask(OpenRoad(peer.number, link.id, link.leading))
         peer.ladder.allow(self.allowed)
         peer.ladder.prefer(self.berths.order)
+        peer.ladder.crowd(self.crowded)
         for way in self.berths.chosen():
             self._open_path(peer, link, way, now)
         if self._may_try(link):
@@ -182,7 +180,7 @@ class Ways:
         path = link.paths.get(way)
         fresh = path is None and way.rung is not Rung.DIRECT and way.number in self.berths
         if fresh and peer.openings.take(now):
-            path = link.open_path(way, now, crowded=self.crowded)
+            path = link.open_path(way, now, crowded=self.crowded, spare=self.berths.spare(way))
         if path is None:
             return False
         measured = path.rtt is not None
@@ -240,10 +238,12 @@ class Ways:
                 self.show(peer)
 
     def _spread(self, now: float) -> None:
-        for way in self.berths.chosen():
-            for peer in self._peers.values():
-                if peer.link is not None and not peer.blocked and way not in peer.link.paths:
-                    self._open_path(peer, peer.link, way, now)
+        for peer in self._peers.values():
+            if (link := peer.link) is not None:
+                link.sort_ways(self.berths.spare)
+                for way in self.berths.chosen():
+                    if way not in link.paths and not peer.blocked:
+                        self._open_path(peer, link, way, now)
 
     def detached(self, number: int, word: str, now: float) -> None:
         """A forwarder is gone for us."""
@@ -269,10 +269,12 @@ class Ways:
         self.agenda.all_changed()
         self.crowded = on
         for peer in self._peers.values():
+            self._show_if(peer, peer.ladder.crowd(on))
             if (link := peer.link) is None:
                 continue
             for path in link.paths.values():
                 path.crowd(on, now)
+            self._use(peer, now)
             if on and not link.pairs and not self._may_try(link):
                 self._show_if(peer, peer.ladder.explained(Rung.DIRECT, "crowded"))
 
@@ -307,7 +309,7 @@ class Ways:
     def _open_path(self, peer: Peer, link: Link, way: Way, now: float) -> None:
         if way.rung in self.allowed:
             self.agenda.changed(peer)
-            link.open_path(way, now, crowded=self.crowded)
+            link.open_path(way, now, crowded=self.crowded, spare=self.berths.spare(way))
             self._show_if(peer, peer.ladder.opened(way, now))
             self._use(peer, now)
 
@@ -336,9 +338,8 @@ class Ways:
         ladder, link = peer.ladder, peer.link
         used = ladder.used if ladder.rung != "none" else None
         path = link.paths.get(used) if link is not None and used is not None else None
-        reasons = {rung.word: ladder.reason_of(rung) for rung in Rung}
+        reasons, rtt = ladder.reasons(), path.rtt if path is not None else None
         transport = self.berths.transport(ladder.used)
-        rtt = path.rtt if path is not None else None
         self._tell(PathChanged(peer.number, ladder.rung, transport, reasons, rtt))
 
     # Time
@@ -350,8 +351,7 @@ class Ways:
     def _work_out(self, peer: Peer) -> float:
         if (link := peer.link) is None:
             return float("inf")
-        paths = (path.due for path in link.paths.values())
-        return min(link.leave_at, self._attempt_due(link), *paths)
+        return min(link.leave_at, self._attempt_due(link), *(p.due for p in link.paths.values()))
 
     def _attempt_due(self, link: Link) -> float:
         return link.attempts.next_due(alive=link.alive) if self._may_try(link) else float("inf")

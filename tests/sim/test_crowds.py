@@ -12,7 +12,7 @@ from vc_core.courier import Courier
 from vc_core.events import CodeReady, RoomCodeShown
 from vc_core.ids import Rung, Way
 from vc_core.messages import SenderKey
-from vc_core.path import State
+from vc_core.path import Path, State
 from vc_core.peer import Peer
 from vc_core.wire import Record
 
@@ -25,12 +25,14 @@ def small_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vc_core.room.MESH_LIMIT", 4)
 
 
-def crowd(bottle: Bottle, *names: str, relay: bool = True) -> list[Person]:
-    """A party with a relay, a host first."""
+def crowd(bottle: Bottle, *names: str, relay: bool = True, hosted: bool = False) -> list[Person]:
+    """A party with a relay, a host first; ``hosted``: that has a forwarder of its own."""
     host = bottle.host(names[0], guests=20)
     assert bottle.run(5, lambda: bool(host.of(CodeReady)))
+    assert host.session.forwarding is not None
+    if hosted:
+        host.session.forwarding.serve(("192.0.2.1:5000",), bytes(32), bottle.now)
     if relay:
-        assert host.session.forwarding is not None
         host.session.forwarding.use_relays((RELAY,), bottle.now, signs=False)
         bottle.pump(host)
     people = [host]
@@ -221,6 +223,35 @@ def test_many_who_type_the_code_at_the_same_moment_all_come_in() -> None:
     bottle.run(4)
     assert len({room_code(person) for person in people}) == 1
     assert all(warnings(person) == [] for person in people)
+
+
+def test_in_a_crowd_with_a_relay_the_host_carries_nothing_but_seldom_probes() -> None:
+    bottle = Bottle(57)
+    people = crowd(bottle, *NAMES, hosted=True)
+    ann, late = people[1], people[4:]
+    assert {peer_of(ann, other).ladder.rung for other in late} == {"relayed"}
+    bottle.run(20)
+
+    def hosted() -> list[Path]:
+        links = [peer_of(ann, other).link for other in late]
+        assert all(link is not None for link in links)
+        paths = [(way, path) for link in links if link for way, path in link.paths.items()]
+        return [path for way, path in paths if way.rung is Rung.HOSTED]
+
+    before = [path._counter for path in hosted()]
+    bottle.run(32)
+    assert len(before) == len(late)
+    for path, count in zip(hosted(), before, strict=True):
+        assert path.state is State.ALIVE and 3 <= path._counter - count <= 5
+    assert peer_of(ann, late[0]).link is not None
+    (relay,) = [n for n, order in ann.opened.items() if order.rung is Rung.RELAYED]
+    fell = bottle.now
+    bottle.network.dead_forwarders.add(relay)
+    ears = Ears(bottle)
+    assert bottle.run(6, lambda: {peer_of(ann, o).ladder.rung for o in late} == {"hosted"})
+    assert bottle.now - fell < 4.5, "as soon as three of its slow beats are missed"
+    ears.say(ann, b"hello")
+    assert dict(ears.heard) == {p.name: [b"hello"] for p in people if p is not ann}
 
 
 def told_keys(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
