@@ -285,10 +285,10 @@ class Keyring:
         """Whether a signature over frames of a generation could be checked."""
         return self._others.announcement(peer.number, generation) is not None
 
-    @staticmethod
-    def _unjudged(peer: Peer, now: float) -> bool:
-        """Signatures could not come: the control stream is new, or the path is or was away."""
+    def _unjudged(self, peer: Peer, now: float) -> bool:
+        """Signatures could not come: the stream is new, the path is or was away, or we were."""
         link = peer.link
+        peer.steady_since = max(peer.steady_since, self._room.awake_since)
         if link is None or not link.alive or now - link.last_life > QUIET:
             peer.steady_since = now
         return not peer.streaming or now - peer.steady_since < SETTLING

@@ -76,6 +76,8 @@ class Room:
     muted: bool = False
     _roster: Roster | None = None
     _links: int = 0
+    awake_since: float = float("-inf")
+    """When our own process went on after it had not run for a second."""
     _looked: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -160,6 +162,8 @@ class Room:
     def look(self, now: float) -> None:
         """Before silence is judged: time in which our own process did not run is no silence."""
         missed, self._looked = now - self._looked - LONGEST_LOOK, now
+        if LONGEST_LOOK < missed < float("inf"):
+            self.awake_since = now
         if LATE < missed < float("inf"):
             for peer in self.peers.values():
                 if peer.link is not None:
