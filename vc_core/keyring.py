@@ -6,8 +6,8 @@ Rule 1: a key goes only to members who are present in our roster, are not
         may take over, media goes on under the keys that were told before.
 Rule 2: what comes in counts only from the path of the member whose key it names.
 Rule 3: in a crowd, who is silent tells a new key to newcomers alone, and to all others
-        when it has something to seal: else each newcomer would cost as many messages
-        as there are pairs. After a removal everybody is told at once.
+        when it has something to seal, or nobody has come for a while: else each newcomer
+        would cost as many messages as there are pairs. After a removal all are told.
 Rule 4: a new key waits only for members whose path is alive: nobody else hears the
         old one either, and a newcomer should not wait for whoever has gone.
 """
@@ -31,7 +31,7 @@ from vc_core.senderkeys import VOICE, Opened, OthersKeys, OwnKeys, pictures_of
 PICTURE = 3  # kind of sealed media: a piece of a frame of pictures
 TRACK = 4  # 20 ms of the sound that belongs to pictures
 
-RESTED = 10.0  # s without anything sealed after which a member of a crowd is silent
+RESTED = 10.0  # s without anything sealed, or without newcomers, that count in a crowd
 
 # Implementation
 FORGED_PAUSE = 30.0  # s between two warnings about one member
@@ -68,7 +68,8 @@ class Keyring:
         """Packets that had waited for their key and are open now."""
         self._sealed_at = float("-inf")
         self._untold = False
-        """Whether the newest generation is told to all only when there is something to seal."""
+        """Whether the newest generation waits for something to seal, or for ``_tell_at``."""
+        self._tell_at = float("inf")
 
     # Our own keys
 
@@ -77,8 +78,10 @@ class Keyring:
 
         ``lazily``: nobody is locked out by it, so that a silent member of a crowd may wait.
         """
+        told = self.own.coming is not None and not self._untold  # perhaps after a removal
         silent = self.own.current is not None and now - self._sealed_at >= RESTED
-        self._untold = lazily and silent and self._room.crowded
+        self._untold = lazily and silent and self._room.crowded and not told
+        self._tell_at = now + RESTED
         self._hold(now)
         before = self.own.newest.announcement.generation if self.own.current else 0
         holders = {
@@ -102,10 +105,15 @@ class Keyring:
     def _speak_up(self, now: float) -> None:
         """There is something to seal: what was not told yet is told, and used at once."""
         self._sealed_at = now
-        if self._untold and self._room.fresh(now):
+        if self._untold and self._tell(now):
+            self.own.begin()
+
+    def _tell(self, now: float) -> bool:
+        if fresh := self._room.fresh(now):
             self._untold = False
             self.announce_all(now)
-            self.own.begin()
+        self._tell_at = now + RESTED
+        return fresh
 
     def opening(self, peer: Peer, now: float) -> None:
         """A fresh control stream: repeat what was not acknowledged, letters get lost."""
@@ -259,11 +267,14 @@ class Keyring:
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
         signers = (one.next_timer() for one, _ in self._picture_signers.values())
-        times = (self.own.next_timer(), self._signer.next_timer(), *signers)
+        untold = self._tell_at if self._untold else None
+        times = (untold, self.own.next_timer(), self._signer.next_timer(), *signers)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Rotate what is due, sign what is due, name what nobody signed."""
+        if self._untold and now >= self._tell_at:
+            self._tell(now)
         self._hold(now)
         self.own.handle_timer(now)
         if self.own.due(now) and self._room.fresh(now):

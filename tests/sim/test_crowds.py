@@ -11,6 +11,7 @@ from tests.sim.words import room_code, texts, warnings
 from vc_core.courier import Courier
 from vc_core.events import CodeReady, RoomCodeShown
 from vc_core.ids import Rung, Way
+from vc_core.keyring import RESTED
 from vc_core.messages import SenderKey
 from vc_core.path import Path, State
 from vc_core.peer import Peer
@@ -285,11 +286,32 @@ def test_in_a_crowd_who_is_silent_tells_a_new_key_to_the_newcomer_alone(
     assert {to for sender, to in told if sender in silent} == {fay}
     assert {to for sender, to in told if sender == talker.number} == silent | {fay}
     ears.heard.clear()
+    bottle.run(RESTED)
+    early = silent | {talker.number}  # fay's own went with the handshakes
+    pairs = {(one, other) for one in early for other in early | {fay} if one != other}
+    assert {pair for pair in told if pair[0] != fay} == pairs
+    told.clear()
     for person in people:
         ears.say(person, person.name.encode())
+    assert told == [], "all was told before"
     names = [person.name.encode() for person in people]
     for person in people:
         assert ears.heard[person.name] == [one for one in names if one != person.name.encode()]
+
+
+def test_first_words_of_who_was_silent_reach_the_newest_newcomer_too() -> None:
+    for seed in range(6):
+        bottle = Bottle(60 + seed)
+        people = crowd(bottle, *NAMES)
+        bottle.run(20)
+        people.append(bottle.join("fay", bottle.code(people[0])))
+        assert bottle.run(15, lambda bottle=bottle, people=people: bottle._together(people))  # type: ignore[misc]
+        ears = Ears(bottle)
+        for person in people:
+            ears.say(person, b"hello")
+        assert {name: len(heard) for name, heard in ears.heard.items()} == {
+            person.name: len(people) - 1 for person in people
+        }
 
 
 def test_a_newcomer_to_a_crowd_opens_nothing_that_was_said_before() -> None:
