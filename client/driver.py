@@ -1,6 +1,6 @@
 """The one pump: carries a session's commands into the world and the world back.
 
-After every input: commands, then events, then the one timer. Inputs that arise
+After every input: commands, then events; then the one timer. Inputs that arise
 while commands are carried out wait in a queue, so that a session is never
 entered twice. Voice takes the short way: ``speak`` and ``hear``.
 """
@@ -100,6 +100,7 @@ class Driver:
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
+        self._arming = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, make: Callable[[float], Session]) -> None:
@@ -125,7 +126,7 @@ class Driver:
             self._digest(session)
         finally:  # a bug is loud, and the call goes on
             self._pumping = False
-            self._arm(session)
+            self._arm_soon()
         if self._inputs:
             self.pump()
 
@@ -141,7 +142,16 @@ class Driver:
         while (event := session.next_event()) is not None:
             self._on_event(event)
 
-    def _arm(self, session: Session) -> None:
+    def _arm_soon(self) -> None:
+        """Once for all that one turn of the loop brings: it means to look at everybody."""
+        if not self._arming:
+            self._arming = True
+            asyncio.get_running_loop().call_soon(self._arm)
+
+    def _arm(self) -> None:
+        self._arming, session = False, self.session
+        if session is None:
+            return
         due = session.next_timer()
         if due == self._due and self._timer is not None:
             return
@@ -327,6 +337,8 @@ class Driver:
         if session is None:
             return
         datagram = session.speak(kind, timestamp, payload, time.monotonic())
+        if session.room.commands:  # keys that it needs, signatures that are full
+            self.pump()
         if datagram is None:
             return
         spread = session.spread_by()

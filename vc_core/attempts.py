@@ -100,7 +100,11 @@ class Attempts:
         self.state = step(MOVES, self.state, Failed()) if self.number else self.state
         self.due = now
 
-    @property
-    def waits(self) -> bool:
-        """Whether the next attempt begins when it is ``due``."""
-        return self.state in WAITS and self.number < MAX_ATTEMPT
+    def next_due(self, *, alive: bool) -> float:
+        """When the next attempt should begin; infinity for never.
+
+        ``alive``: any way carries. The first may be late, when a forwarder is lost;
+        further ones need a living way.
+        """
+        waits = self.state in WAITS and self.number < MAX_ATTEMPT
+        return self.due if waits and (alive or not self.number) else float("inf")

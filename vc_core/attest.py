@@ -5,7 +5,8 @@ one's name. On a direct path the packet's road betrays that; in general each
 sender signs, twice a second and on the reliable plane, which frames were its
 own: for each the CTR and the first 12 bytes of BLAKE2s over the sealed bytes.
 Frames that nobody signs within 2 s are shown as forged by a member of the room;
-the one they name is not muted for them.
+the one they name is not muted for them. The seconds are those in which the witness
+itself runs: while its process is stopped, signatures wait unread in its own socket.
 
 A frame of pictures travels in many packets, of which some may be lost and made
 up from others. There the counter is the frame's number, and the digest covers the
@@ -27,6 +28,7 @@ from vc_core.senderkeys import VOICE, Opened, pictures_of
 # Specification
 INTERVAL = 0.5  # s between attestations
 PATIENCE = 2.0  # s until a frame without one counts as forged
+LONGEST_LOOK = 0.5  # s that count between two looks, at most: who runs looks as often
 LABEL_ATTEST = "vchat-1 attest"
 LABEL_KEY = "vchat-1 sender key"
 
@@ -124,6 +126,15 @@ class Witness:
         self._signed: OrderedDict[Name, bytes] = OrderedDict()
         self._crowded_out: set[tuple[int, int]] = set()
         """(stream, generation) of frames that others left no place to wait."""
+        self._looked = float("-inf")
+        self._ran = 0.0
+        """Seconds that count so far."""
+
+    def _clock(self, now: float) -> float:
+        """Time in which we ran; a look that comes late says that we did not."""
+        self._ran += min(max(0.0, now - self._looked), LONGEST_LOOK)
+        self._looked = now
+        return self._ran
 
     def heard(self, opened: Opened, now: float) -> None:
         """A frame of voice, or of other sound, was opened under this member's key."""
@@ -135,9 +146,10 @@ class Witness:
         self._take((stream, 0, number), digest, generation, now)
 
     def _take(self, frame: Name, seen: bytes, generation: int, now: float) -> None:
+        since = self._clock(now)
         if self._signed.pop(frame, None) == seen:
             return
-        self._unsigned[frame] = (now, seen, generation)
+        self._unsigned[frame] = (since, seen, generation)
         if len(self._unsigned) > MAX_UNSIGNED:
             (stream, *_), (_, _, generation) = self._unsigned.popitem(last=False)
             self._crowded_out.add((stream, generation))
@@ -167,9 +179,10 @@ class Witness:
         So do those that a flood has crowded out: it would hide itself else.
         """
         found, self._crowded_out = self._crowded_out, set()
+        ran = self._clock(now)
         while self._unsigned:
             frame, (since, _, generation) = next(iter(self._unsigned.items()))
-            if now - since < PATIENCE:
+            if ran - since < PATIENCE:
                 break
             del self._unsigned[frame]
             found.add((frame[0], generation))

@@ -70,6 +70,10 @@ class Berths:
         known = [number for number in self.order if number in self._held]
         return [self.way(number) for number in known[:PROBED_FORWARDERS]]
 
+    def spare(self, way: Way) -> bool:
+        """Whether a way leads over the host's own forwarder though a relay carries."""
+        return way.rung is Rung.HOSTED and any(one.rung is Rung.RELAYED for one in self.chosen())
+
     # World in
 
     def take(self, number: int, berth: Berth) -> None:

@@ -30,7 +30,7 @@ from vc_core.roster import Place
 PULSE_INTERVAL = 2.0  # s between a guest's nonces
 VANISHED = 10.0  # s without a sign of life until a member is absent
 HOST_PATIENCE = 60.0  # s without a heartbeat until a guest gives the room up
-ROAD_PATIENCE = 20.0  # s that a joiner waits for its first road to the host
+ROAD_PATIENCE = 20.0  # s that a joiner waits for the first packet of the host
 
 # Implementation
 MAX_PULSES = 16  # nonces that may wait for their echo
@@ -52,6 +52,8 @@ class Heartbeats:
         self._next_pulse = room.fresh_at
         self._pulsed_at = room.fresh_at
         self._road_until = room.fresh_at + ROAD_PATIENCE
+        self._reached = False
+        """Whether any way has brought a joiner something of the host: then it is slow only."""
         self.looked = room.fresh_at
         """When ``handle_timer`` last ran."""
         self.awake_since = float("-inf")
@@ -145,6 +147,9 @@ class Heartbeats:
     def _watch_first_road(self, host: Peer, now: float) -> None:
         """A joiner that finds no road at all gives up."""
         changed = self._room.host_since > float("-inf")
+        if not self._reached and host.link is not None and host.link.carried:
+            self._reached = True
+            self._road_until += HOST_PATIENCE - ROAD_PATIENCE
         if host.streaming or host.blocked or changed:
             self._road_until = float("inf")
         elif now >= self._road_until:

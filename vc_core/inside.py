@@ -101,7 +101,7 @@ class Inside:
     def linked(self, peer: Peer, now: float) -> None:
         """A new link is in use: say what does not wait for its stream."""
         if peer.links > 1:  # who was long in the dark cannot follow an old key's counters
-            self.keyring.rotate(now)
+            self.keyring.rotate(now, lazily=True)
         self.keyring.announce(peer, now)
         if self.room.hosting or peer is self.room.host:
             self.registrar.opening(peer)

@@ -5,7 +5,10 @@ Rule 1: a key goes only to members who are present in our roster, are not
         that a hidden removal cannot be used to collect keys. While a deputy
         may take over, media goes on under the keys that were told before.
 Rule 2: what comes in counts only from the path of the member whose key it names.
-Rule 3: a new key waits only for members whose path is alive: nobody else hears the
+Rule 3: in a crowd, who is silent tells a new key to newcomers alone, and to all others
+        when it has something to seal, or nobody has come for a while: else each newcomer
+        would cost as many messages as there are pairs. After a removal all are told.
+Rule 4: a new key waits only for members whose path is alive: nobody else hears the
         old one either, and a newcomer should not wait for whoever has gone.
 """
 
@@ -27,6 +30,8 @@ from vc_core.senderkeys import VOICE, Opened, OthersKeys, OwnKeys, pictures_of
 # Specification
 PICTURE = 3  # kind of sealed media: a piece of a frame of pictures
 TRACK = 4  # 20 ms of the sound that belongs to pictures
+
+RESTED = 10.0  # s without anything sealed, or without newcomers, that count in a crowd
 
 # Implementation
 FORGED_PAUSE = 30.0  # s between two warnings about one member
@@ -61,11 +66,22 @@ class Keyring:
         self._warned: dict[Member, float] = {}
         self.ready: list[Opened] = []
         """Packets that had waited for their key and are open now."""
+        self._sealed_at = float("-inf")
+        self._untold = False
+        """Whether the newest generation waits for something to seal, or for ``_tell_at``."""
+        self._tell_at = float("inf")
 
     # Our own keys
 
-    def rotate(self, now: float, newcomer: Member | None = None) -> None:
-        """A new generation for the newest entry, told to everybody who may know it."""
+    def rotate(self, now: float, newcomer: Member | None = None, *, lazily: bool = False) -> None:
+        """A new generation for the newest entry, told to everybody who may know it.
+
+        ``lazily``: nobody is locked out by it, so that a silent member of a crowd may wait.
+        """
+        told = self.own.coming is not None and not self._untold  # perhaps after a removal
+        silent = self.own.current is not None and now - self._sealed_at >= RESTED
+        self._untold = lazily and silent and self._room.crowded and not told
+        self._tell_at = now + RESTED
         self._hold(now)
         before = self.own.newest.announcement.generation if self.own.current else 0
         holders = {
@@ -77,13 +93,27 @@ class Keyring:
         self.announce_all(now)
 
     def _hold(self, now: float) -> None:
-        self.own.hold(on=not self._room.fresh(now), now=now)
+        self.own.hold(on=self._untold or not self._room.fresh(now), now=now)
 
     def announce_all(self, now: float) -> None:
-        """Tell everybody present who does not know it yet."""
+        """Tell everybody present who does not know it yet; for now, perhaps, newcomers alone."""
         self._hold(now)
         for peer in self._room.present():
-            self.announce(peer, now)
+            if not (self._untold and peer.key_sent):
+                self.announce(peer, now)
+
+    def _speak_up(self, now: float) -> None:
+        """There is something to seal: what was not told yet is told, and used at once."""
+        self._sealed_at = now
+        if self._untold and self._tell(now):
+            self.own.begin()
+
+    def _tell(self, now: float) -> bool:
+        if fresh := self._room.fresh(now):
+            self._untold = False
+            self.announce_all(now)
+        self._tell_at = now + RESTED
+        return fresh
 
     def opening(self, peer: Peer, now: float) -> None:
         """A fresh control stream: repeat what was not acknowledged, letters get lost."""
@@ -129,9 +159,10 @@ class Keyring:
 
     def seal(self, kind: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
         """One datagram of voice for everybody, or None while we must not speak."""
-        current = self.own.current
-        if current is None or not self._room.flows(now):
+        if self.own.current is None or not self._room.flows(now):
             return None
+        self._speak_up(now)
+        current = self.own.current
         ctr = current.sealer.next_ctr
         datagram = current.sealer.seal(kind, timestamp, payload)
         self._attest(self._signer.sealed(current.announcement, ctr, datagram, now))
@@ -174,20 +205,21 @@ class Keyring:
         self, stream: int, timestamp: int, payload: bytes, now: float
     ) -> SealedPiece | None:
         """One datagram of pictures, or None while we must not send."""
-        current = self.own.current
-        if current is None or not self._room.flows(now):
+        if self.own.current is None or not self._room.flows(now):
             return None
-        sealer = self.own.sealer(stream)
+        self._speak_up(now)
+        current, sealer = self.own.current, self.own.sealer(stream)
         ctr = sealer.next_ctr
         datagram = sealer.seal(PICTURE, timestamp, payload)
         return SealedPiece(current.announcement.generation, ctr, datagram)
 
     def seal_sound(self, stream: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
         """One datagram of a stream of sound, signed as voice is, for its viewers."""
-        current, known = self.own.current, self._picture_signers.get(stream)
-        if current is None or known is None or not self._room.flows(now):
+        known = self._picture_signers.get(stream)
+        if self.own.current is None or known is None or not self._room.flows(now):
             return None
-        sealer, (signer, viewers) = self.own.sealer(stream), known
+        self._speak_up(now)
+        current, sealer, (signer, viewers) = self.own.current, self.own.sealer(stream), known
         ctr = sealer.next_ctr
         datagram = sealer.seal(TRACK, timestamp, payload)
         self._attest(signer.sealed(current.announcement, ctr, datagram, now), viewers())
@@ -235,15 +267,18 @@ class Keyring:
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
         signers = (one.next_timer() for one, _ in self._picture_signers.values())
-        times = (self.own.next_timer(), self._signer.next_timer(), *signers)
+        untold = self._tell_at if self._untold else None
+        times = (untold, self.own.next_timer(), self._signer.next_timer(), *signers)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Rotate what is due, sign what is due, name what nobody signed."""
+        if self._untold and now >= self._tell_at:
+            self._tell(now)
         self._hold(now)
         self.own.handle_timer(now)
         if self.own.due(now) and self._room.fresh(now):
-            self.rotate(now)
+            self.rotate(now, lazily=True)
         self._attest(self._signer.handle_timer(now))
         for signer, viewers in self._picture_signers.values():
             self._attest(signer.handle_timer(now), viewers())
@@ -261,10 +296,10 @@ class Keyring:
         """Whether a signature over frames of a generation could be checked."""
         return self._others.announcement(peer.number, generation) is not None
 
-    @staticmethod
-    def _unjudged(peer: Peer, now: float) -> bool:
-        """Signatures could not come: the control stream is new, or the path is or was away."""
+    def _unjudged(self, peer: Peer, now: float) -> bool:
+        """Signatures could not come: the stream is new, the path is or was away, or we were."""
         link = peer.link
+        peer.steady_since = max(peer.steady_since, self._room.awake_since)
         if link is None or not link.alive or now - link.last_life > QUIET:
             peer.steady_since = now
         return not peer.streaming or now - peer.steady_since < SETTLING

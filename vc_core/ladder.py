@@ -1,6 +1,7 @@
 """The ladder: which way carries us to one peer, and why no better one does.
 
     direct  ->  hosted  ->  relayed      (fast and private first)
+    direct  ->  relayed ->  hosted       in a crowd, whose host would carry all of its pairs
 
 Rule 1: everything that decides between ways lives in this file.
 Rule 2: this file opens nothing. It is told what each way does and answers with
@@ -132,6 +133,7 @@ class Ladder:
         self._order: tuple[int, ...] = ()
         self._words: dict[Rung, str] = {}
         self._allowed = frozenset(Rung)
+        self._crowded = False
         self._told: tuple[Way | None, str] = (None, "not-tried")
 
     # Getters
@@ -157,6 +159,10 @@ class Ladder:
             return self._words[rung]
         return WORDS[State.TRIED] if State.TRIED in states else "not-tried"
 
+    def reasons(self) -> dict[str, str]:
+        """The same for all rungs, by their words."""
+        return {rung.word: self.reason_of(rung) for rung in Rung}
+
     def state_of(self, way: Way) -> State | None:
         """What is known of one way; None if it is not open."""
         step = self._steps.get(way)
@@ -172,10 +178,12 @@ class Ladder:
 
     def answered(self, way: Way, now: float) -> bool:
         """A verified packet came over a way."""
-        if way not in self._steps:
+        step = self._steps.get(way)
+        if step is None:
             return False
-        self._steps[way].answered(now)
-        return self._choose()
+        before = step.state
+        step.answered(now)
+        return step.state is not before and self._choose()
 
     def refused(self, way: Way, now: float) -> bool:
         """The other side wants no packets on a way any more."""
@@ -220,6 +228,11 @@ class Ladder:
         self._order = forwarders
         return self._choose()
 
+    def crowd(self, on: bool) -> bool:
+        """Whether there are so many that the host's forwarder is used last."""
+        self._crowded = on
+        return self._choose()
+
     # Choice
 
     def _seen(self) -> tuple[Way | None, str]:
@@ -246,4 +259,5 @@ class Ladder:
         if way.rung is Rung.DIRECT:
             return standing, way.rung.value, -way.number
         order = self._order.index(way.number) if way.number in self._order else len(self._order)
-        return standing, way.rung.value, order
+        last = self._crowded and way.rung is Rung.HOSTED
+        return standing, Rung.RELAYED.value + 1 if last else way.rung.value, order

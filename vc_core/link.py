@@ -17,6 +17,8 @@ that were sent after it, so nothing that undoes another goes as a letter.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vc_core.attempts import Attempts
 from vc_core.errors import RemoteProtocolError
 from vc_core.feedback import Feedbacks
@@ -94,12 +96,23 @@ class Link:
 
     # Ways
 
-    def open_path(self, way: Way, now: float, *, crowded: bool = False) -> Path:
+    def open_path(
+        self, way: Way, now: float, *, crowded: bool = False, spare: bool = False
+    ) -> Path:
         """A way can be tried: a path with keys of its own."""
         send, receive = (hkdf(key, LABEL_PROBE, way.name) for key in self._keys)
         path = Path(send, receive, now, origin=self.begun, crowded=crowded)
+        path.spare = spare
         self.paths[way] = path
         return path
+
+    def excuse(self, seconds: float, now: float) -> None:
+        """Our own process did not run for so long: what came meanwhile has not been read yet."""
+        if self.carried:
+            self.last_life = min(now, self.last_life + seconds)
+        self.chance_until += seconds
+        for path in self.paths.values():
+            path.excuse(seconds, now)
 
     @property
     def carried(self) -> bool:
@@ -110,6 +123,11 @@ class Link:
     def alive(self) -> bool:
         """Whether any way carries packets."""
         return any(path.state is State.ALIVE for path in self.paths.values())
+
+    def sort_ways(self, spare: Callable[[Way], bool]) -> None:
+        """Which of the ways are spare now."""
+        for way, path in self.paths.items():
+            path.spare = spare(way)
 
     # Letters and records
 

@@ -79,11 +79,9 @@ class Matchmaker:
         """Whether we greet it as soon as it needs a link; else now and then."""
         return peer.seat.present or self._room.hosting or peer is self._room.host
 
-    @staticmethod
-    def _lacks_link(peer: Peer, now: float) -> bool:
-        return (
-            peer.greets and not peer.blocked and now >= peer.next_greeting and peer.needs_link(now)
-        )
+    def _lacks_link(self, peer: Peer, now: float) -> bool:
+        may = peer.greets and not peer.blocked and now >= peer.next_greeting
+        return may and peer.needs_link(now, crowded=self._room.crowded)
 
     def _seek(self, now: float) -> None:
         """Greet the absent one for whom we have not looked for longest."""
@@ -163,7 +161,7 @@ class Matchmaker:
         room, greeting = self._room, peer.greeting
         if greeting is None:
             return []
-        if not peer.needs_link(now):
+        if not peer.needs_link(now, crowded=self._room.crowded):
             peer.greeting = None
             return []
         keys, secret, bundle = greeting.receive(reply, room.secrets)

@@ -43,6 +43,7 @@ BUSY_BEAT = 0.2  # s between probes where media is heard
 USED_BEAT = 0.25  # s where a way is in use
 SLOW_BEAT = 1.0  # s where a fallen way is looked for, or one is in use in a crowd
 WARM_BEAT = 2.0  # s where it is kept warm
+SPARE_BEAT = 8.0  # s where it is kept warm in a crowd and would be the last to be used
 BEATS_MISSED = 3  # until a path is silent
 
 # Implementation
@@ -65,6 +66,10 @@ class Flag(IntFlag):
     ANSWER = 2
     HEARING = 4
     LEAVING = 8
+
+
+IN_USE, ANSWER, HEARING, LEAVING = map(int, Flag)
+"""The same as plain numbers, which every probe is looked at with."""
 
 
 def next_beat(now: float, interval: float) -> float:
@@ -119,6 +124,8 @@ class Path:
         """Whether our packets go here."""
         self.leaving = False
         """Whether the other side is told to send somewhere else."""
+        self.spare = False
+        """Whether it leads over what all others share and is used last."""
         self.rtt: float | None = None
         self.clock_offset: float | None = None
         """The other side's link clock minus ours in seconds, ± half a round trip."""
@@ -157,16 +164,18 @@ class Path:
         flags = self._newest.flags if self._newest is not None else 0
         if self._crowded:
             fresh = self.state is State.UNTRIED and self._counter < FIRST_TRIES
-            busy = self.used or flags & Flag.IN_USE or fresh
-            return SLOW_BEAT if busy else WARM_BEAT
+            busy = self.used or flags & IN_USE or fresh
+            if busy:
+                return SLOW_BEAT
+            return SPARE_BEAT if self.spare and self.state is State.ALIVE else WARM_BEAT
         if self.state is State.UNTRIED:
             return USED_BEAT if self._counter < FIRST_TRIES else WARM_BEAT
         if self.leaving:
             return BUSY_BEAT
-        if not (self.used or flags & Flag.IN_USE):
+        if not (self.used or flags & IN_USE):
             return SLOW_BEAT if self.state is State.SILENT else WARM_BEAT
         hearing = now - self._media_at < MEDIA_PAUSE
-        return BUSY_BEAT if hearing or flags & Flag.HEARING else USED_BEAT
+        return BUSY_BEAT if hearing or flags & HEARING else USED_BEAT
 
     def use(self, on: bool, now: float) -> None:
         """Our packets go here from now on, or no longer; the other side is told."""
@@ -186,7 +195,7 @@ class Path:
     @property
     def refused(self) -> bool:
         """Whether the other side goes away from here."""
-        return self._newest is not None and bool(self._newest.flags & Flag.LEAVING)
+        return self._newest is not None and bool(self._newest.flags & LEAVING)
 
     def crowd(self, on: bool, now: float) -> None:
         """It is one of very many from now on, or no longer; the other side is told."""
@@ -195,6 +204,13 @@ class Path:
             self._ask_pause = CROWD_ASK_PAUSE if on else ASK_PAUSE
             self._next_probe = now
             self._plan()
+
+    def excuse(self, seconds: float, now: float) -> None:
+        """Our own process did not run for so long: that was no silence of the other side."""
+        self.last_life = min(now, self.last_life + seconds)
+        self._reached = min(now, self._reached + seconds)
+        self._answer_by += seconds
+        self._plan()
 
     def hurry(self, now: float) -> None:
         """Find out soon whether this way lives, since we may need it."""
@@ -247,9 +263,9 @@ class Path:
             self._asked_at = now
         beat = self._beat(now)
         self._next_probe = next_beat(now, beat)
-        return [self._write(now, beat, Flag.ANSWER if doubtful else Flag(0))]
+        return [self._write(now, beat, ANSWER if doubtful else 0)]
 
-    def _write(self, now: float, beat: float, flags: Flag) -> bytes:
+    def _write(self, now: float, beat: float, flags: int) -> bytes:
         self._counter += 1
         self._sent[self._counter] = now
         if len(self._sent) > KEPT_PROBES:
@@ -257,11 +273,11 @@ class Path:
         newest = self._newest
         held = min(int((now - self._newest_at) * 1e6), _U32 - 1) if newest else 0
         if self.used:
-            flags |= Flag.IN_USE
+            flags |= IN_USE
         if now - self._media_at < MEDIA_PAUSE:
-            flags |= Flag.HEARING
+            flags |= HEARING
         if self.leaving:
-            flags |= Flag.LEAVING
+            flags |= LEAVING
         body = PROBE_LAYOUT.pack(
             PROBE,
             flags,
@@ -289,7 +305,7 @@ class Path:
             self._reached = now
         self._measure(probe, now)
         self._live(now)
-        if first or probe.flags & Flag.ANSWER:
+        if first or probe.flags & ANSWER:
             self._answering = True
             self._next_probe = min(self._next_probe, max(now, self._answered_at + ANSWER_PAUSE))
         else:
@@ -303,7 +319,7 @@ class Path:
         if not same(tag, mac16(self._receive_key, body)):
             raise RemoteProtocolError("a probe with a wrong MAC")
         probe = Probe(*PROBE_LAYOUT.unpack(body)[1:])
-        if not BUSY_BEAT * 500 <= probe.interval_ms <= WARM_BEAT * 1000:
+        if not BUSY_BEAT * 500 <= probe.interval_ms <= SPARE_BEAT * 1000:
             raise RemoteProtocolError("a probe with a beat that nobody has")
         return probe
 

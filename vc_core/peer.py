@@ -20,6 +20,7 @@ GREETING_LIFE = 5.0  # s until a greeting without an answer is given up, at firs
 LONGEST_GREETING = 15.0  # s until it is given up after many
 GREETING_PAUSE = 1.0  # s between the loss of a link and the next greeting
 LINK_DEATH = 3.0  # s of silence after which a link is made anew
+CROWD_LINK_DEATH = 8.0  # s in a crowd, whose beats are slow and where all links are dear at once
 
 # Implementation: what one member may cost us
 TRAFFIC = Rate(per_second=256 * 1024, burst=4 * 1024 * 1024)  # bytes of control messages
@@ -141,14 +142,14 @@ class Peer:
         self.witness.clear()
         return old
 
-    def needs_link(self, now: float) -> bool:
+    def needs_link(self, now: float, *, crowded: bool) -> bool:
         """Whether the keys or the road must be made anew."""
         link = self.link
         if link is None:
             return True
         if not link.carried:
             return now >= link.chance_until
-        return now - link.last_life >= LINK_DEATH
+        return now - link.last_life >= (CROWD_LINK_DEATH if crowded else LINK_DEATH)
 
     def waits_for_reply(self, now: float) -> bool:
         """Whether a greeting may still be answered; the more failed, the longer."""

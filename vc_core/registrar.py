@@ -34,6 +34,7 @@ QUIET = (Action.ABSENT, Action.RETURN)
 """Entries whose loss costs nobody anything: they follow from who is heard."""
 REASONS = {Action.LEAVE: "left", Action.KICK: "kicked", Action.ABSENT: "vanished"}
 REMOVALS = (Action.LEAVE, Action.KICK)
+ARRIVALS = (Action.ADD, Action.RETURN)
 
 # Implementation
 CAUGHT_UP = 64  # entries that one standing is answered with
@@ -236,12 +237,12 @@ class Registrar:
             self.joined(seat, now)
         else:
             self._left(action, subject, now)
-        self._renew(subject, now)
+        self._renew(subject, now, lazily=action in ARRIVALS)
 
-    def _renew(self, subject: Member | None, now: float) -> None:
+    def _renew(self, subject: Member | None, now: float, *, lazily: bool = False) -> None:
         """What every entry brings: a new sender key, a new room code, links to who is new."""
         if not self._room.ended:
-            self._keyring.rotate(now, subject)
+            self._keyring.rotate(now, subject, lazily=lazily)
             self._comparison.begin(now)
             self._matchmaker.hurry(now)
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from vc_core.attest import LONGEST_LOOK
 from vc_core.audience import Audience
 from vc_core.commands import Command
 from vc_core.entry import Seat
@@ -26,6 +27,9 @@ from vc_core.ways import MESH_LIMIT, Ways
 
 # Specification
 NONCE_LIFE = 10.0  # s that an echoed nonce proves the host alive
+
+# Implementation
+LATE = 0.05  # s by which any timer may be late: that is no time in which we did not run
 
 Judge = Callable[[str, PublicIdentity], bool]
 """Whether a name belongs to a saved contact with another key."""
@@ -72,6 +76,9 @@ class Room:
     muted: bool = False
     _roster: Roster | None = None
     _links: int = 0
+    awake_since: float = float("-inf")
+    """When our own process went on after it had not run for a second."""
+    _looked: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.ways = Ways(self.peers, self.ask, self.tell)
@@ -151,6 +158,17 @@ class Room:
         if not self.ended:
             self.ended = True
             self.tell(Ended(ending))
+
+    def look(self, now: float) -> None:
+        """Before silence is judged: time in which our own process did not run is no silence."""
+        missed, self._looked = now - self._looked - LONGEST_LOOK, now
+        if LONGEST_LOOK < missed < float("inf"):
+            self.awake_since = now
+        if LATE < missed < float("inf"):
+            for peer in self.peers.values():
+                if peer.link is not None:
+                    peer.link.excuse(missed, now)
+            self.ways.agenda.all_changed()
 
     # Links
 

@@ -124,6 +124,11 @@ class OwnKeys:
             self._deadline = now + PATIENCE
         self._held = on
 
+    def begin(self) -> None:
+        """Use the coming generation, whoever has acknowledged it; what is sealed waits for it."""
+        if self.coming is not None and not self._held:
+            self.current, self.coming = self.coming, None
+
     def due(self, now: float) -> bool:
         """Whether age or use asks for a new generation."""
         current = self.current

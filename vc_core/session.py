@@ -294,6 +294,7 @@ class Session:
         """A probe of one way."""
         found = self._find(member, link)
         if found is not None:
+            self.room.look(now)
             self._roads.receive_probe(*found, way, datagram, now)
 
     # ---- User in -----------------------------------------------------------------
@@ -374,6 +375,7 @@ class Session:
         if self.entrance is not None:
             self.entrance.handle_timer(now)
         if self._inside is not None:
+            self.room.look(now)
             self.room.ways.handle_timer(now)
             self._inside.handle_timer(now)
         self._settle(now)

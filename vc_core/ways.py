@@ -2,26 +2,25 @@
 
     a link begins      -> a QUIC connection, an attempt at a direct pair, a path over
                           each forwarder that we are attached to
-    a path answers,    -> the ladder chooses; QUIC and media go where it says
-      falls silent
-    a pair is silent   -> it is poked (its addresses may have changed), later a new
-                          attempt begins beside it
+    a path lives, dies -> the ladder chooses; QUIC and media go where it says
+    a pair is silent   -> it is poked, later a new attempt begins beside it
 
 In a room too large for a mesh (a crowd) pairs that stand are kept, new ones are looked
 for with the host alone, all beats are slow, and voice goes once to a forwarder. Where
-no forwarder is named, or none reached the member before, a pair is looked for all the
-same; so the rule costs nobody the call.
+none is named, or none reached the member before, a pair is looked for all the same.
 
 Rule 1: only the link in use counts. What an older one still says is dropped.
 Rule 2: a way that we leave on purpose is kept until the other side has left it too.
 Rule 3: the other side may open a path over a forwarder that we had not chosen, by
         a probe that verifies; nothing else that comes in opens anything.
+Rule 4: whatever changes when something is due for a member says so to the agenda.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from vc_core.agenda import Agenda
 from vc_core.berths import Berth, Berths
 from vc_core.commands import (
     CloseRoad,
@@ -71,6 +70,7 @@ class Ways:
         """Forwarders that we are attached to."""
         self.crowded = False
         """Whether the room is too large for a mesh."""
+        self.agenda = Agenda(peers, self._work_out)
 
     # A link begins and ends
 
@@ -89,11 +89,13 @@ class Ways:
 
     def open(self, peer: Peer, now: float) -> None:
         """Look for ways of the link in use, unless the member is blocked."""
+        self.agenda.changed(peer)
         if (link := peer.link) is None or peer.blocked:
             return
         self._ask(OpenRoad(peer.number, link.id, link.leading))
         peer.ladder.allow(self.allowed)
         peer.ladder.prefer(self.berths.order)
+        peer.ladder.crowd(self.crowded)
         for way in self.berths.chosen():
             self._open_path(peer, link, way, now)
         if self._may_try(link):
@@ -105,6 +107,7 @@ class Ways:
 
     def drop(self, peer: Peer) -> None:
         """Forget all keys of a pair and close its road."""
+        self.agenda.changed(peer)
         old = peer.drop_links()
         if old is not None:
             self._ask(CloseRoad(peer.number, old))
@@ -117,13 +120,14 @@ class Ways:
         return Rung.DIRECT in self.allowed and (link.paired or not forwarded)
 
     def _try(self, peer: Peer, link: Link, number: int | None = None) -> None:
+        self.agenda.changed(peer)
         attempt = link.attempts.begin(number)
         link.pairs.append(attempt)
         peer.ladder.explained(Rung.DIRECT, "trying")
         self._ask(TryDirect(peer.number, link.id, attempt))
         if len(link.pairs) > MAX_PAIRS:
-            older = (one for one in link.pairs if Way(Rung.DIRECT, one) != link.used)
-            self._drop_pair(peer, link, next(older))
+            spare = next(one for one in link.pairs if Way(Rung.DIRECT, one) != link.used)
+            self._drop_pair(peer, link, spare)
 
     def _drop_pair(self, peer: Peer, link: Link, attempt: int) -> None:
         way = Way(Rung.DIRECT, attempt)
@@ -148,6 +152,7 @@ class Ways:
 
     def addresses_changed(self, now: float) -> None:
         """Our machine has other addresses: new pairs are looked for beside the old ones."""
+        self.agenda.all_changed()
         for peer in self._peers.values():
             if peer.link is not None:
                 peer.link.attempts.hurry(now)
@@ -175,7 +180,7 @@ class Ways:
         path = link.paths.get(way)
         fresh = path is None and way.rung is not Rung.DIRECT and way.number in self.berths
         if fresh and peer.openings.take(now):
-            path = link.open_path(way, now, crowded=self.crowded)
+            path = link.open_path(way, now, crowded=self.crowded, spare=self.berths.spare(way))
         if path is None:
             return False
         measured = path.rtt is not None
@@ -203,6 +208,7 @@ class Ways:
                 self._lives(peer, link, way, path, now)
 
     def _lives(self, peer: Peer, link: Link, way: Way, path: Path, now: float) -> None:
+        self.agenda.changed(peer)
         link.last_life = now
         if path.state is State.ALIVE:
             if way.rung is Rung.DIRECT:
@@ -215,6 +221,7 @@ class Ways:
 
     def prefer(self, order: tuple[int, ...], now: float) -> None:
         """The host's order of forwarders."""
+        self.agenda.all_changed()
         self.berths.order = order
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.prefer(order))
@@ -223,6 +230,7 @@ class Ways:
 
     def attached(self, number: int, berth: Berth, now: float) -> None:
         """A forwarder has given us our slot, or moved us to another transport."""
+        self.agenda.all_changed()
         self.berths.take(number, berth)
         self._spread(now)
         for peer in self._peers.values():
@@ -230,13 +238,16 @@ class Ways:
                 self.show(peer)
 
     def _spread(self, now: float) -> None:
-        for way in self.berths.chosen():
-            for peer in self._peers.values():
-                if peer.link is not None and not peer.blocked and way not in peer.link.paths:
-                    self._open_path(peer, peer.link, way, now)
+        for peer in self._peers.values():
+            if (link := peer.link) is not None:
+                link.sort_ways(self.berths.spare)
+                for way in self.berths.chosen():
+                    if way not in link.paths and not peer.blocked:
+                        self._open_path(peer, link, way, now)
 
     def detached(self, number: int, word: str, now: float) -> None:
         """A forwarder is gone for us."""
+        self.agenda.all_changed()
         way = self.berths.give_up(number)
         if way is None:
             return
@@ -255,12 +266,15 @@ class Ways:
         """The room has become too large for a mesh, or small enough again."""
         if on is self.crowded:
             return
+        self.agenda.all_changed()
         self.crowded = on
         for peer in self._peers.values():
+            self._show_if(peer, peer.ladder.crowd(on))
             if (link := peer.link) is None:
                 continue
             for path in link.paths.values():
                 path.crowd(on, now)
+            self._use(peer, now)
             if on and not link.pairs and not self._may_try(link):
                 self._show_if(peer, peer.ladder.explained(Rung.DIRECT, "crowded"))
 
@@ -268,6 +282,7 @@ class Ways:
 
     def allow(self, rungs: frozenset[Rung], now: float) -> None:
         """Which rungs may be used from now on."""
+        self.agenda.all_changed()
         self.allowed = rungs
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.allow(rungs))
@@ -293,11 +308,13 @@ class Ways:
 
     def _open_path(self, peer: Peer, link: Link, way: Way, now: float) -> None:
         if way.rung in self.allowed:
-            link.open_path(way, now, crowded=self.crowded)
+            self.agenda.changed(peer)
+            link.open_path(way, now, crowded=self.crowded, spare=self.berths.spare(way))
             self._show_if(peer, peer.ladder.opened(way, now))
             self._use(peer, now)
 
     def _closed(self, peer: Peer, way: Way, word: str) -> None:
+        self.agenda.changed(peer)
         self._show_if(peer, peer.ladder.closed(way, word))
 
     def _use(self, peer: Peer, now: float) -> None:
@@ -319,42 +336,29 @@ class Ways:
     def show(self, peer: Peer) -> None:
         """Say how packets flow to a member now."""
         ladder, link = peer.ladder, peer.link
-        path = link.paths.get(ladder.used) if link is not None and ladder.used else None
-        carried = ladder.rung != "none" and path is not None
-        self._tell(
-            PathChanged(
-                peer.number,
-                ladder.rung,
-                self.berths.transport(ladder.used),
-                {rung.word: ladder.reason_of(rung) for rung in Rung},
-                path.rtt if carried and path is not None else None,
-            )
-        )
+        used = ladder.used if ladder.rung != "none" else None
+        path = link.paths.get(used) if link is not None and used is not None else None
+        reasons, rtt = ladder.reasons(), path.rtt if path is not None else None
+        transport = self.berths.transport(ladder.used)
+        self._tell(PathChanged(peer.number, ladder.rung, transport, reasons, rtt))
 
     # Time
 
     def next_timer(self) -> float:
         """When ``handle_timer`` wants to run; infinity for never."""
-        due = float("inf")
-        for peer in self._peers.values():
-            if (link := peer.link) is None:
-                continue
-            due = min(due, link.leave_at)
-            for path in link.paths.values():
-                due = min(due, path.due)
-            if link.attempts.waits and link.attempts.due < due:
-                due = min(due, self._attempt_due(link))
-        return due
+        return self.agenda.first()
+
+    def _work_out(self, peer: Peer) -> float:
+        if (link := peer.link) is None:
+            return float("inf")
+        return min(link.leave_at, self._attempt_due(link), *(p.due for p in link.paths.values()))
 
     def _attempt_due(self, link: Link) -> float:
-        """A first attempt may be late, when a forwarder is lost; further ones need a living way."""
-        if not (link.attempts.waits and self._may_try(link)):
-            return float("inf")
-        return link.attempts.due if link.alive or not link.attempts.number else float("inf")
+        return link.attempts.next_due(alive=link.alive) if self._may_try(link) else float("inf")
 
     def handle_timer(self, now: float) -> None:
         """Probe every path; begin what is due."""
-        for peer in self._peers.values():
+        for peer in self.agenda.take_due(now):
             if (link := peer.link) is None:
                 continue
             for way, path in list(link.paths.items()):
@@ -370,17 +374,14 @@ class Ways:
         for datagram in datagrams:
             self._ask(SendDatagram(peer.number, link.id, way, datagram))
         if before is State.ALIVE and path.state is State.SILENT:
-            self._fell(peer, link, way, now)
+            self._show_if(peer, peer.ladder.fell(way, now))
+            self._use(peer, now)
         elif path.doubtful and datagrams and path.used:
             for other in link.paths.values():  # which of the others lives, should this one fall?
                 if other is not path:
                     other.hurry(now)
         if way.rung is Rung.DIRECT:
             self._look_after_pair(peer, link, way, path, now, probed=bool(datagrams))
-
-    def _fell(self, peer: Peer, link: Link, way: Way, now: float) -> None:
-        self._show_if(peer, peer.ladder.fell(way, now))
-        self._use(peer, now)
 
     def _look_after_pair(
         self, peer: Peer, link: Link, way: Way, path: Path, now: float, *, probed: bool

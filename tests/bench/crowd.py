@@ -212,24 +212,33 @@ class Joined:
     room: float
     paths: float
     """Until it had a path to everybody who was there."""
+    host: float
+    """CPU that it cost the host until the next one came."""
+    guest: float
+    """Likewise each guest who was there, in the mean."""
 
 
 def join(one: Crowd) -> list[Joined]:
     """All come in, each ``pace`` seconds after the one before is in the room."""
-    code, begun = one.host.code, []
-    for engine in one.engines[1:]:
+    code, begun, costs = one.host.code, [], []
+    for number, engine in enumerate(one.engines[1:], 1):
+        inside = one.engines[:number]
+        before = [cpu_seconds(there.process.pid) for there in inside]
         begun.append(time.monotonic())
         engine.write(code.encode() + b"\n")
         engine.wait("room", PATIENCE)
         if engine in one.talkers:
             engine.say("mute", on=True)
         time.sleep(one.plan.pace)
+        after = [cpu_seconds(there.process.pid) for there in inside]
+        host, *guests = [now - then for now, then in zip(after, before, strict=True)]
+        costs.append((host, statistics.mean(guests or [0.0])))
     found = []
-    for engine, began in zip(one.engines[1:], begun, strict=True):
+    for engine, began, cost in zip(one.engines[1:], begun, costs, strict=True):
         room = engine.wait("room", PATIENCE)["seen"] - began
         earlier = one.engines[: one.engines.index(engine)]
         paths = max(_path(engine, other)["seen"] for other in earlier) - began
-        found.append(Joined(room, paths))
+        found.append(Joined(room, paths, *cost))
     for engine in one.engines:
         for other in one.engines:
             if other is not engine:
@@ -399,6 +408,9 @@ def _joining(joined: list[Joined], together: float) -> dict[str, str]:
         "code -> room, last third (ms)": _median([j.room * 1000 for j in joined[-third:]]),
         "code -> paths to all, first third (ms)": _median([j.paths * 1000 for j in joined[:third]]),
         "code -> paths to all, last third (ms)": _median([j.paths * 1000 for j in joined[-third:]]),
+        "CPU of a join, host, first third (ms)": _median([j.host * 1000 for j in joined[:third]]),
+        "CPU of a join, host, last third (ms)": _median([j.host * 1000 for j in joined[-third:]]),
+        "CPU of a join, guest, last third (ms)": _median([j.guest * 1000 for j in joined[-third:]]),
         "all together (s)": f"{together:.1f}",
         "joins per second": f"{len(joined) / together:.2f}",
     }

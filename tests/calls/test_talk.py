@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 import wave
 from pathlib import Path
 
@@ -120,6 +122,21 @@ def test_after_the_first_push_to_talk_only_the_pressed_key_speaks(
     host.say("ptt", on=True)
     guest.wait("talking", member=host.member, on=True, since=since)
     assert loudness(_newest(ear, 0.4)) > 0.1
+
+
+def test_a_listener_that_was_stopped_takes_nothing_for_forged(stage: Stage) -> None:
+    """Its own socket kept the signatures of what it had heard before."""
+    host = stage.host(mic="tone:440")
+    guest = stage.join(host.code)
+    guest.wait("talking", member=host.member, on=True)
+    for running in (4.3, 4.9):  # nothing is judged for 3 s after it hears again
+        time.sleep(running)
+        guest.signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        guest.signal(signal.SIGCONT)
+    time.sleep(5.0)
+    assert guest.of("warning") == []
+    assert guest.of("ended") == []
 
 
 def test_talking_marks_follow_the_speech_on_all_screens(stage: Stage, tmp_path: Path) -> None:

@@ -198,9 +198,12 @@ class Bottle:
         person.timer = None
         waited, person.backlog = person.backlog, []
         if not person.dead:
+            before = self.random.randint(0, len(waited))  # read before the timers are looked at
+            for arrive in waited[:before]:
+                arrive()
             person.session.handle_timer(self.now)
             self.pump(person)
-            for arrive in waited:
+            for arrive in waited[before:]:
                 arrive()
             self.network.wake(person)
 

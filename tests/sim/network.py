@@ -174,7 +174,7 @@ class Network:
         if end is None or end.closed:
             return
         for _ in range(1 + (self._chance.random() < self.weather.doubled)):
-            if self._passes(end, way) and self._chance.random() >= self.weather.loss:
+            if self._leads(end, way) and self._chance.random() >= self.weather.loss:
                 self._clock.later(self._delay(), lambda: self._land(end, way, datagram))
 
     def speak(self, person: Person, datagram: bytes) -> None:
@@ -279,13 +279,16 @@ class Network:
         return ends[-1] if ends else None
 
     def _passes(self, end: End, way: Way | None) -> bool:
-        """Whether a packet of this end reaches the other by a way."""
+        """Whether both ends run, and a packet of this one reaches the other by a way."""
+        partner = self._partner(end, way) if self._leads(end, way) else None
+        return partner is not None and not (partner.owner.asleep or end.owner.asleep)
+
+    def _leads(self, end: End, way: Way | None) -> bool:
+        """Whether a packet of this end reaches the other's socket by a way."""
         if way is None:
             return False
         partner = self._partner(end, way)
         if partner is None or partner.closed or partner.owner.dead or end.owner.dead:
-            return False
-        if partner.owner.asleep or end.owner.asleep:
             return False
         one, other = end.owner, partner.owner
         if way.rung is Rung.DIRECT:
@@ -357,7 +360,10 @@ class Network:
 
     def _land(self, end: End, way: Way, datagram: bytes) -> None:
         theirs = self._partner(end, way)
-        if theirs is None or not self._passes(end, way):
+        if theirs is None or not self._leads(end, way):
+            return
+        if theirs.owner.asleep:  # it waits in its socket
+            theirs.owner.backlog.append(lambda: self._land(end, way, datagram))
             return
         if datagram[0] < 128:
             self._tell(theirs, "receive_probe", way, datagram)

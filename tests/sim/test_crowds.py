@@ -8,10 +8,14 @@ from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from tests.sim.test_voice import Ears
 from tests.sim.words import room_code, texts, warnings
+from vc_core.courier import Courier
 from vc_core.events import CodeReady, RoomCodeShown
 from vc_core.ids import Rung, Way
-from vc_core.path import State
+from vc_core.keyring import RESTED
+from vc_core.messages import SenderKey
+from vc_core.path import Path, State
 from vc_core.peer import Peer
+from vc_core.wire import Record
 
 RELAY = ("192.0.2.7:3478",)
 NAMES = ("host", "ann", "bob", "cyd", "dan", "eve")
@@ -22,12 +26,14 @@ def small_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vc_core.room.MESH_LIMIT", 4)
 
 
-def crowd(bottle: Bottle, *names: str, relay: bool = True) -> list[Person]:
-    """A party with a relay, a host first."""
+def crowd(bottle: Bottle, *names: str, relay: bool = True, hosted: bool = False) -> list[Person]:
+    """A party with a relay, a host first; ``hosted``: that has a forwarder of its own."""
     host = bottle.host(names[0], guests=20)
     assert bottle.run(5, lambda: bool(host.of(CodeReady)))
+    assert host.session.forwarding is not None
+    if hosted:
+        host.session.forwarding.serve(("192.0.2.1:5000",), bytes(32), bottle.now)
     if relay:
-        assert host.session.forwarding is not None
         host.session.forwarding.use_relays((RELAY,), bottle.now, signs=False)
         bottle.pump(host)
     people = [host]
@@ -218,6 +224,130 @@ def test_many_who_type_the_code_at_the_same_moment_all_come_in() -> None:
     bottle.run(4)
     assert len({room_code(person) for person in people}) == 1
     assert all(warnings(person) == [] for person in people)
+
+
+def test_in_a_crowd_with_a_relay_the_host_carries_nothing_but_seldom_probes() -> None:
+    bottle = Bottle(57)
+    people = crowd(bottle, *NAMES, hosted=True)
+    ann, late = people[1], people[4:]
+    assert {peer_of(ann, other).ladder.rung for other in late} == {"relayed"}
+    bottle.run(20)
+
+    def hosted() -> list[Path]:
+        links = [peer_of(ann, other).link for other in late]
+        assert all(link is not None for link in links)
+        paths = [(way, path) for link in links if link for way, path in link.paths.items()]
+        return [path for way, path in paths if way.rung is Rung.HOSTED]
+
+    before = [path._counter for path in hosted()]
+    bottle.run(32)
+    assert len(before) == len(late)
+    for path, count in zip(hosted(), before, strict=True):
+        assert path.state is State.ALIVE and 3 <= path._counter - count <= 5
+    assert peer_of(ann, late[0]).link is not None
+    (relay,) = [n for n, order in ann.opened.items() if order.rung is Rung.RELAYED]
+    fell = bottle.now
+    bottle.network.dead_forwarders.add(relay)
+    ears = Ears(bottle)
+    assert bottle.run(6, lambda: {peer_of(ann, o).ladder.rung for o in late} == {"hosted"})
+    assert bottle.now - fell < 4.5, "as soon as three of its slow beats are missed"
+    ears.say(ann, b"hello")
+    assert dict(ears.heard) == {p.name: [b"hello"] for p in people if p is not ann}
+
+
+def told_keys(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """(from, to) of every sender key that is told from now on."""
+    found: list[tuple[int, int]] = []
+    send = Courier.send
+
+    def counting(courier: Courier, peer: Peer, message: Record) -> bool:
+        if isinstance(message, SenderKey):
+            found.append((courier._room.number, peer.number))
+        return send(courier, peer, message)
+
+    monkeypatch.setattr(Courier, "send", counting)
+    return found
+
+
+def test_in_a_crowd_who_is_silent_tells_a_new_key_to_the_newcomer_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bottle = Bottle(54)
+    people = crowd(bottle, *NAMES)
+    talker, silent = people[1], {p.number for p in people if p is not people[1]}
+    ears = Ears(bottle)
+    ears.say(talker, b"before")
+    bottle.run(2)
+    told = told_keys(monkeypatch)
+    people.append(bottle.join("fay", bottle.code(people[0])))
+    assert bottle.run(15, lambda: bottle._together(people))
+    bottle.run(1)
+    fay = people[-1].number
+    assert {to for sender, to in told if sender in silent} == {fay}
+    assert {to for sender, to in told if sender == talker.number} == silent | {fay}
+    ears.heard.clear()
+    bottle.run(RESTED)
+    early = silent | {talker.number}  # fay's own went with the handshakes
+    pairs = {(one, other) for one in early for other in early | {fay} if one != other}
+    assert {pair for pair in told if pair[0] != fay} == pairs
+    told.clear()
+    for person in people:
+        ears.say(person, person.name.encode())
+    assert told == [], "all was told before"
+    names = [person.name.encode() for person in people]
+    for person in people:
+        assert ears.heard[person.name] == [one for one in names if one != person.name.encode()]
+
+
+def test_first_words_of_who_was_silent_reach_the_newest_newcomer_too() -> None:
+    for seed in range(6):
+        bottle = Bottle(60 + seed)
+        people = crowd(bottle, *NAMES)
+        bottle.run(20)
+        people.append(bottle.join("fay", bottle.code(people[0])))
+        assert bottle.run(15, lambda bottle=bottle, people=people: bottle._together(people))  # type: ignore[misc]
+        ears = Ears(bottle)
+        for person in people:
+            ears.say(person, b"hello")
+        assert {name: len(heard) for name, heard in ears.heard.items()} == {
+            person.name: len(people) - 1 for person in people
+        }
+
+
+def test_a_newcomer_to_a_crowd_opens_nothing_that_was_said_before() -> None:
+    bottle = Bottle(55)
+    people = crowd(bottle, *NAMES)
+    ann = people[1]
+    bottle.run(20)
+    early = ann.session.speak(0, 0, b"early", bottle.now)
+    bottle.run(20)
+    people.append(bottle.join("fay", bottle.code(people[0])))
+    assert bottle.run(15, lambda: bottle._together(people))
+    late = ann.session.speak(0, 0, b"late", bottle.now)
+    bottle.pump(ann)
+    bottle.run(0.3)
+    inside = people[-1].session._inside
+    assert inside is not None and early is not None and late is not None
+    assert inside.keyring._others.open(ann.number, early, bottle.now) is None
+    found = inside.keyring._others.open(ann.number, late, bottle.now)
+    assert found is not None and found.media.payload == b"late"
+
+
+def test_whoever_is_kicked_from_a_crowd_opens_nothing_of_those_who_were_silent() -> None:
+    bottle = Bottle(56)
+    people = crowd(bottle, *NAMES)
+    host, ann, eve = people[0], people[1], people[5]
+    bottle.run(20)
+    host.session.kick(eve.number, bottle.now)
+    bottle.pump(host)
+    bottle.run(2.1)
+    ears = Ears(bottle)
+    frame = ears.say(ann, b"secret")
+    assert frame is not None
+    inside = eve.session._inside
+    assert inside is not None
+    assert inside.keyring._others.open(ann.number, frame, bottle.now) is None
+    assert dict(ears.heard) == {p.name: [b"secret"] for p in people if p not in (ann, eve)}
 
 
 def test_in_a_quiet_crowd_nobody_sends_more_than_two_probes_a_second_for_each_other() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.bottle import Bottle
+from tests.sim.network import Network
+from tests.sim.people import End
 from tests.sim.words import ending, joined, left, names_here, room_code
 from vc_core.events import CodeEnded, CodeFailed, CodeReady, RoomOpened
+from vc_core.heartbeat import ROAD_PATIENCE
 from vc_core.invite import parse_invitation
 from vc_core.wordlist import WORDS
 
@@ -228,3 +231,33 @@ def test_no_code_is_shown_that_was_not_asked_for(bottle: Bottle) -> None:
     bottle.deliver(host, Allocated("7777", 600))
     bottle.run(1)
     assert len(host.of(CodeReady)) == 1
+
+
+def test_a_joiner_that_nothing_reaches_gives_up_after_twenty_seconds(bottle: Bottle) -> None:
+    host = bottle.host()
+    bottle.run(1)
+    bottle.cut("host", "ann")
+    begun = bottle.now
+    ann = bottle.join("ann", bottle.code(host))
+    assert bottle.run(60, lambda: ann.ended)
+    assert ending(ann) == "no-road"
+    assert ROAD_PATIENCE <= bottle.now - begun < ROAD_PATIENCE + 2
+
+
+@pytest.mark.parametrize("seconds", [30.0, 50.0])
+def test_a_joiner_whose_stream_is_only_slow_comes_in(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Packets come, so there is a road; a machine that computes slowly takes its time."""
+    host = bottle.host()
+    bottle.run(1)
+    ready, opens = bottle.now + seconds, Network._try_stream
+
+    def slowly(network: Network, end: End) -> None:
+        bottle.clock.at(max(ready, bottle.now), lambda: opens(network, end))
+
+    monkeypatch.setattr(Network, "_try_stream", slowly)
+    ann = bottle.join("ann", bottle.code(host))
+    assert bottle.run(seconds + 5, lambda: bottle._together([host, ann])), ann.events
+    bottle.run(20)
+    assert ann.living and host.session.room.roster.seat(ann.number) is not None

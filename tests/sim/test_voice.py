@@ -9,6 +9,8 @@ import pytest
 from client.net.kem import MlKem
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
+from vc_core.attest import INTERVAL, LONGEST_LOOK, PATIENCE
+from vc_core.events import PathChanged, Warned
 from vc_core.ids import Rung, Way
 from vc_core.link import Link
 from vc_core.messages import SenderKey
@@ -273,3 +275,57 @@ def test_a_new_link_brings_a_new_key(bottle: Bottle) -> None:
     ears.say(host, b"and back")
     assert dict(ears.heard) == {"ann": [b"before", b"and back"]}
     assert ann.living
+
+
+def talk(bottle: Bottle, speaker: Person, seconds: float) -> None:
+    """A frame each 20 ms, however the others fare."""
+    for number in range(round(seconds / 0.02)):
+        datagram = speaker.session.speak(0, number * 960, b"words", bottle.now)
+        bottle.pump(speaker)
+        if datagram is not None:
+            bottle.network.speak(speaker, datagram)
+        bottle.run(0.02)
+
+
+@pytest.mark.parametrize("sleep", [1.2, 2.2, 3.0, 6.0])
+def test_a_listener_that_did_not_run_takes_nothing_for_forged(sleep: float) -> None:
+    """What signs the frames that it heard before waits unread in its own socket."""
+    for seed in range(8):
+        bottle = Bottle(seed)
+        host, ann = bottle.party("host", "ann")
+        talk(bottle, host, 4.0 + seed * 0.07)
+        bottle.sleep(ann, sleep)
+        talk(bottle, host, sleep + 8.0)
+        assert [event.word for event in ann.of(Warned)] == []
+        assert ann.living
+
+
+def test_who_did_not_run_for_a_while_does_not_take_it_for_the_silence_of_others() -> None:
+    """All that the others sent meanwhile waits unread in its own socket."""
+    for seed in range(12):
+        bottle = Bottle(seed)
+        people = bottle.party("host", "ann", "bob", "cyd")
+        ann = people[1]
+        bottle.run(8 + seed * 0.07)
+        links = {peer.number: peer.link for peer in ann.session.room.peers.values()}
+        told = len(ann.of(PathChanged))
+        bottle.sleep(ann, 2.8)
+        bottle.run(12)
+        assert {event.rung for event in ann.of(PathChanged)[told:]} <= {"direct"}
+        assert {peer.number: peer.link for peer in ann.session.room.peers.values()} == links
+
+
+def test_voice_that_its_sender_never_signs_is_told_within_its_bound(bottle: Bottle) -> None:
+    """Two seconds, and the look that finds them over."""
+    host, ann = bottle.party("host", "ann")
+    talk(bottle, host, 4.0)
+    assert ann.of(Warned) == []
+    inside = host.session._inside
+    assert inside is not None
+    inside.keyring._attest = lambda attests, to=None: None  # type: ignore[method-assign]
+    talk(bottle, host, PATIENCE - INTERVAL - 0.1)
+    assert ann.of(Warned) == []
+    talk(bottle, host, INTERVAL + LONGEST_LOOK + 0.1)
+    assert [(event.word, event.member) for event in ann.of(Warned)] == [
+        ("voice-forged", host.number)
+    ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from vc_core.attempts import COURTESY, FIRST_PAUSE, LONGEST_PAUSE, Attempts, State
 
+NEVER = float("inf")
+
 
 def test_the_first_attempt_is_due_at_once() -> None:
     attempts = Attempts(5.0)
-    assert (attempts.waits, attempts.due) == (True, 5.0)
+    assert attempts.next_due(alive=False) == 5.0
     assert attempts.begin() == 1
-    assert not attempts.waits
+    assert attempts.next_due(alive=True) == NEVER
 
 
 def test_after_a_failure_the_next_one_waits_longer_and_longer() -> None:
@@ -41,7 +43,8 @@ def test_new_addresses_are_tried_at_once_beside_what_stands() -> None:
     attempts = Attempts(0.0)
     attempts.stood(attempts.begin())
     attempts.hurry(7.0)
-    assert (attempts.waits, attempts.due) == (True, 7.0)
+    assert attempts.next_due(alive=True) == 7.0
+    assert attempts.next_due(alive=False) == NEVER
     assert attempts.begin() == 2
     assert attempts.state is State.TRYING
 

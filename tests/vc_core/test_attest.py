@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from tests.vectors.seeded import seeded
-from vc_core.attest import INTERVAL, MAX_UNSIGNED, PATIENCE, Signer, Witness, picture_digest
+from vc_core.attest import (
+    INTERVAL,
+    LONGEST_LOOK,
+    MAX_UNSIGNED,
+    PATIENCE,
+    Signer,
+    Witness,
+    picture_digest,
+)
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import Identity
@@ -34,6 +42,17 @@ def signed(identity: Identity = ANN, count: int = 3, key: SenderKey = KEY) -> At
     return attest
 
 
+Overdue = set[tuple[int, int]]
+
+
+def look(witness: Witness, since: float, until: float, pause: float = LONGEST_LOOK) -> Overdue:
+    """What is found overdue by looks until ``until``, as often as a running process looks."""
+    found: Overdue = set()
+    for step in range(1, round((until - since) / pause) + 1):
+        found |= witness.overdue(since + step * pause)
+    return found | witness.overdue(until)
+
+
 @pytest.fixture
 def witness() -> Witness:
     witness = Witness(ROOM, MEMBER, ANN.public.sign)
@@ -44,25 +63,44 @@ def witness() -> Witness:
 
 def test_frames_that_their_sender_signed_are_nobodys_concern(witness: Witness) -> None:
     assert witness.receive(signed(), KEY)
-    assert witness.overdue(PATIENCE + 1) == set()
+    assert look(witness, 0.0, PATIENCE + 1) == set()
 
 
 def test_the_signature_may_come_before_the_frame() -> None:
     witness = Witness(ROOM, MEMBER, ANN.public.sign)
     witness.receive(signed(), KEY)
     witness.heard(frame(1), 0.1)
-    assert witness.overdue(10.0) == set()
+    assert look(witness, 0.1, 10.0) == set()
 
 
 def test_frames_that_nobody_signs_are_overdue_once(witness: Witness) -> None:
+    assert look(witness, 0.0, PATIENCE - LONGEST_LOOK) == set()
     assert witness.overdue(PATIENCE - 0.01) == set()
     assert witness.overdue(PATIENCE) == {(VOICE, KEY.generation)}
-    assert witness.overdue(PATIENCE) == set()
+    assert look(witness, PATIENCE, 2 * PATIENCE) == set()
+
+
+def test_time_in_which_the_witness_did_not_run_does_not_count(witness: Witness) -> None:
+    """The signatures wait unread in its own socket."""
+    assert witness.overdue(1000.0) == set()
+    assert witness.receive(signed(), KEY)
+    assert look(witness, 1000.0, 1010.0) == set()
+
+
+@pytest.mark.parametrize("pause", [0.02, 0.3, 0.5, 3.0, 60.0])
+def test_a_forger_is_found_by_a_witness_that_seldom_runs_too(
+    witness: Witness, pause: float
+) -> None:
+    """After as many of its looks as make two seconds, counting each as half of one at most."""
+    looks = 0
+    while not witness.overdue((looks + 1) * pause):
+        looks += 1
+    assert looks + 1 == pytest.approx(PATIENCE / min(pause, LONGEST_LOOK), abs=1)
 
 
 def test_a_flood_of_forged_frames_does_not_hide_itself() -> None:
     """Whoever forges faster than frames fall due would never be shown."""
-    witness, found = Witness(ROOM, MEMBER, ANN.public.sign), set[tuple[int, int]]()
+    witness, found = Witness(ROOM, MEMBER, ANN.public.sign), Overdue()
     for ctr in range(10 * MAX_UNSIGNED):
         now = ctr * PATIENCE / (2 * MAX_UNSIGNED)
         witness.heard(frame(ctr, b"forged"), now)
@@ -125,9 +163,9 @@ def test_a_frame_of_pictures_is_known_by_its_number_in_any_generation() -> None:
     (attest,) = signer.handle_timer(INTERVAL)
     witness.seen(2, 7, digest, KEY.generation + 1, 0.0)
     assert witness.receive(attest, KEY)
-    assert witness.overdue(PATIENCE + 1) == set()
-    witness.seen(2, 8, digest, KEY.generation, 0.0)
-    assert witness.overdue(PATIENCE + 1) == {(2, KEY.generation)}
+    assert look(witness, 0.0, PATIENCE + 1) == set()
+    witness.seen(2, 8, digest, KEY.generation, 10.0)
+    assert look(witness, 10.0, 10.0 + PATIENCE + 1) == {(2, KEY.generation)}
 
 
 def test_a_signature_for_one_stream_is_none_for_another(witness: Witness) -> None:

@@ -49,6 +49,21 @@ def test_the_best_rung_that_lives_is_used_whatever_the_order(ways: tuple[Way, ..
     assert ladder(*ways).used == DIRECT
 
 
+@pytest.mark.parametrize("ways", list(itertools.permutations((DIRECT, HOSTED, RELAYED))))
+def test_in_a_crowd_the_host_carries_only_what_no_relay_does(ways: tuple[Way, ...]) -> None:
+    made = ladder(*ways)
+    made.crowd(True)
+    found = []
+    for _ in range(3):
+        assert made.used is not None
+        found.append(made.used)
+        made.fell(made.used, 1.0)
+    assert found == [DIRECT, RELAYED, HOSTED]
+    made = ladder(HOSTED, RELAYED)
+    assert [made.crowd(on) for on in (True, False)] == [True, True]
+    assert made.used == HOSTED
+
+
 def test_what_falls_silent_is_left_at_once_for_what_lives() -> None:
     made = ladder(DIRECT, HOSTED, RELAYED)
     assert made.fell(DIRECT, 1.0)

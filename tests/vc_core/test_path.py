@@ -15,6 +15,7 @@ from vc_core.path import (
     FIRST_TRIES,
     PROBE_SIZE,
     SLOW_BEAT,
+    SPARE_BEAT,
     USED_BEAT,
     WARM_BEAT,
     Flag,
@@ -227,6 +228,25 @@ def test_a_crowd_beats_slowly_whatever_happens() -> None:
     pair.run(2.0)
     assert pair.beat(pair.one) == pytest.approx(WARM_BEAT, rel=0.3)
     assert pair.one.state is pair.other.state is State.ALIVE
+
+
+def test_a_spare_path_of_a_crowd_beats_seldom_until_it_is_used_or_falls() -> None:
+    pair = crowded()
+    pair.used()
+    pair.one.spare = pair.other.spare = True
+    pair.run(20.0)
+    assert pair.beat(pair.one, 33.0) == pytest.approx(SPARE_BEAT, rel=0.3)
+    assert (pair.one.state, pair.other.state) == (State.ALIVE, State.ALIVE)
+    pair.one.use(True, pair.now)
+    assert pair.run(0.1).beat(pair.other) == pytest.approx(SLOW_BEAT, rel=0.15)
+    pair.one.use(False, pair.now)
+    pair.run(20.0)
+    pair.keep = lambda sender, count, now: False
+    pair.run(20.0)
+    pair.one.hurry(pair.now)
+    pair.run(1.0)
+    assert pair.one.state is State.SILENT
+    assert pair.beat(pair.one) == pytest.approx(WARM_BEAT, rel=0.3)
 
 
 def test_when_the_crowd_is_over_a_path_in_use_beats_quickly_again() -> None:
