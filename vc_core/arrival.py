@@ -109,7 +109,7 @@ class Arrival:
             self._room.end(self._entrance.ending)
 
     def sweep(self) -> None:
-        """Forget the exchange with the host when it is over."""
-        host = self._room.host
-        if host is not None and self._entrance.exchange is None:
-            host.exchange = None
+        """Forget the exchange with who let us in when it is over, whoever is host now."""
+        if self._entrance.exchange is None:
+            for peer in self._room.peers.values():
+                peer.exchange = None

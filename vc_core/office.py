@@ -123,9 +123,10 @@ class Office:
         self._look_at = None if self._waits else now + ANSWER
 
     def _clear(self) -> None:
-        """No more guests by this desk."""
-        if self.desk is not None:
+        """No more guests by this desk, and no more letters through its exchanges."""
+        if self.desk is not None and self.reception is not None:
             self.desk.shut()
+            self.reception.close()
             self.settle()
         self.desk = self.reception = None
 

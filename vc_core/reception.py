@@ -109,6 +109,12 @@ class Reception:
         self._keyring.announce(peer, now)
         self._forwarding.joined(peer, now)
 
+    def close(self) -> None:
+        """Nobody reads here any more: letters to those who have come go another way."""
+        for peer in self._room.peers.values():
+            if peer.exchange is not None:
+                self._desk.close(peer.exchange)
+
     def sweep(self) -> None:
         """Forget what belonged to exchanges that are over."""
         for exchange in [one for one in self._arrivals if not self._desk.holds(one)]:

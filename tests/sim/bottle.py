@@ -300,6 +300,7 @@ class Bottle:
         for opened in session.ready_media():
             self.network.on_voice(person, opened)
         self.on_pump(person)
+        _check_agenda(session)
         timer = session.next_timer()
         if timer is not None and (person.timer is None or timer < person.timer):
             person.timer = timer
@@ -378,3 +379,10 @@ class Bottle:
 def _own(name: str) -> str:
     """Where a member's own server is."""
     return f"ws://{name}.example:8765"
+
+
+def _check_agenda(session: Session) -> None:
+    """Nothing may be due before the agenda says so."""
+    agenda = session.room.ways.agenda
+    for peer in session.room.peers.values():
+        assert agenda.due(peer) <= agenda._work_out(peer), f"{peer.name}'s agenda is old"

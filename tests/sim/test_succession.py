@@ -390,3 +390,19 @@ def test_rooms_outlive_host_after_host(bottle: Bottle) -> None:
         assert agree(*alive)
     entry = people[3].session.room.roster.entry
     assert entry.action == Action.TAKEOVER and entry.term // 65536 == 3
+
+
+def test_who_let_somebody_in_and_yields_is_reached_by_others_ways(bottle: Bottle) -> None:
+    """Its exchange is read by nobody any more, though the direct road has never stood."""
+    host, bob, cyd = bottle.party("host", "bob", "cyd")
+    bottle.cut("host", "ann")
+    ann = bottle.join("ann", bottle.code(host))
+    bottle.run(3)
+    bottle.sleep(host, 12)
+    assert bottle.run(14, lambda: hosts(ann, bob, cyd) == {"bob"})
+    bottle.run(10)
+    assert hosts(host) == {"bob"}
+    bottle.mend("host", "ann")
+    host.session.say("back")
+    bottle.pump(host)
+    assert bottle.run(15, lambda: texts(ann) == ["back"])
