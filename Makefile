@@ -33,13 +33,13 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/vchat demo $(ARGS)
 
 # All parts always run, so that one look shows everything; each fails the target. Three at a
-# time, since many wait more than they compute. Tests that
-# listen in real time run alone, behind the others (exit 5: ARGS chose none of a part).
+# time, since many wait more than they compute. Tests that listen or look in real time run
+# behind the others, two at a time (exit 5: ARGS chose none of a part).
 test: $(VENV)/dev.stamp
 	@status=0; \
 	$(MAKE) --no-print-directory lint || status=1; \
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone" $(ARGS) || [ $$? -eq 5 ] || status=1; \
-	$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ] || status=1; \
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not live" $(ARGS) || [ $$? -eq 5 ] || status=1; \
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m live $(ARGS) || [ $$? -eq 5 ] || status=1; \
 	exit $$status
 
 lint: $(VENV)/dev.stamp

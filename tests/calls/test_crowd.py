@@ -13,7 +13,7 @@ from tests.calls.sounds import pitch, read_wav, recorded, wait_until
 from tests.calls.stage import LOOPBACK, Stage
 from vc_core.ways import MESH_LIMIT
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.live
 
 MEMBERS = MESH_LIMIT + 2
 TURN = 3  # members who hum at a time

@@ -46,7 +46,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.alone
+@pytest.mark.live
 def test_everything_arrives_and_nothing_is_left_behind(tmp_path: Path) -> None:
     process = start(tmp_path)
     said, _ = process.communicate(timeout=PATIENCE)

@@ -142,7 +142,7 @@ def test_one_identity_speaks_in_one_process_and_the_other_gets_a_new_one(stage: 
     assert host.wait("ready")["identity"] != guest.wait("ready")["identity"]
 
 
-@pytest.mark.alone
+@pytest.mark.live
 def test_eight_members_hear_everyone_and_read_every_line_once(stage: Stage) -> None:
     host = _tone(stage, 0, None)
     everyone = [host, *(_tone(stage, number, host.code) for number in range(1, 8))]

@@ -207,7 +207,7 @@ def test_a_killed_decoder_is_told_and_one_can_watch_again(stage: Stage) -> None:
 
 
 @linux
-@pytest.mark.alone
+@pytest.mark.live
 def test_a_decoder_that_stands_still_harms_nobody_and_catches_up(stage: Stage) -> None:
     host, guest = stage.pair()
     other = stage.join(host.code, name="Olga")
@@ -252,7 +252,7 @@ def test_children_get_neither_secrets_nor_sockets(stage: Stage) -> None:
         assert not mine.intersection(one for one in theirs if one.startswith("socket:"))
 
 
-@pytest.mark.alone
+@pytest.mark.live
 def test_voice_goes_on_without_a_gap_beside_pictures(stage: Stage, tmp_path: Path) -> None:
     ear = tmp_path / "ear.wav"
     host = stage.host(mic="tone:440")
@@ -269,7 +269,7 @@ def test_voice_goes_on_without_a_gap_beside_pictures(stage: Stage, tmp_path: Pat
     assert sum(quiet) <= 3, f"{sum(quiet)} of {len(quiet)} frames of 20 ms are silent"
 
 
-@pytest.mark.alone
+@pytest.mark.live
 def test_copies_come_by_the_hosts_forwarder_when_many_watch(stage: Stage) -> None:
     host = stage.host("--only", "hosted")
     sharer = stage.join(host.code, "--only", "hosted", name="Sarah")

@@ -19,7 +19,7 @@ from tests.calls.stereo import apart, bursts, clock_of, gaps, lateness, pitches,
 from tests.calls.test_pictures import SMALL, figures, settled
 from video.pattern import Mark, Pattern, read_mark
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.live
 
 
 def share(host: EngineProcess, source: str = "test", **more: object) -> Told:

@@ -36,7 +36,7 @@ def _newest(ear: Path, seconds: float) -> np.ndarray:
     return read_wav(ear)[wanted - round(seconds * RATE) : wanted]
 
 
-@pytest.mark.alone
+@pytest.mark.live
 def test_both_hear_what_the_other_said(stage: Stage, tmp_path: Path) -> None:
     one, two = (Speech.make(tmp_path / f"say{n}.wav", 9.0, seed=n) for n in (1, 2))
     ears = tmp_path / "host.wav", tmp_path / "guest.wav"

@@ -14,7 +14,7 @@ from video.pattern import Mark
 SLACK = 3.0  # as in the other tests of the lab
 
 
-@pytest.mark.alone
+@pytest.mark.live
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_a_screen_over_a_lossy_network_comes_soon_and_does_not_freeze(lab: None) -> None:
     with scene() as made:

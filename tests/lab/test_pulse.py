@@ -12,7 +12,7 @@ from tests.calls.sounds import best_pieces, cut, read_wav, recorded
 from tests.calls.stage import Stage
 from tests.lab.pulse import Pulse, pulse, why_impossible
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.live
 
 SAID = 6.0  # seconds of speech
 JUDGED = 3.0  # seconds of it that are compared

@@ -18,7 +18,7 @@ from tests.calls.stereo import above, apart, bursts, gaps, pitches, read_stereo
 from tests.lab.pulse import Pulse, pulse, why_impossible
 from tests.video.desk import MISSING, xvfb
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.live
 
 MUSIC = (440.0, 660.0)  # hertz, left and right
 BEEP = 1500.0  # hertz that the sharer "says"

@@ -48,7 +48,7 @@ def flood(port: int, seconds: float) -> int:
     return count
 
 
-@pytest.mark.alone
+@pytest.mark.live
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory in /proc, binds 127.0.0.0/8")
 async def test_five_seconds_of_garbage_leave_it_small_and_at_work(tmp_path: Path) -> None:
     secret = tmp_path / "secret"

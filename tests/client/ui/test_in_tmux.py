@@ -15,7 +15,7 @@ import pytest
 from tests.rules.source import ROOT
 
 pytestmark = [
-    pytest.mark.alone,
+    pytest.mark.live,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
 ]
 FACE = f"env -u NO_COLOR COLORTERM=truecolor {sys.executable} -m tests.bench.looking 20"
