@@ -15,10 +15,12 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
 from client.control import socket_path
+from client.loop import run_from_thread
 from client.orders import MAX_LINE, BadCommand, Order, parse
 from client.report import Told, write
 from vc_core.errors import LocalProtocolError, reason
@@ -151,7 +153,7 @@ class Faces:
         gone = OSError, RuntimeError, CancelledError  # stdin or the loop is
         with contextlib.suppress(*gone):
             while data := os.read(0, PIECE):
-                asyncio.run_coroutine_threadsafe(_pour(reader, data), loop).result()
+                run_from_thread(partial(_pour, reader, data), loop)
             loop.call_soon_threadsafe(reader.feed_eof)
 
     async def _read(self, reader: asyncio.StreamReader, face: Face | None) -> None:

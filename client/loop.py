@@ -15,6 +15,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -63,6 +64,26 @@ def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         log.debug("%s: %r", context.get("message"), error)
     else:
         log.error("%s (a bug in vchat)", context.get("message"), exc_info=error)
+
+
+def run_from_thread(make: Callable[[], Coroutine[Any, Any, T]], at: asyncio.AbstractEventLoop) -> T:
+    """What ``make()`` brings when it runs in the loop ``at``; for another thread, which waits.
+
+    It is made there too, so that a loop which ends first leaves none behind that nobody awaits.
+    ``RuntimeError`` if the loop is closed, ``concurrent.futures.CancelledError`` if it ends.
+    """
+    done: Future[T] = Future()
+
+    def finish(task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            done.cancel()
+        elif (error := task.exception()) is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(task.result())
+
+    at.call_soon_threadsafe(lambda: at.create_task(make()).add_done_callback(finish))
+    return done.result()
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from client.attach import Engine, attach, follow, start_engine
+from client.loop import run_from_thread
 from client.ui.log import Kind, Line
 from client.ui.model import Model
 from client.ui.slash import Send, parse
@@ -194,7 +195,7 @@ def _start_reader(stdin: int, lines: asyncio.Queue[str | None]) -> None:
     def put(line: str | None) -> None:
         if loop.is_closed():
             raise CancelledError
-        asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
+        run_from_thread(lambda: lines.put(line), loop)
 
     def work() -> None:
         with suppress(RuntimeError, CancelledError):  # the call has ended before the input

@@ -7,7 +7,9 @@ import math
 import random
 import time
 
-from client.loop import run, whole_ms
+import pytest
+
+from client.loop import run, run_from_thread, whole_ms
 
 
 def test_a_timer_comes_with_the_first_millisecond_that_is_not_too_early() -> None:
@@ -46,3 +48,29 @@ def test_whoever_waits_for_the_rest_is_called_once() -> None:
         return [await calls_until(time.monotonic() + 0.0024) for _ in range(20)]
 
     assert run(main()) == [1] * 20
+
+
+async def test_a_thread_gets_what_runs_in_the_loop_and_its_errors() -> None:
+    loop = asyncio.get_running_loop()
+
+    async def fail() -> None:
+        raise ValueError("so it is")
+
+    assert (
+        await asyncio.to_thread(run_from_thread, lambda: asyncio.sleep(0, "done"), loop) == "done"
+    )
+    with pytest.raises(ValueError, match="so it is"):
+        await asyncio.to_thread(run_from_thread, fail, loop)
+
+
+def test_for_a_loop_that_has_ended_nothing_is_made() -> None:
+    loop, made = asyncio.new_event_loop(), False
+
+    async def make() -> None:
+        nonlocal made
+        made = True
+
+    loop.close()
+    with pytest.raises(RuntimeError):
+        run_from_thread(make, loop)
+    assert not made
