@@ -130,6 +130,8 @@ class Attachment:
         self._pinged: dict[int, float] = {}
         self._stamp = 0
         self._renew_at = now
+        self._untried = False
+        """Whether fresh grants came while a claim with older ones was under way."""
         self._due = now
         self._better_due = now
 
@@ -202,7 +204,7 @@ class Attachment:
         self.state = step(MOVES, self.state, Cookied())
         opened = bool(cookie.flags & Flags.OPEN)
         self.draining = bool(cookie.flags & Flags.DRAINING)
-        self._grant = self._first_grant(opened)
+        self._grant, self._untried = self._first_grant(opened), False
         self._claim = (channel, cookie.cookie)
         self._claims = 0
         self._say_claim(now)
@@ -248,7 +250,7 @@ class Attachment:
             self._claim = self.channel = None
             self.state = step(MOVES, self.state, Exhausted())
             self._renew_at = now + RENEW_PAUSE
-            self._due = now + REFUSED_PAUSE
+            self._due = self._renew_at if self._untried else now + REFUSED_PAUSE
 
     def _ponged(self, channel: int, pong: envelope.Pong, now: float) -> None:
         sent = self._pinged.pop(pong.stamp, None)
@@ -272,6 +274,7 @@ class Attachment:
             return
         self._grants = grants
         self._grant = min(self._grant, len(grants) - 1)
+        self._untried = self.state is State.CLAIMING
         if self.state is State.REFUSED:
             self._due = min(self._due, max(now, self._renew_at))
 

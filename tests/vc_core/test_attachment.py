@@ -88,6 +88,14 @@ def test_fresh_grants_after_a_refusal_make_us_ask_again_and_not_more_often_than_
     assert len(CHANNELS) <= sent <= len(CHANNELS) * (1 + 5 / RENEW_PAUSE)
 
 
+def test_fresh_grants_that_come_while_an_older_one_is_refused_are_tried_soon() -> None:
+    client = Client()
+    client.hears(COOKIE)
+    client.attachment.renew(GRANTS[1:], client.now)
+    client.hears(WRONG, WRONG)
+    assert hellos_in(client.waits(RENEW_PAUSE + 0.1)) > 0
+
+
 def test_fewer_grants_than_before_or_none_break_no_claim_that_is_under_way() -> None:
     client = Client()
     client.hears(COOKIE)
