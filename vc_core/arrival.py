@@ -40,6 +40,8 @@ class Arrival:
         self._entrance = entrance
         self._met: Met | None = None
         self._link: Link | None = None
+        self._carries = False
+        """Whether letters go through the exchange."""
 
     def receive(self, signal: Record, now: float) -> Welcomed | Letter | None:
         """One signal of the server; letters that come after the welcome come out."""
@@ -78,6 +80,7 @@ class Arrival:
             self._room.end(Ending.VERIFICATION_FAILED)
             return None
         self._entrance.welcomed()
+        self._carries = True
         link.member = self._room.roster.host
         link.secret = self._room.secrets[0]
         return Welcomed(link, exchange)
@@ -110,6 +113,7 @@ class Arrival:
 
     def sweep(self) -> None:
         """Forget the exchange with who let us in when it is over, whoever is host now."""
-        if self._entrance.exchange is None:
+        if self._carries and self._entrance.exchange is None:
+            self._carries = False
             for peer in self._room.peers.values():
                 peer.exchange = None
