@@ -32,13 +32,14 @@ run: $(VENV)/run.stamp
 demo: $(VENV)/run.stamp
 	@$(BIN)/vchat demo $(ARGS)
 
-# All parts always run, so that one look shows everything; each fails the target. Three at a
-# time, since many wait more than they compute. Tests that listen or look in real time run
-# behind the others, two at a time (exit 5: ARGS chose none of a part).
+# All parts always run, so that one look shows everything; each fails the target. Three tests
+# at a time, since many wait more than they compute, and the lint beside them. Tests that listen
+# or look in real time run behind the others, two at a time (exit 5: ARGS chose none of a part).
 test: $(VENV)/dev.stamp
 	@status=0; \
-	$(MAKE) --no-print-directory lint || status=1; \
+	$(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not live" $(ARGS) || [ $$? -eq 5 ] || status=1; \
+	wait $$lint || status=1; cat $(VENV)/lint.log; \
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m live $(ARGS) || [ $$? -eq 5 ] || status=1; \
 	exit $$status
 

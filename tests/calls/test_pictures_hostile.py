@@ -16,8 +16,6 @@ from tests.calls.sounds import loudness, read_wav
 from tests.calls.stage import Stage
 from tests.calls.test_pictures import figures, settled, share, watch
 
-pytestmark = pytest.mark.live  # what stands beside a crime must go on in real time
-
 PATIENCE = 30.0  # s that a crime may take
 MEMORY = 60  # MB that a victim may grow by, all crimes together
 

@@ -118,9 +118,10 @@ def test_multicast_is_not_loaded_for_a_code_that_names_its_server(unused_port: i
 
 
 def test_help_is_everywhere() -> None:
-    assert vchat().stdout == vchat("--help").stdout == vchat("-h").stdout
+    overview = vchat("--help").stdout
+    assert vchat().stdout == overview == vchat("-h").stdout
     for name, place in COMMANDS.items():
-        assert place.about in vchat("--help").stdout
+        assert place.about in overview
         done = vchat(name, "--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"Usage: vchat {name}")

@@ -156,8 +156,8 @@ def test_a_small_encoding_that_uses_little_hides_no_wide_line() -> None:
     stage.run(12)
     assert slow.bitrate(10, 12) < 300e3
     slow.down.bandwidth = 20e6
-    stage.run(40)
-    assert slow.bitrate(50, 52) > 3.5e6
+    stage.run(30)
+    assert slow.bitrate(40, 42) > 3.5e6
 
 
 def test_exploring_a_narrow_line_makes_no_queue_that_voice_would_feel() -> None:
