@@ -7,16 +7,17 @@ a ring.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
+
+from vc_core.record import record
 
 # Implementation
 BLOCK_SECONDS = 0.01  # asked of a device; it may do as it likes
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Device:
     """One microphone or speaker."""
 

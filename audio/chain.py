@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from audio.codec import Decoder, Encoder
@@ -29,12 +28,13 @@ from audio.pcm import (
 )
 from audio.receiver import VoiceReceiver, VoiceStats
 from audio.tracks import Tracks
+from vc_core.record import record
 
 # Implementation
 _WRAP = 1 << 32  # timestamps are u32
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class VoicePacket:
     """20 ms of one's own voice, ready to be sealed."""
 

@@ -6,7 +6,6 @@ speaker's clock; what is missing is restored, or made up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ from audio.jitter import Jitter, Kind, Slot, Stretch
 from audio.pcm import BLOCK, FRAME, RATE, Frame, Samples, fade_in, fade_out, filled, silence
 from audio.stretch import lengthen, shorten
 from vc_core.errors import RemoteProtocolError
+from vc_core.record import record
 
 
 class VoiceDecoder(Protocol):
@@ -31,7 +31,7 @@ class VoiceDecoder(Protocol):
         """A made-up frame."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class VoiceStats:
     """What arrived of one member's voice since the report before."""
 

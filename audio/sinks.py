@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from vc_core.record import record
 
 # Specification (pactl)
 _HEAD = re.compile(r"Sink Input #([0-9]{1,10})")
@@ -25,7 +27,7 @@ PASSED_ON = {"filter", "abstract"}
 """Roles of what the sound server itself passes on, so that it would be heard twice."""
 
 
-@dataclass(frozen=True)
+@record
 class SinkInput:
     """One stream on its way to a speaker."""
 

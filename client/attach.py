@@ -24,7 +24,6 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +31,7 @@ from client import words
 from client.control import newest_socket, runtime_folder
 from client.refused import Refused
 from vc_core.errors import Ending
+from vc_core.record import record
 
 # Specification
 MAX_EVENT = 1 << 20  # bytes of one event
@@ -59,7 +59,7 @@ class EngineDiedError(Exception):
         """Its last lines on stderr."""
 
 
-@dataclass(frozen=True)
+@record
 class Child:
     """An engine that this process started."""
 

@@ -13,7 +13,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from client.refused import Refused
 from client.settings import Settings
 from client.storage import read_bounded
 from vc_core.errors import Ending, reason
+from vc_core.record import record
 
 # Implementation
 FILE = "config.toml"
@@ -36,7 +36,7 @@ class ConfigError(Refused):
         super().__init__("bad-config", message, hint, Ending.USAGE)
 
 
-@dataclass(frozen=True)
+@record
 class Chosen:
     """An effective value."""
 
@@ -47,7 +47,7 @@ class Chosen:
     """0 flag, 1 environment, 2 file, 3 default."""
 
 
-@dataclass(frozen=True)
+@record
 class Config:
     """All that was chosen."""
 

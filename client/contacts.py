@@ -19,7 +19,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from client.storage import alone, private_folder, read_bounded, replace_whole
 from vc_core.clean import clean_name
 from vc_core.errors import reason
 from vc_core.keys import KEY_SIZE, SIGNATURE_SIZE, PublicIdentity
+from vc_core.record import record
 
 # Specification
 VERSION = 1
@@ -41,7 +42,7 @@ _SIZES = {"sign": KEY_SIZE, "dh": KEY_SIZE, "cross": SIGNATURE_SIZE}
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@record
 class Person:
     """Somebody met."""
 

@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +45,7 @@ from vc_core.commands import (
 from vc_core.envelope import VOICE_HANDLE
 from vc_core.events import Event
 from vc_core.ids import LinkId, Member, Rung, Way
+from vc_core.record import record
 from vc_core.senderkeys import Opened
 from vc_core.session import Session
 from vc_core.wire import Record
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from relay.forwarder import Link as OwnLine
 
 
-@dataclass(frozen=True)
+@record
 class Reach:
     """What helps us and others to reach each other."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from vc_core.ids import LinkId, Member, Way
 from vc_core.messages import Road as RoadMessage
+from vc_core.record import record
 
 if TYPE_CHECKING:
     from vc_core.forwarding import Forwarding
@@ -34,7 +34,7 @@ class Inputs(Protocol):
         """What a forwarder brought from a slot."""
 
 
-@dataclass(frozen=True)
+@record
 class RoadEar:
     """Brings what one road says to the session, in the name of its link."""
 
@@ -88,7 +88,7 @@ class RoadEar:
         self._tell(lambda s, now: s.stream_closed(self.member, self.link, now))
 
 
-@dataclass(frozen=True)
+@record
 class BerthEar:
     """Brings what forwarders say to the session, and what they carry to the roads."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from client.net.relay_address import PATH
 from relay.forwarder import Forwarder
@@ -11,9 +11,10 @@ from signaling.server import Server, serve
 from signaling.server import Settings as ServerSettings
 from vc_core.errors import CannotListenError
 from vc_core.invite import DEFAULT_PORT
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Embedded:
     """A running server."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vc_core.events import Event
 from vc_core.ids import Member
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class AudioOpened:
     """Microphone and speaker are open."""
 
@@ -21,7 +20,7 @@ class AudioOpened:
     """Words for what was asked for and is not there; ``client.words`` has the sentences."""
 
 
-@dataclass(frozen=True)
+@record
 class AudioFailed:
     """A sound device could not be opened; the call goes on without."""
 
@@ -30,7 +29,7 @@ class AudioFailed:
     hint: str
 
 
-@dataclass(frozen=True)
+@record
 class Talked:
     """Somebody (oneself included) began or ended to talk."""
 
@@ -38,14 +37,14 @@ class Talked:
     on: bool
 
 
-@dataclass(frozen=True)
+@record
 class SignalingChanged:
     """The signaling server was lost, or is back."""
 
     connected: bool
 
 
-@dataclass(frozen=True)
+@record
 class Announced:
     """The server inside is announced in this network."""
 
@@ -53,7 +52,7 @@ class Announced:
     """The code as it can be used there, without a server behind it."""
 
 
-@dataclass(frozen=True)
+@record
 class PicturesFailed:
     """Something cannot be shown or seen; the call goes on."""
 
@@ -65,7 +64,7 @@ class PicturesFailed:
     stream: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class SoundNotShared:
     """What we share goes without sound."""
 
@@ -74,7 +73,7 @@ class SoundNotShared:
     hint: str
 
 
-@dataclass(frozen=True)
+@record
 class StreamStarted:
     """The first picture of a stream that we watch was decoded."""
 
@@ -85,7 +84,7 @@ class StreamStarted:
     height: int
 
 
-@dataclass(frozen=True)
+@record
 class StreamUnwatched:
     """We watch a stream no more, while it goes on."""
 
@@ -93,7 +92,7 @@ class StreamUnwatched:
     stream: int
 
 
-@dataclass(frozen=True)
+@record
 class SourcesListed:
     """What can be shared here."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from client.settings import RUNGS
+from vc_core.record import record
 
 # Implementation
 MAX_GUESTS = 63  # seats of one roster, without the host's
@@ -138,7 +138,7 @@ def _list(each: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
     return _read
 
 
-@dataclass(frozen=True)
+@record
 class Option:
     """One thing that can be chosen."""
 

@@ -6,8 +6,10 @@ Whatever is wrong with a line is said in one sentence; nothing ends because of i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from vc_core.record import record
 
 # Specification
 MAX_LINE = 256 * 1024  # bytes
@@ -61,7 +63,7 @@ class BadCommand(ValueError):
     """One sentence on what is wrong with a line."""
 
 
-@dataclass(frozen=True)
+@record
 class Order:
     """A command whose fields have the right types."""
 

@@ -6,13 +6,15 @@ Flags win over the environment (``VCHAT_…``), the environment over
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from vc_core.record import record
 
 RUNGS = ("direct", "hosted", "relayed")
 
 
-@dataclass(frozen=True)
+@record
 class Settings:
     """One call of ``vchat host`` or ``vchat join``."""
 

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from relay.metrics import Metrics
 from relay.server import Relay, Settings, serve
 from vc_core.errors import VchatError, reason
 from vc_core.grant import parse_secret
+from vc_core.record import record
 
 # Implementation
 REPORT_EVERY = 60.0
@@ -44,7 +45,7 @@ class DaemonError(VchatError):
     """The relay cannot run as it was told to."""
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """What the command line asks for."""
 

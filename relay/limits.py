@@ -6,12 +6,13 @@ The defaults fit a small public relay on one core; an open one has tighter ones
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from vc_core.bucket import Rate
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Limits:
     """Every limit of a forwarder, each a setting."""
 

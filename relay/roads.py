@@ -14,10 +14,10 @@ says by which four they are replaced, and where the copy begins.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from vc_core.envelope import MAX_INNER, PASS, PASS_OVERHEAD, SPREAD
+from vc_core.record import record
 
 # Implementation
 FRONT = bytes((PASS,))
@@ -31,7 +31,7 @@ Source = Any
 """Whatever a carrier calls an address; hashable."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Road:
     """Where packets with one lead go."""
 

@@ -14,7 +14,7 @@ import os
 import socket
 import ssl
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 
 from websockets.asyncio.server import Server as WebSocketServer
@@ -27,6 +27,7 @@ from relay.limits import Limits
 from relay.sockets import Sockets, open_sockets, packed, port_of
 from relay.web import MAX_MESSAGE
 from vc_core.bucket import customer
+from vc_core.record import record
 
 # Implementation
 OPEN_TIMEOUT = 5.0
@@ -39,7 +40,7 @@ PING_INTERVAL = 20.0
 """Seconds of silence after which a connection is asked whether it lives."""
 
 
-@dataclass(frozen=True)
+@record
 class Settings:
     """How one relay runs."""
 

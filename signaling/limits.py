@@ -6,12 +6,13 @@ are those of docs/security.md. A *customer* is an IPv4 address or an IPv6 /64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from vc_core.bucket import Rate
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Limits:
     """Every limit of the server, each a setting."""
 

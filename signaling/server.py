@@ -15,7 +15,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from websockets.asyncio.server import Server as WebSocketServer
@@ -26,6 +26,7 @@ from signaling.limits import Limits
 from signaling.sockets import BACKLOG, Sockets, open_sockets
 from signaling.stun import StunProtocol
 from vc_core.errors import CannotListenError, reason
+from vc_core.record import record
 from vc_core.signals import MAX_MESSAGE, SIGNALING_VERSION, Hello
 from vc_core.stun_binding import StunResponder
 
@@ -38,7 +39,7 @@ READ_AHEAD = 4
 """Messages of a connection that wait to be handled before it is read no further."""
 
 
-@dataclass(frozen=True)
+@record
 class Settings:
     """How one server runs."""
 

@@ -24,6 +24,7 @@ from vc_core.invite import Invitation, make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, Kem, Met, OtherVersion, Password, WrongCode
 from vc_core.keys import Identity
 from vc_core.messages import JOIN, Ask, Confirm, Denial, Denied, Finish, Form, Letter
+from vc_core.record import record
 from vc_core.signals import (
     TOKEN_SIZE,
     Allocate,
@@ -90,7 +91,7 @@ class Knocking:
         return not self.met and self.deny_at is None
 
 
-@dataclass(frozen=True)
+@record
 class Proven:
     """Somebody holds the code and has proven an identity."""
 

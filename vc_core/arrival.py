@@ -7,8 +7,6 @@ identity the exchange has proven signed it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vc_core.commands import SendSignal
 from vc_core.courier import Courier
 from vc_core.entrance import DENIALS, Entrance
@@ -18,12 +16,13 @@ from vc_core.ids import NOBODY, ExchangeId, Member
 from vc_core.join import Met
 from vc_core.link import Link
 from vc_core.messages import Denial, Letter, Profile, Turned, Welcome
+from vc_core.record import record
 from vc_core.room import Room
 from vc_core.roster import Roster
 from vc_core.wire import Record
 
 
-@dataclass(frozen=True)
+@record
 class Welcomed:
     """The room knows its roster now; this link leads to the host."""
 

@@ -20,7 +20,6 @@ Rule 4: a HELLO is large and goes to addresses that somebody else named: no answ
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 
 from vc_core import envelope, grant
@@ -28,6 +27,7 @@ from vc_core.envelope import Flags, Reason, Want
 from vc_core.errors import RemoteProtocolError
 from vc_core.grant import Grant
 from vc_core.machine import Table, step
+from vc_core.record import record
 
 # Specification
 PING_INTERVAL = 5.0  # s between two questions whether the forwarder lives
@@ -54,27 +54,27 @@ class State(Enum):
     REFUSED = "no grant was good enough; new ones may be"
 
 
-@dataclass(frozen=True)
+@record
 class Cookied:
     """A cookie came."""
 
 
-@dataclass(frozen=True)
+@record
 class Given:
     """The slot was given."""
 
 
-@dataclass(frozen=True)
+@record
 class Turned:
     """The claim was refused; the next grant may be good."""
 
 
-@dataclass(frozen=True)
+@record
 class Exhausted:
     """Every grant was refused."""
 
 
-@dataclass(frozen=True)
+@record
 class Unanswered:
     """Nothing came for too long, or the channel is gone."""
 

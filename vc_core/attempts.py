@@ -10,10 +10,10 @@ it. The pauses are the leading side's; the other waits a little longer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from vc_core.machine import Table, step
+from vc_core.record import record
 
 # Specification
 MAX_ATTEMPT = 0xFFFF
@@ -33,17 +33,17 @@ class State(Enum):
     PAUSED = "the last one failed; another follows"
 
 
-@dataclass(frozen=True)
+@record
 class Began:
     """A new attempt."""
 
 
-@dataclass(frozen=True)
+@record
 class Stood:
     """It found a pair."""
 
 
-@dataclass(frozen=True)
+@record
 class Failed:
     """It found none, or its pair is dead."""
 

@@ -7,17 +7,17 @@ spread_by   this one copies voice for all, in a room too large for a mesh
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from vc_core.ids import Rung, Way
 from vc_core.link import Link
 from vc_core.path import State
+from vc_core.record import record
 
 # Specification
 PROBED_FORWARDERS = 2  # over which paths are opened unasked
 
 
-@dataclass(frozen=True)
+@record
 class Berth:
     """A forwarder that has given us our slot."""
 

@@ -7,7 +7,7 @@ not happen (``take``) or happens later (``owe``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from vc_core.record import record
 
 # Specification: one customer of an IPv6 provider has at least a /64 (RFC 6177)
 IPV6_PREFIX = 8  # bytes
@@ -29,7 +29,7 @@ def unmapped(address: bytes) -> bytes:
     return address[12:] if len(address) == 16 and address.startswith(_MAPPED) else address
 
 
-@dataclass(frozen=True)
+@record
 class Rate:
     """How often, and how much at once."""
 

@@ -10,17 +10,17 @@ is decided by ``vc_core.roster``; here they are only kept and found.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from vc_core.entry import Action, Entry, Signed
 from vc_core.messages import Position
+from vc_core.record import record
 
 # Implementation
 KEPT_ENTRIES = 512  # newest entries kept to catch members up and to see forks
 MAX_STRAYS = 128  # entries that wait for those before them
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """One entry, as it travels and as it reads."""
 

@@ -6,22 +6,21 @@ which its datagrams can go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vc_core.grant import Grant
 from vc_core.ids import LinkId, Member, Rung, Way
 from vc_core.messages import Road
+from vc_core.record import record
 from vc_core.wire import Record
 
 
-@dataclass(frozen=True)
+@record
 class SendSignal:
     """Give one signal to the signaling server."""
 
     signal: Record
 
 
-@dataclass(frozen=True)
+@record
 class OpenRoad:
     """Make a QUIC connection for a link; it runs over whatever way is in use."""
 
@@ -31,7 +30,7 @@ class OpenRoad:
     """This side is the QUIC client, and ICE-controlling."""
 
 
-@dataclass(frozen=True)
+@record
 class TryDirect:
     """Look for a direct pair of addresses; older attempts go on meanwhile."""
 
@@ -40,7 +39,7 @@ class TryDirect:
     attempt: int
 
 
-@dataclass(frozen=True)
+@record
 class DropDirect:
     """An attempt at a direct pair is not needed any more."""
 
@@ -49,7 +48,7 @@ class DropDirect:
     attempt: int
 
 
-@dataclass(frozen=True)
+@record
 class PokeDirect:
     """A direct pair is silent: check at once whether its addresses have changed."""
 
@@ -58,7 +57,7 @@ class PokeDirect:
     attempt: int
 
 
-@dataclass(frozen=True)
+@record
 class HintRoad:
     """The other side's candidates for one attempt have arrived."""
 
@@ -67,7 +66,7 @@ class HintRoad:
     road: Road
 
 
-@dataclass(frozen=True)
+@record
 class UseWay:
     """Send QUIC and media this way from now on; None while there is no way."""
 
@@ -76,7 +75,7 @@ class UseWay:
     way: Way | None
 
 
-@dataclass(frozen=True)
+@record
 class WriteRoad:
     """Write bytes on stream 0 of the link's QUIC connection."""
 
@@ -85,7 +84,7 @@ class WriteRoad:
     data: bytes
 
 
-@dataclass(frozen=True)
+@record
 class SendDatagram:
     """Send one datagram one way, in use or not."""
 
@@ -95,7 +94,7 @@ class SendDatagram:
     datagram: bytes
 
 
-@dataclass(frozen=True)
+@record
 class WakeRoad:
     """A way answers again, or a new one does: QUIC should try at once."""
 
@@ -103,7 +102,7 @@ class WakeRoad:
     link: LinkId
 
 
-@dataclass(frozen=True)
+@record
 class CloseRoad:
     """Let go of the road."""
 
@@ -111,7 +110,7 @@ class CloseRoad:
     link: LinkId
 
 
-@dataclass(frozen=True)
+@record
 class OpenForwarder:
     """Get our slot at a forwarder and keep it."""
 
@@ -121,14 +120,14 @@ class OpenForwarder:
     grants: tuple[Grant, ...]
 
 
-@dataclass(frozen=True)
+@record
 class CloseForwarder:
     """A forwarder is not needed any more."""
 
     number: int
 
 
-@dataclass(frozen=True)
+@record
 class EvictSlot:
     """Our own forwarder takes a member's slot back, for good."""
 
@@ -137,7 +136,7 @@ class EvictSlot:
     slot: int
 
 
-@dataclass(frozen=True)
+@record
 class OpenServer:
     """We host now and no signaling server answers: keep one of our own.
 
@@ -145,7 +144,7 @@ class OpenServer:
     """
 
 
-@dataclass(frozen=True)
+@record
 class UseServer:
     """The host keeps a signaling server here: be connected to it, if it can be reached."""
 

@@ -7,7 +7,6 @@ Rule: it tries once. A wrong code, a silent host or a refusal is the end of this
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 
 from vc_core.errors import Ending, RemoteProtocolError
@@ -25,6 +24,7 @@ from vc_core.join import (
 from vc_core.keys import Identity
 from vc_core.machine import Table, step
 from vc_core.messages import JOIN, Accept, Answer, Denial, Denied, Form, Letter
+from vc_core.record import record
 from vc_core.signals import Closed, Knock, Opened, Post, Posted, Refusal, Refused
 from vc_core.wire import Record
 
@@ -68,27 +68,27 @@ class State(Enum):
     INSIDE = "the host has let us in"
 
 
-@dataclass(frozen=True)
+@record
 class Knocked:
     """The knock was sent."""
 
 
-@dataclass(frozen=True)
+@record
 class TurnedAway:
     """Too many came at once."""
 
 
-@dataclass(frozen=True)
+@record
 class Heard:
     """The server opened an exchange with the host."""
 
 
-@dataclass(frozen=True)
+@record
 class Proved:
     """Message 5 was sent."""
 
 
-@dataclass(frozen=True)
+@record
 class Welcomed:
     """The host's letter came."""
 

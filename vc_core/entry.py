@@ -21,7 +21,7 @@ the room stands higher.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import ClassVar
 
@@ -30,6 +30,7 @@ from vc_core.errors import RemoteProtocolError
 from vc_core.ids import FOUNDER, NOBODY, Member
 from vc_core.keys import Identity, PublicIdentity, digest, verify
 from vc_core.messages import MAX_ENTRY, MAX_MEMBERS, MAX_NAME, Position
+from vc_core.record import record
 from vc_core.wire import Bytes, Fixed, Flag, Layout, Many, Nested, Reader, Record, Text, UInt
 
 # Specification
@@ -61,7 +62,7 @@ class Action(IntEnum):
     """The subject, a deputy, is the host from here on."""
 
 
-@dataclass(frozen=True)
+@record
 class Seat(Record):
     """One member."""
 
@@ -92,7 +93,7 @@ class Seat(Record):
         return cls(number, identity.sign, identity.dh, identity.cross, name, True)
 
 
-@dataclass(frozen=True)
+@record
 class Entry(Record):
     """The whole room at one place of the chain."""
 
@@ -159,7 +160,7 @@ class Entry(Record):
         return self.subject if self.action == Action.HANDOVER else None
 
 
-@dataclass(frozen=True)
+@record
 class Signed(Record):
     """An entry as it travels."""
 

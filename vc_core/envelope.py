@@ -21,12 +21,12 @@ holds no slot is answered with a COOKIE if it was at least as long.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.grant import CLAIMS_SIZE, TAG_SIZE
+from vc_core.record import record
 
 # Specification
 FIRST, LAST = 4, 15  # first bytes of envelopes
@@ -77,7 +77,7 @@ class Reason(IntEnum):
     """This address has claimed too often; try later."""
 
 
-@dataclass(frozen=True)
+@record
 class Cookie:
     """An answer to a HELLO, or to a stranger's packet."""
 
@@ -86,7 +86,7 @@ class Cookie:
     cookie: bytes
 
 
-@dataclass(frozen=True)
+@record
 class Claim:
     """Somebody wants its slot."""
 
@@ -96,7 +96,7 @@ class Claim:
     proof: bytes
 
 
-@dataclass(frozen=True)
+@record
 class Attached:
     """The slot is given."""
 
@@ -108,7 +108,7 @@ class Attached:
     port: int
 
 
-@dataclass(frozen=True)
+@record
 class Pong:
     """The forwarder lives."""
 

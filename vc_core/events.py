@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vc_core.errors import Ending
 from vc_core.ids import Member
 from vc_core.keys import PublicIdentity
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class RoomOpened:
     """One's own place in the room is certain."""
 
@@ -20,7 +19,7 @@ class RoomOpened:
     hosting: bool
 
 
-@dataclass(frozen=True)
+@record
 class CodeReady:
     """The host has an invitation to hand out."""
 
@@ -31,7 +30,7 @@ class CodeReady:
     """Time ``now`` at which it ends."""
 
 
-@dataclass(frozen=True)
+@record
 class CodeFailed:
     """Somebody tried a wrong code."""
 
@@ -39,7 +38,7 @@ class CodeFailed:
     """Tries that the code still allows."""
 
 
-@dataclass(frozen=True)
+@record
 class CodeEnded:
     """The invitation admits nobody any more."""
 
@@ -47,7 +46,7 @@ class CodeEnded:
     """used, expired, burned, withdrawn."""
 
 
-@dataclass(frozen=True)
+@record
 class MemberJoined:
     """A member stands in the roster; told before any key goes out to it."""
 
@@ -57,7 +56,7 @@ class MemberJoined:
     hosting: bool
 
 
-@dataclass(frozen=True)
+@record
 class HostChanged:
     """A deputy has taken over, or the host whom we follow is another one now."""
 
@@ -65,7 +64,7 @@ class HostChanged:
     name: str
 
 
-@dataclass(frozen=True)
+@record
 class MemberLeft:
     """A member is absent or out of the roster."""
 
@@ -75,7 +74,7 @@ class MemberLeft:
     """left, vanished, kicked, moved."""
 
 
-@dataclass(frozen=True)
+@record
 class PathChanged:
     """Packets to a member flow another way now."""
 
@@ -90,7 +89,7 @@ class PathChanged:
     """Seconds, when known."""
 
 
-@dataclass(frozen=True)
+@record
 class Chatted:
     """Another member's text has come."""
 
@@ -100,7 +99,7 @@ class Chatted:
     private: bool
 
 
-@dataclass(frozen=True)
+@record
 class Delivered:
     """A member took a text of ours."""
 
@@ -108,7 +107,7 @@ class Delivered:
     member: Member
 
 
-@dataclass(frozen=True)
+@record
 class MemberMuted:
     """A member turned its microphone off or on."""
 
@@ -116,7 +115,7 @@ class MemberMuted:
     on: bool
 
 
-@dataclass(frozen=True)
+@record
 class StreamOffered:
     """A member shares pictures, or shares them in another size."""
 
@@ -131,7 +130,7 @@ class StreamOffered:
     """Whether they come with sound."""
 
 
-@dataclass(frozen=True)
+@record
 class StreamEnded:
     """A member's stream of pictures is over."""
 
@@ -139,7 +138,7 @@ class StreamEnded:
     stream: int
 
 
-@dataclass(frozen=True)
+@record
 class StreamWatched:
     """A member watches a stream of ours, or no longer."""
 
@@ -148,7 +147,7 @@ class StreamWatched:
     on: bool
 
 
-@dataclass(frozen=True)
+@record
 class KeyFrameWanted:
     """A viewer of a stream of ours needs a key frame."""
 
@@ -156,7 +155,7 @@ class KeyFrameWanted:
     stream: int
 
 
-@dataclass(frozen=True)
+@record
 class StreamCarried:
     """A stream that we watch comes as copies of a forwarder: want them there."""
 
@@ -166,21 +165,21 @@ class StreamCarried:
     """0: it comes by itself again."""
 
 
-@dataclass(frozen=True)
+@record
 class RoomCodeShown:
     """Four words that are equal on all screens."""
 
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@record
 class RoomLocked:
     """The room takes nobody in (or does again)."""
 
     on: bool
 
 
-@dataclass(frozen=True)
+@record
 class Warned:
     """Something that a person should know; the call goes on."""
 
@@ -188,7 +187,7 @@ class Warned:
     member: Member | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Ended:
     """The room is over for this member."""
 

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.keys import mac16, same
+from vc_core.record import record
 from vc_core.replay import Window
 
 # Specification
@@ -42,7 +42,7 @@ _MAC = 16
 _U16, _U32 = 1 << 16, 1 << 32
 
 
-@dataclass(frozen=True)
+@record
 class Arrival:
     """One packet that came."""
 
@@ -51,7 +51,7 @@ class Arrival:
     """Seconds on the viewer's clock; its zero is the viewer's own affair."""
 
 
-@dataclass(frozen=True)
+@record
 class Wanted:
     """One piece that should be sent again."""
 
@@ -59,7 +59,7 @@ class Wanted:
     index: int
 
 
-@dataclass(frozen=True)
+@record
 class Feedback:
     """What one datagram says of one stream."""
 

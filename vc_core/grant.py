@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import ClassVar
 
+from vc_core.record import record
 from vc_core.wire import Fixed, Layout, Reader, Record, UInt, fields
 
 # Specification
@@ -42,7 +42,7 @@ LABEL_OPEN = "vchat-1 open relay"
 ROOM_KEY_SIZE = 32
 
 
-@dataclass(frozen=True)
+@record
 class Claims(Record):
     """What a grant says."""
 
@@ -70,7 +70,7 @@ class Claims(Record):
         return claims
 
 
-@dataclass(frozen=True)
+@record
 class Grant(Record):
     """What a member is given to get its slot."""
 

@@ -21,13 +21,14 @@ import base64
 import binascii
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, StrEnum
 from typing import ClassVar
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import Rng
 from vc_core.keys import digest
+from vc_core.record import record
 from vc_core.wire import Fixed, Layout, Many, Reader, Record, Text, UInt
 from vc_core.wordlist import NUMBERS, WORDS, nearest
 
@@ -89,7 +90,7 @@ class InvitationError(RemoteProtocolError):
         super().__init__(flaw.value + named + meant)
 
 
-@dataclass(frozen=True)
+@record
 class Invitation:
     """One code or link, understood."""
 
@@ -106,7 +107,7 @@ class Invitation:
     """The host's key as 32 hexadecimal digits; a link has it."""
 
 
-@dataclass(frozen=True)
+@record
 class _Link(Record):
     version: int
     nameplate: str

@@ -18,7 +18,6 @@ Rule: each message is taken once and in its place; anything else ends the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
@@ -39,6 +38,7 @@ from vc_core.messages import (
 )
 from vc_core.noise import Cipher, Handshake
 from vc_core.pake import Exchange, lv_cat
+from vc_core.record import record
 from vc_core.wire import Reader, fields
 
 # Specification
@@ -110,7 +110,7 @@ def _move(state: State, message: object) -> State:
     return step(MOVES, state, message)
 
 
-@dataclass(frozen=True)
+@record
 class Met:
     """The fruit of a finished exchange."""
 
@@ -121,7 +121,7 @@ class Met:
     """Names the link in its letters."""
 
 
-@dataclass(frozen=True)
+@record
 class Password:
     """One invitation as CPace takes it."""
 

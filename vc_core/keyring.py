@@ -15,7 +15,6 @@ Rule 4: a new key waits only for members whose path is alive: nobody else hears 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from vc_core.attest import Signer
 from vc_core.courier import Courier
@@ -24,6 +23,7 @@ from vc_core.events import Warned
 from vc_core.ids import Member
 from vc_core.messages import Attest, Attested, KeyTaken, SenderKey
 from vc_core.peer import Peer
+from vc_core.record import record
 from vc_core.room import Room
 from vc_core.senderkeys import VOICE, Opened, OthersKeys, OwnKeys, pictures_of
 
@@ -42,7 +42,7 @@ Viewers = Callable[[], list[Peer]]
 """Who watches a stream of ours now."""
 
 
-@dataclass(frozen=True)
+@record
 class SealedPiece:
     """One datagram of pictures and the counter that it was sealed under."""
 

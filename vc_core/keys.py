@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from functools import cached_property
 
 from nacl import bindings, exceptions
 
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rng
+from vc_core.record import record
 from vc_core.wire import fields
 
 # Specification
@@ -51,7 +51,7 @@ def same(left: bytes, right: bytes) -> bool:
     return hmac.compare_digest(left, right)
 
 
-@dataclass(frozen=True)
+@record
 class KeyPair:
     """An X25519 key pair (RFC 7748), 32 bytes each."""
 
@@ -80,7 +80,7 @@ def x25519(secret: bytes, public: bytes) -> bytes:
     return shared
 
 
-@dataclass(frozen=True)
+@record
 class PublicIdentity:
     """Who somebody is: an Ed25519 key and an X25519 key that it signed."""
 
@@ -99,7 +99,7 @@ class PublicIdentity:
         return digest("vchat-1 fingerprint", self.sign, self.dh)[:16].hex()
 
 
-@dataclass(frozen=True)
+@record
 class Identity:
     """One's own long-term secrets: an Ed25519 seed and an X25519 secret."""
 

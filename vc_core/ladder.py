@@ -15,11 +15,11 @@ Rule 4: a way that comes back must go on answering for a while before it is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from vc_core.ids import Rung, Way
 from vc_core.machine import Table, step
+from vc_core.record import record
 
 # Specification
 FIRST_PROOF = 1.0  # s that a way must go on answering after its first fall
@@ -37,22 +37,22 @@ class State(Enum):
     REFUSED = "packets flow, but the other side wants none there"
 
 
-@dataclass(frozen=True)
+@record
 class Answered:
     """A verified packet came."""
 
 
-@dataclass(frozen=True)
+@record
 class Proven:
     """It has gone on answering for long enough."""
 
 
-@dataclass(frozen=True)
+@record
 class Fell:
     """It was silent for too long."""
 
 
-@dataclass(frozen=True)
+@record
 class Refused:
     """The other side goes away there."""
 

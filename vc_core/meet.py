@@ -15,7 +15,6 @@ keys: whoever else drops greetings into a mailbox costs the responder one hash.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from vc_core.errors import RemoteProtocolError
@@ -34,6 +33,7 @@ from vc_core.keys import (
 )
 from vc_core.messages import PROTOCOL_VERSION, TAG_SIZE, Bundle, Greet, Reply
 from vc_core.noise import Handshake
+from vc_core.record import record
 from vc_core.wire import Reader, fields
 
 # Specification
@@ -51,7 +51,7 @@ def _psk(room_secret: bytes, shared: bytes, kem_public: bytes, ciphertext: bytes
     return hkdf(room_secret + shared + digest(LABEL_KEM, kem_public, ciphertext), LABEL_PSK)
 
 
-@dataclass(frozen=True)
+@record
 class Pair:
     """Who meets whom, and in which room."""
 

@@ -12,12 +12,12 @@ Every field is bounded here, so that a reader needs no limits of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
 from vc_core.grant import Grant
 from vc_core.keys import KEY_SIZE, SIGNATURE_SIZE
+from vc_core.record import record
 from vc_core.wire import Bytes, Codec, Family, Fixed, Flag, Layout, Many, Nested, Record, Text, UInt
 
 # Specification
@@ -66,7 +66,7 @@ class Denial(IntEnum):
     TOO_SLOW = 9
 
 
-@dataclass(frozen=True)
+@record
 class Ask(Record):
     """Message 1, newcomer: its half of CPace and what it promises to use."""
 
@@ -91,7 +91,7 @@ class Ask(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Answer(Record):
     """Message 2, host: its half of CPace."""
 
@@ -110,7 +110,7 @@ class Answer(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Confirm(Record):
     """Message 3, newcomer: proof of the code, its ML-KEM key, Noise message 1."""
 
@@ -125,7 +125,7 @@ class Confirm(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Accept(Record):
     """Message 4, host: its proof, the ML-KEM ciphertext, sealed Noise message 2."""
 
@@ -140,7 +140,7 @@ class Accept(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Finish(Record):
     """Message 5, newcomer: sealed Noise message 3."""
 
@@ -149,7 +149,7 @@ class Finish(Record):
     LAYOUT: ClassVar[Layout] = (("sealed", Bytes(1024)),)
 
 
-@dataclass(frozen=True)
+@record
 class Denied(Record):
     """The host ends the exchange. Not authenticated: it may end a try, nothing else."""
 
@@ -158,7 +158,7 @@ class Denied(Record):
     LAYOUT: ClassVar[Layout] = (("reason", _U8),)
 
 
-@dataclass(frozen=True)
+@record
 class Letter(Record):
     """One sealed ``PEER`` message, under the keys of a finished handshake."""
 
@@ -178,7 +178,7 @@ class Letter(Record):
 JOIN = Family({1: Ask, 2: Answer, 3: Confirm, 4: Accept, 5: Finish, 6: Denied, 7: Letter})
 
 
-@dataclass(frozen=True)
+@record
 class Introduction(Record):
     """Payload of Noise messages 2 and 3 of a join: who speaks."""
 
@@ -193,7 +193,7 @@ class Introduction(Record):
 # ---- MEET: member to member ------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Greet(Record):
     """Noise_KKpsk2 message 1 with nothing inside, and a fresh ML-KEM key."""
 
@@ -208,7 +208,7 @@ class Greet(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Reply(Record):
     """Noise_KKpsk2 message 2; the ciphertext stands outside, since the psk needs it."""
 
@@ -227,7 +227,7 @@ class Reply(Record):
 MEET = Family({1: Greet, 2: Reply, 3: Letter})
 
 
-@dataclass(frozen=True)
+@record
 class Bundle(Record):
     """Several ``PEER`` messages in one payload."""
 
@@ -236,7 +236,7 @@ class Bundle(Record):
     LAYOUT: ClassVar[Layout] = (("messages", Many(Bytes(MAX_LETTER), 16)),)
 
 
-@dataclass(frozen=True)
+@record
 class Parcel(Record):
     """What is dropped into a re-join mailbox, sealed for the room."""
 
@@ -251,7 +251,7 @@ class Parcel(Record):
 # ---- PEER: two members with keys --------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class Position(Record):
     """A place in the roster's chain."""
 
@@ -270,7 +270,7 @@ class Position(Record):
 _POSITION: Codec = Nested(Position)
 
 
-@dataclass(frozen=True)
+@record
 class Profile(Record):
     """A newcomer's first letter: the name it would like."""
 
@@ -279,7 +279,7 @@ class Profile(Record):
     LAYOUT: ClassVar[Layout] = (("name", Text(MAX_NAME)),)
 
 
-@dataclass(frozen=True)
+@record
 class Welcome(Record):
     """The host's first letter: the newest entry and the newcomer's place in it."""
 
@@ -304,7 +304,7 @@ class Welcome(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Turned(Record):
     """Instead of a welcome: the code was right, the room takes nobody in."""
 
@@ -314,7 +314,7 @@ class Turned(Record):
     LAYOUT: ClassVar[Layout] = (("reason", _U8),)
 
 
-@dataclass(frozen=True)
+@record
 class Road(Record):
     """Where one's side of a direct way can be tried (ICE, RFC 8445)."""
 
@@ -338,7 +338,7 @@ class Road(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class SenderKey(Record):
     """A generation of the sender's media key."""
 
@@ -350,7 +350,7 @@ class SenderKey(Record):
     LAYOUT: ClassVar[Layout] = (("generation", _U32), ("key", _KEY), ("position", _POSITION))
 
 
-@dataclass(frozen=True)
+@record
 class KeyTaken(Record):
     """The receiver holds a generation."""
 
@@ -359,7 +359,7 @@ class KeyTaken(Record):
     LAYOUT: ClassVar[Layout] = (("generation", _U32),)
 
 
-@dataclass(frozen=True)
+@record
 class NewEntry(Record):
     """A signed entry of the roster's chain."""
 
@@ -368,7 +368,7 @@ class NewEntry(Record):
     LAYOUT: ClassVar[Layout] = (("entry", Bytes(MAX_ENTRY)),)
 
 
-@dataclass(frozen=True)
+@record
 class Standing(Record):
     """How far the sender's chain reaches; who knows more answers with what is missing."""
 
@@ -377,7 +377,7 @@ class Standing(Record):
     LAYOUT: ClassVar[Layout] = (("position", _POSITION),)
 
 
-@dataclass(frozen=True)
+@record
 class Pulse(Record):
     """A guest's fresh nonce, every 2 s."""
 
@@ -386,7 +386,7 @@ class Pulse(Record):
     LAYOUT: ClassVar[Layout] = (("nonce", Fixed(8)),)
 
 
-@dataclass(frozen=True)
+@record
 class Heartbeat(Record):
     """The host is alive and this is its newest entry."""
 
@@ -397,7 +397,7 @@ class Heartbeat(Record):
     LAYOUT: ClassVar[Layout] = (("nonce", Fixed(8)), ("position", _POSITION))
 
 
-@dataclass(frozen=True)
+@record
 class Carry(Record):
     """A ``MEET`` body for (to the host) or from (by the host) another member."""
 
@@ -407,7 +407,7 @@ class Carry(Record):
     LAYOUT: ClassVar[Layout] = (("member", _U16), ("body", Bytes(MAX_CARRY)))
 
 
-@dataclass(frozen=True)
+@record
 class NewSecret(Record):
     """The room secret after a removal or a takeover."""
 
@@ -418,7 +418,7 @@ class NewSecret(Record):
     LAYOUT: ClassVar[Layout] = (("number", _U32), ("secret", _KEY))
 
 
-@dataclass(frozen=True)
+@record
 class Chat(Record):
     """A line of text."""
 
@@ -437,7 +437,7 @@ class Chat(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class ChatTaken(Record):
     """All texts up to ``sequence`` were taken."""
 
@@ -446,7 +446,7 @@ class ChatTaken(Record):
     LAYOUT: ClassVar[Layout] = (("sequence", _U64),)
 
 
-@dataclass(frozen=True)
+@record
 class Commit(Record):
     """First half of the room code: digest("vchat-1 commit", hash, key, nonce)."""
 
@@ -456,7 +456,7 @@ class Commit(Record):
     LAYOUT: ClassVar[Layout] = (("roster", _HASH), ("commitment", _HASH))
 
 
-@dataclass(frozen=True)
+@record
 class Reveal(Record):
     """Second half of the room code."""
 
@@ -466,7 +466,7 @@ class Reveal(Record):
     LAYOUT: ClassVar[Layout] = (("roster", _HASH), ("nonce", _HASH))
 
 
-@dataclass(frozen=True)
+@record
 class Attested(Record):
     """One sealed frame: its CTR and the first 12 bytes of its digest."""
 
@@ -476,7 +476,7 @@ class Attested(Record):
     LAYOUT: ClassVar[Layout] = (("counter", _U48), ("digest", Fixed(12)))
 
 
-@dataclass(frozen=True)
+@record
 class Attest(Record):
     """The sender's signature under what it sent in the last half second."""
 
@@ -494,7 +494,7 @@ class Attest(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Mute(Record):
     """The sender's microphone is off (or on again)."""
 
@@ -503,14 +503,14 @@ class Mute(Record):
     LAYOUT: ClassVar[Layout] = (("on", Flag()),)
 
 
-@dataclass(frozen=True)
+@record
 class Bye(Record):
     """The sender leaves politely."""
 
     LAYOUT: ClassVar[Layout] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Forwarder(Record):
     """One forwarder of the room, and how this member gets its slot there."""
 
@@ -531,7 +531,7 @@ class Forwarder(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Forwarders(Record):
     """The forwarders of the room in order of preference, from the host."""
 
@@ -545,28 +545,28 @@ class Forwarders(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Missed(Record):
     """A deputy hears nothing of the host, and asks whether the receiver does."""
 
     LAYOUT: ClassVar[Layout] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Heard(Record):
     """The answer of one whom the host has answered within the last seconds."""
 
     LAYOUT: ClassVar[Layout] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Moved(Record):
     """The host has yielded to a chain in which the receiver has no seat."""
 
     LAYOUT: ClassVar[Layout] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Estate(Record):
     """What the host's duties need besides the roster, for whoever takes them over."""
 
@@ -578,7 +578,7 @@ class Estate(Record):
     LAYOUT: ClassVar[Layout] = (("server", Text(255)), ("banned", Many(_KEY, MAX_BANNED)))
 
 
-@dataclass(frozen=True)
+@record
 class StreamOffered(Record):
     """The sender shares pictures; said again on each link, and when size or rate change."""
 
@@ -605,7 +605,7 @@ class StreamOffered(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class StreamEnded(Record):
     """A stream of the sender is over."""
 
@@ -614,7 +614,7 @@ class StreamEnded(Record):
     LAYOUT: ClassVar[Layout] = (("stream", _U16),)
 
 
-@dataclass(frozen=True)
+@record
 class Watch(Record):
     """The sender watches a stream of the receiver from now on, or no longer."""
 
@@ -624,7 +624,7 @@ class Watch(Record):
     LAYOUT: ClassVar[Layout] = (("stream", _U16), ("on", Flag()))
 
 
-@dataclass(frozen=True)
+@record
 class KeyWanted(Record):
     """A viewer can show nothing before the next key frame."""
 
@@ -633,7 +633,7 @@ class KeyWanted(Record):
     LAYOUT: ClassVar[Layout] = (("stream", _U16),)
 
 
-@dataclass(frozen=True)
+@record
 class StreamCarried(Record):
     """A stream of the sender comes as copies of one forwarder from now on."""
 

@@ -23,12 +23,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from nacl import bindings, exceptions
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.keys import KEY_SIZE, KeyPair, x25519
+from vc_core.record import record
 
 # Specification
 TAG_SIZE = 16  # bytes of a Poly1305 tag
@@ -39,7 +40,7 @@ Payload = bytes | Callable[[bytes], bytes]
 """Bytes, or a function from the handshake hash so far to the bytes."""
 
 
-@dataclass(frozen=True)
+@record
 class Pattern:
     """One handshake (sections 7 and 9): what is known, what is sent."""
 
@@ -65,7 +66,7 @@ PATTERNS = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Cipher:
     """ChaCha20-Poly1305 (RFC 8439) under one key; nonces are explicit."""
 
@@ -89,7 +90,7 @@ class Cipher:
             raise RemoteProtocolError("a Noise message with a wrong tag") from error
 
 
-@dataclass(frozen=True)
+@record
 class Symmetric:
     """Chaining key, hash, key and nonce (section 5.2); each step gives a new one."""
 

@@ -12,7 +12,6 @@ its own (``OpenServer``) and tells the others where that is (``Estate``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from vc_core.admission import Desk
@@ -26,6 +25,7 @@ from vc_core.keys import Identity
 from vc_core.machine import Table, step
 from vc_core.peer import Peer
 from vc_core.reception import Reception
+from vc_core.record import record
 from vc_core.wire import Record
 
 # Specification
@@ -44,22 +44,22 @@ class State(Enum):
     OPEN = "there is a code, or the person can ask for one"
 
 
-@dataclass(frozen=True)
+@record
 class Elected:
     """We are the host."""
 
 
-@dataclass(frozen=True)
+@record
 class Found:
     """A server answers, and has been asked for a code."""
 
 
-@dataclass(frozen=True)
+@record
 class Lost:
     """The server answers no more."""
 
 
-@dataclass(frozen=True)
+@record
 class Resigned:
     """Somebody else is the host."""
 

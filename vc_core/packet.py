@@ -29,12 +29,13 @@ Rule 3: a sender counts up and never seals twice under one CTR; what is sent
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nacl import bindings, exceptions
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.keys import KEY_SIZE, hkdf
+from vc_core.record import record
 from vc_core.replay import Window
 from vc_core.wire import Reader
 
@@ -87,7 +88,7 @@ def read_sframe_header(data: bytes) -> tuple[int, int, bytes]:
     return kid, ctr, data[len(head) :]
 
 
-@dataclass(frozen=True)
+@record
 class Kid:
     """Which key: the ``generation`` of a member's sender key, and one of its streams."""
 
@@ -110,7 +111,7 @@ class Kid:
         return self.number.to_bytes(8, "big")
 
 
-@dataclass(frozen=True)
+@record
 class MediaKey:
     """All that seals or opens the packets of one KID."""
 
@@ -158,7 +159,7 @@ def media_key(sender_key: bytes, room: bytes, kid: Kid, roster: bytes) -> MediaK
     )
 
 
-@dataclass(frozen=True)
+@record
 class Media:
     """What was inside a packet."""
 
@@ -169,7 +170,7 @@ class Media:
     payload: bytes
 
 
-@dataclass(frozen=True)
+@record
 class MediaHeader:
     """What a forwarder can see of a packet."""
 

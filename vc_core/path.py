@@ -29,11 +29,11 @@ Rule 2: before that, both sides ask for answers at once, so that a few lost prob
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import Enum, IntFlag
 
 from vc_core.errors import RemoteProtocolError
 from vc_core.keys import mac16, same
+from vc_core.record import record
 
 # Specification
 PROBE = 16  # first byte
@@ -85,7 +85,7 @@ class State(Enum):
     SILENT = "nothing came for a while"
 
 
-@dataclass(frozen=True)
+@record
 class Probe:
     """One probe as it was read."""
 

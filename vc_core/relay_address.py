@@ -11,7 +11,8 @@ Commas join the addresses of one relay.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from vc_core.record import record
 
 # Specification
 FORMS = "HOST:PORT, udp://HOST:PORT, wss://HOST:PORT or ws://HOST:PORT"
@@ -24,7 +25,7 @@ FORM = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """One place where a forwarder can be reached."""
 

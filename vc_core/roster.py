@@ -13,7 +13,6 @@ Rule 5: a takeover waits while its reader hears the host, and a signer that our 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from vc_core.chain import Chain, Step
@@ -32,6 +31,7 @@ from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import Identity
 from vc_core.messages import Position
+from vc_core.record import record
 
 
 class Place(Enum):
@@ -70,7 +70,7 @@ class Forked(RemoteProtocolError):
         self.theirs = theirs
 
 
-@dataclass(frozen=True)
+@record
 class Taken:
     """What an entry from the network did to our chain."""
 

@@ -25,6 +25,7 @@ from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import Member, Rng
 from vc_core.messages import Position, SenderKey
 from vc_core.packet import Kid, Media, MediaOpener, MediaSealer, media_key, parse_header
+from vc_core.record import record
 from vc_core.replay import PICTURE_AHEAD, PICTURE_WINDOW, Window
 
 # Specification
@@ -53,7 +54,7 @@ def pictures_of(stream: int) -> int | None:
     return stream - SOUND if SOUND < stream <= SOUND + MAX_STREAMS else None
 
 
-@dataclass(frozen=True)
+@record
 class Generation:
     """One of our own keys."""
 
@@ -185,7 +186,7 @@ class Opening:
         return [one.key.route for one in (self.opener, *self.pictures.values())]
 
 
-@dataclass(frozen=True)
+@record
 class Opened:
     """A packet that was what it claims to be."""
 

@@ -12,11 +12,11 @@ attach to). All bodies are opaque to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
 from vc_core.grant import ROOM_KEY_SIZE, Grant
+from vc_core.record import record
 from vc_core.wire import Bytes, Family, Fixed, Flag, Layout, Many, Nested, Record, Text, UInt
 
 # Specification
@@ -63,7 +63,7 @@ class Release(IntEnum):
     WITHDRAWN = 10
 
 
-@dataclass(frozen=True)
+@record
 class Allocate(Record):
     """Make this connection the host of a nameplate."""
 
@@ -81,7 +81,7 @@ class Allocate(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Knock(Record):
     """Open an exchange with the host of a nameplate."""
 
@@ -90,7 +90,7 @@ class Knock(Record):
     LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)),)
 
 
-@dataclass(frozen=True)
+@record
 class Post(Record):
     """Send a body to the other end of an exchange."""
 
@@ -100,7 +100,7 @@ class Post(Record):
     LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)), ("body", Bytes(MAX_BODY)))
 
 
-@dataclass(frozen=True)
+@record
 class Close(Record):
     """End an exchange; the other end is told."""
 
@@ -109,7 +109,7 @@ class Close(Record):
     LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)),)
 
 
-@dataclass(frozen=True)
+@record
 class Free(Record):
     """Give a nameplate up (only by the connection that allocated it)."""
 
@@ -120,7 +120,7 @@ class Free(Record):
     LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)), ("reason", UInt(1)))
 
 
-@dataclass(frozen=True)
+@record
 class Attach(Record):
     """Hear what is sent to a mailbox."""
 
@@ -129,7 +129,7 @@ class Attach(Record):
     LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)),)
 
 
-@dataclass(frozen=True)
+@record
 class Detach(Record):
     """Hear a mailbox no longer."""
 
@@ -138,7 +138,7 @@ class Detach(Record):
     LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)),)
 
 
-@dataclass(frozen=True)
+@record
 class Drop(Record):
     """Send a body to all others who are attached to a mailbox."""
 
@@ -148,7 +148,7 @@ class Drop(Record):
     LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)), ("body", Bytes(MAX_BODY)))
 
 
-@dataclass(frozen=True)
+@record
 class AskGrants(Record):
     """Sign grants for slots of a room at relays; only for who has, or had, a nameplate."""
 
@@ -162,7 +162,7 @@ class AskGrants(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Hello(Record):
     """The server's first word on a new connection."""
 
@@ -182,7 +182,7 @@ class Hello(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Allocated(Record):
     """The nameplate is yours."""
 
@@ -193,7 +193,7 @@ class Allocated(Record):
     LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)), ("life", UInt(4)))
 
 
-@dataclass(frozen=True)
+@record
 class Opened(Record):
     """An exchange began: told to the host and to the one who knocked."""
 
@@ -209,7 +209,7 @@ class Opened(Record):
     )
 
 
-@dataclass(frozen=True)
+@record
 class Posted(Record):
     """A body from the other end of an exchange."""
 
@@ -219,7 +219,7 @@ class Posted(Record):
     LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)), ("body", Bytes(MAX_BODY)))
 
 
-@dataclass(frozen=True)
+@record
 class Closed(Record):
     """The other end of an exchange is gone."""
 
@@ -228,7 +228,7 @@ class Closed(Record):
     LAYOUT: ClassVar[Layout] = (("exchange", UInt(4)),)
 
 
-@dataclass(frozen=True)
+@record
 class Dropped(Record):
     """A body from a mailbox."""
 
@@ -238,7 +238,7 @@ class Dropped(Record):
     LAYOUT: ClassVar[Layout] = (("mailbox", Fixed(MAILBOX_SIZE)), ("body", Bytes(MAX_BODY)))
 
 
-@dataclass(frozen=True)
+@record
 class Ended(Record):
     """A nameplate of yours is over (its life ran out)."""
 
@@ -249,7 +249,7 @@ class Ended(Record):
     LAYOUT: ClassVar[Layout] = (("nameplate", Text(16)), ("reason", UInt(1)))
 
 
-@dataclass(frozen=True)
+@record
 class Refused(Record):
     """The server did not do it."""
 
@@ -261,7 +261,7 @@ class Refused(Record):
     LAYOUT: ClassVar[Layout] = (("reason", UInt(1)), ("nameplate", Text(16)))
 
 
-@dataclass(frozen=True)
+@record
 class Grants(Record):
     """The grants that were asked for, one for each slot, in order."""
 

@@ -16,7 +16,6 @@ Rule 3: media freezes when the last deputy's time has passed, as without deputie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from vc_core.courier import Courier
@@ -29,6 +28,7 @@ from vc_core.ids import Member
 from vc_core.machine import Table, step
 from vc_core.messages import Bye, Heard, Missed, Standing
 from vc_core.peer import LINK_DEATH, Peer
+from vc_core.record import record
 from vc_core.registrar import Registrar
 from vc_core.room import NONCE_LIFE, Room
 
@@ -55,27 +55,27 @@ class State(Enum):
     YIELDED = "somebody else hosts our room and has not answered us yet"
 
 
-@dataclass(frozen=True)
+@record
 class Founded:
     """We opened the room."""
 
 
-@dataclass(frozen=True)
+@record
 class FellSilent:
     """Nothing was heard of the host for 3 s, or it said good-bye."""
 
 
-@dataclass(frozen=True)
+@record
 class Answered:
     """The host gives signs of life."""
 
 
-@dataclass(frozen=True)
+@record
 class TookOver:
     """Our TAKEOVER stands in the chain."""
 
 
-@dataclass(frozen=True)
+@record
 class Followed:
     """The chain that we follow has another host than before."""
 

@@ -11,10 +11,10 @@ or none, and accepts exactly the bytes that writing produces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
+from vc_core.record import record
 
 
 def fields(label: str, *parts: bytes) -> bytes:
@@ -60,7 +60,7 @@ class Codec(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@record
 class UInt:
     """An unsigned integer of ``size`` bytes."""
 
@@ -78,7 +78,7 @@ class UInt:
         return f"u{8 * self.size}"
 
 
-@dataclass(frozen=True)
+@record
 class Flag:
     """A boolean: one byte, 0 or 1."""
 
@@ -95,7 +95,7 @@ class Flag:
         return "u8, 0 or 1"
 
 
-@dataclass(frozen=True)
+@record
 class Fixed:
     """Exactly ``size`` bytes."""
 
@@ -113,7 +113,7 @@ class Fixed:
         return f"{self.size} bytes"
 
 
-@dataclass(frozen=True)
+@record
 class Bytes:
     """u16 length, then at most ``limit`` bytes."""
 
@@ -134,7 +134,7 @@ class Bytes:
         return f"u16 length, ≤ {self.limit} bytes"
 
 
-@dataclass(frozen=True)
+@record
 class Text:
     """u16 length, then at most ``limit`` bytes of UTF-8."""
 
@@ -153,7 +153,7 @@ class Text:
         return f"u16 length, ≤ {self.limit} bytes of UTF-8"
 
 
-@dataclass(frozen=True)
+@record
 class Many:
     """u8 count, then that many values of one kind, at most ``limit``."""
 
@@ -196,7 +196,7 @@ class Record:
 R = TypeVar("R", bound=Record)
 
 
-@dataclass(frozen=True)
+@record
 class Nested:
     """A record inside a record."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 from av.error import FFmpegError
 
+from vc_core.record import record
 from video.picture import Size
 from video.source import Shot, Source, Wish
 from video.unavailable import PictureUnavailable
@@ -23,7 +23,7 @@ SIZE, FPS = Size(1280, 720), 30.0  # where nobody asks for another
 _FORMATS = {"linux": "video4linux2", "darwin": "avfoundation", "win32": "dshow"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Device:
     """One camera."""
 

@@ -14,11 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from av import VideoFrame
 from av.error import FFmpegError
 
+from vc_core.record import record
 from video.convert import Converter
 from video.picture import Size
 from video.pipe import Words
@@ -30,7 +30,7 @@ from video.unavailable import PictureUnavailable
 PATIENCE = 1.5  # seconds that a capture thread has for its end
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Taken:
     """A picture that is ready for the encoder."""
 
@@ -42,7 +42,7 @@ class Taken:
     """As ``Shot`` has it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Over:
     """The source gives no more."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +20,7 @@ import av
 from av.error import FFmpegError
 from av.video.frame import PictureType
 
+from vc_core.record import record
 from video.picture import Size, is_standard, too_much_for, within
 from video.pipe import Codec
 from video.recipes import CEILING, NEVER, RECIPES, Recipe, order, threads_for
@@ -51,7 +51,7 @@ way the encoder is opened anew at the next key frame; above it at once, since a 
 that is too small for its bitrate makes each larger change of the picture coarse."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Unit:
     """One compressed picture."""
 

@@ -19,10 +19,10 @@ which is why a frame names the one that it needs.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.packet import MAX_PAYLOAD
+from vc_core.record import record
 from video.parity import ROWS, blocks_of, parity
 
 # Specification
@@ -51,7 +51,7 @@ class Codec:
 CODECS = (Codec.H264, Codec.VP9, Codec.AV1)
 
 
-@dataclass(frozen=True)
+@record
 class Picture:
     """One encoded frame."""
 
@@ -76,7 +76,7 @@ class Picture:
         return SIZE_LAYOUT.pack(self.width, self.height) + self.data
 
 
-@dataclass(frozen=True)
+@record
 class Piece:
     """One piece as it was read."""
 

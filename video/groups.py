@@ -23,6 +23,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from vc_core.ids import Member
+from vc_core.record import record
 
 # Implementation
 WIDE = 1.8  # times that the first encoding would be slowed: from there on there is a second
@@ -69,7 +70,7 @@ def split(
     return frozenset(order[:found])
 
 
-@dataclass(frozen=True)
+@record
 class Path:
     """Of one viewer, in bit/s."""
 

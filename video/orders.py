@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from vc_core.record import record
 from video.picture import Size
 from video.pipe import CODECS, MAX_SIDE, Codec, Words
 from video.source import Wish
@@ -19,7 +19,7 @@ class BadOrder(PictureUnavailable):
         super().__init__("bad-order", message)
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Open:
     """``open``: what to share, and how."""
 

@@ -14,10 +14,10 @@ pass by accident.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
+
+from vc_core.record import record
 
 Luma = NDArray[np.uint8]
 """Brightness, shape (height, width)."""
@@ -35,7 +35,7 @@ _GLYPH, _LINE = (12, 7), 20  # pixels of a letter, and from line to line
 _PAGES = 3  # screens of text until it begins again
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Mark:
     """What a picture says of itself."""
 

@@ -7,11 +7,11 @@ half its width and height, all in limited range. So every size here is even.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vc_core.record import record
 from video.pipe import MAX_SIDE
 
 # Implementation
@@ -29,7 +29,7 @@ STANDARD_LINES = 576
 _BAND = 1 << 16  # 64-bit words that are compared at once
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Size:
     """Pixels."""
 

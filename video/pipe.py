@@ -20,11 +20,11 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
+from vc_core.record import record
 
 # Specification
 LENGTH = struct.Struct(">I")
@@ -48,7 +48,7 @@ CODECS: Mapping[str, Codec] = {"h264": Codec.H264, "vp9": Codec.VP9, "av1": Code
 """By the names of orders and events."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class FrameRecord:
     """One compressed picture."""
 

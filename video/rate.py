@@ -23,6 +23,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vc_core.record import record
 from video.bunch import Bunches
 from video.recent import Recent
 from video.trains import Trains
@@ -89,7 +90,7 @@ class Sent:
     """Sent twice: its arrival says nothing about delay."""
 
 
-@dataclass(frozen=True)
+@record
 class Suspected:
     """The last congestion that only loss has shown, and what was believed before it."""
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vc_core.feedback import EVERY_PIECE, MAX_WANTED, Wanted
+from vc_core.record import record
 from video.fragment import PIECE_SIZE, SIZE_LAYOUT, Picture, Piece
 from video.parity import blocks_of, restore
 
@@ -141,7 +142,7 @@ class Partial:
         return Picture(first.frame, first.back, first.codec, self.timestamp, width, height, data)
 
 
-@dataclass(frozen=True)
+@record
 class Whole:
     """A frame that leaves, and the generation that its first piece was sealed under."""
 

@@ -8,8 +8,8 @@ and no better than that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from vc_core.record import record
 from video.pipe import Codec
 
 # Implementation
@@ -26,7 +26,7 @@ def threads_for(cores: int) -> int:
     return max(1, min(MOST_THREADS, cores // 2))
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Recipe:
     """One encoder of PyAV's."""
 

@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
@@ -20,6 +19,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from vc_core.record import record
 from video.damage import Damage
 from video.picture import Size, same
 from video.rhythm import GLANCE
@@ -40,7 +40,7 @@ little later, is not missed, and what is drawn is seen when it is drawn."""
 GRABS = 1000  # per second: more than anybody reads, so that FFmpeg never waits
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Monitor:
     """One of a desktop's screens."""
 

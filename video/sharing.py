@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from vc_core.ids import Member
 from vc_core.keyring import SealedPiece
+from vc_core.record import record
 from video.demand import Demand
 from video.exploring import Exploring
 from video.groups import Groups, Shape
@@ -37,7 +38,7 @@ class Edge(Protocol):
         """A viewer is told by which forwarder its copies come."""
 
 
-@dataclass(frozen=True)
+@record
 class Encoded:
     """One frame of the share child."""
 
@@ -52,7 +53,7 @@ class Encoded:
     """Of the second encoding."""
 
 
-@dataclass(frozen=True)
+@record
 class Outgoing:
     """One datagram: to a viewer by the way in use, or to a forwarder with a handle."""
 
@@ -62,7 +63,7 @@ class Outgoing:
     handle: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Order:
     """Words for the share child of a stream.
 

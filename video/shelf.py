@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from vc_core.record import record
 from video.picture import Size
 from video.unavailable import PictureUnavailable
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Item:
     """One screen or camera."""
 
@@ -21,7 +20,7 @@ class Item:
     default: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Shelf:
     """All of one kind."""
 

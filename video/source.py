@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from vc_core.record import record
 from video.picture import Size
 
 if TYPE_CHECKING:
     import av
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Wish:
     """What a source is opened with; it may give something else."""
 
@@ -24,7 +24,7 @@ class Wish:
     """Whether a screen shows the pointer."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(slots=True)
 class Shot:
     """One picture as its source gives it."""
 

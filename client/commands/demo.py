@@ -13,12 +13,12 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 from client.commands.demo_cast import Command, Player, PlayerFailed, engine
+from vc_core.record import record
 
 NAMES = ("Ada", "Bob", "Cleo")
 """The host first."""
@@ -35,7 +35,7 @@ LEAST_PICTURES = 5.0  # a second, decoded
 HEAD = ("from", "to", "rung", "delay", "loss", "made up", "quality", "picture", "texts")
 
 
-@dataclass(frozen=True)
+@record
 class Arrived:
     """What one player got of another."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from client.commands.finding import Finding
 from client.net import nat
 from client.net.nat import Echo, Ports, Prospect
 from client.refused import Refused
+from vc_core.record import record
 
 if TYPE_CHECKING:
     from client.net.survey import Server, Survey
@@ -29,7 +29,7 @@ SIGNALING_LIMIT = 2.5  # seconds; with the survey after it the whole look takes 
 STUN_PORT = 3478
 
 
-@dataclass(frozen=True)
+@record
 class Greeting:
     """How the signaling server answered."""
 
@@ -40,7 +40,7 @@ class Greeting:
     """Where it answers STUN; None if it does not, or is on this machine."""
 
 
-@dataclass(frozen=True)
+@record
 class Seen:
     """All that was looked at."""
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from vc_core.record import record
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -35,7 +36,7 @@ SECRET = {"ufrag": re.compile(r"[A-Za-z0-9+/]{4,256}"), "pwd": re.compile(r"[A-Z
 MAX_PRIORITY = (1 << 31) - 1  # RFC 8445, 5.1.2
 
 
-@dataclass(frozen=True)
+@record
 class Description:
     """What one end tells the other; more may follow until one is ``done`` (RFC 8838)."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from client.net.channels import Channel, LinkChannel, OwnChannel, UdpChannel, WebChannel
@@ -27,6 +26,7 @@ from vc_core.envelope import (
 )
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rung
+from vc_core.record import record
 
 if TYPE_CHECKING:
     from relay.forwarder import Forwarder
@@ -157,7 +157,7 @@ class Forwarders:
             holding.reopen()
 
 
-@dataclass(frozen=True)
+@record
 class _Taker:
     """What one channel says, with its place in the order."""
 

@@ -12,11 +12,11 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import ifaddr
 
 from client.net.candidates import Network, reachable
+from vc_core.record import record
 
 # Specification: rtnetlink(7), <linux/rtnetlink.h>
 NETLINK_ROUTE = 0
@@ -30,7 +30,7 @@ BRIDGE = re.compile(r"docker|br-[0-9a-f]{12}$|veth|virbr|cni|lxcbr|lxdbr|podman"
 MAX_ADDRESSES = 8  # sockets of one connection; phones and laptops have two to four
 
 
-@dataclass(frozen=True)
+@record
 class Interfaces:
     """What one look at the network interfaces gave."""
 

@@ -16,10 +16,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vc_core.errors import VchatError
+from vc_core.record import record
 
 if TYPE_CHECKING:
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
@@ -41,7 +41,7 @@ class MulticastError(VchatError):
     """Nothing can be announced or looked for: no library, no network, no right to the port."""
 
 
-@dataclass(frozen=True)
+@record
 class Service:
     """One instance of the service."""
 

@@ -12,10 +12,10 @@ came in as a stranger's would, at least as far as this router treats its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
 from client.net.portmap.mapping import is_public
+from vc_core.record import record
 
 Address = tuple[str, int]
 
@@ -51,7 +51,7 @@ class Prospect(Enum):
     UNKNOWN = "it could not be told"
 
 
-@dataclass(frozen=True)
+@record
 class Sighting:
     """What one server said."""
 

@@ -15,7 +15,6 @@ import socket
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from client.net import nat
@@ -25,6 +24,7 @@ from client.net.portmap.mapper import Mapper
 from client.net.portmap.mapping import Mapping, is_public
 from vc_core import stun_binding
 from vc_core.errors import RemoteProtocolError
+from vc_core.record import record
 
 # Implementation
 NAME_LIMIT: Final = 0.6  # seconds for the name of a server
@@ -39,7 +39,7 @@ Answer = tuple[Address, float]
 """What a server sees, and the round trip in seconds."""
 
 
-@dataclass(frozen=True)
+@record
 class Server:
     """Somebody who answers STUN."""
 
@@ -49,7 +49,7 @@ class Server:
     port: int
 
 
-@dataclass(frozen=True)
+@record
 class Survey:
     """What was seen."""
 

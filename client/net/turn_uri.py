@@ -10,8 +10,10 @@ a server that asks for none is ``turn:HOST``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote
+
+from vc_core.record import record
 
 # Specification
 PORTS = {"turn": 3478, "turns": 5349}
@@ -23,7 +25,7 @@ _URI = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@record
 class TurnServer:
     """One server that relays for whoever knows a password (RFC 8656)."""
 

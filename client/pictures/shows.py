@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from client.pictures.children import Child
 from client.pictures.outgo import Outgo
 from client.pictures.soundtracks import OwnTrack
 from vc_core.pictures import CAMERA, SCREEN
+from vc_core.record import record
 from video.pipe import FrameRecord, Record
 from video.sources import WAITS_FOR_VIEWERS
 
 Preview = Callable[[FrameRecord], None]
 
 
-@dataclass(frozen=True)
+@record
 class Wish:
     """What is to be shared; 0 means as it comes."""
 

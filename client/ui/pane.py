@@ -6,8 +6,6 @@ Rule 2: who has scrolled back stays at what is being read, whatever comes in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout.controls import UIContent, UIControl
 
@@ -15,6 +13,7 @@ from client.ui.log import Kind, Line
 from client.ui.model import Model
 from client.ui.theme import Marks, member_class
 from client.ui.wrap import width_of, wrap
+from vc_core.record import record
 
 # Implementation
 CLOCK_FROM = 50  # cells of width from which on lines show the time
@@ -39,7 +38,7 @@ STYLES = {
 TEXTS = (Kind.TEXT, Kind.PRIVATE)
 
 
-@dataclass(frozen=True)
+@record
 class _Key:
     width: int
     waiting: bool

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from vc_core.record import record
 
 # Specification
 MAX_TEXT = 16 * 1024  # bytes of UTF-8 in one text
@@ -50,21 +51,21 @@ class Local(Enum):
     LEAVE = "leave the room"
 
 
-@dataclass(frozen=True)
+@record
 class Send:
     """A command of the JSON interface."""
 
     command: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class Do:
     """The face does this itself."""
 
     what: Local
 
 
-@dataclass(frozen=True)
+@record
 class Say:
     """A sentence for who typed the line; nothing happens."""
 
@@ -74,7 +75,7 @@ class Say:
 Meaning = Send | Do | Say
 
 
-@dataclass(frozen=True)
+@record
 class Slash:
     """One command as the help shows it."""
 

@@ -6,10 +6,11 @@ Rule: no fact is told by colour alone; each mark is another sign as well.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
+
+from vc_core.record import record
 
 PALETTE = (
     "#0087af",
@@ -32,7 +33,7 @@ GOOD = "#008700"
 BAR = "reverse"
 
 
-@dataclass(frozen=True)
+@record
 class Marks:
     """One sign for each state of a member, each one cell wide."""
 

@@ -10,16 +10,16 @@ import heapq
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from audio.chain import VoicePacket, VoiceSender
 from audio.pcm import BLOCK, FRAME_SECONDS, RATE, Frame, Samples, silence
 from audio.receiver import VoiceReceiver
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Road:
     """What a line does to packets; times in seconds, shares from 0 to 1."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from vc_core.record import record
 
 HEAD = ("what", "vchat", "goal", "", "aiortc")
 
 
-@dataclass(frozen=True)
+@record
 class Row:
     """A figure; less is better unless ``more`` says otherwise."""
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tests.bench.table import Row, number
 from tests.calls.engines import EngineProcess
 from tests.calls.test_pictures import child
 from tests.video.desk import MISSING, Desk, Scrolling, xvfb
+from vc_core.record import record
 
 # Implementation
 SETTLING = 5.0  # s until the rate has found its place
@@ -36,7 +37,7 @@ BUSY = 10e6  # bit/s at which the engines are measured
 RISING = 20.0  # s that the rate may take to get there
 
 
-@dataclass(frozen=True)
+@record
 class Film:
     """What is shown, and what it must reach."""
 
@@ -60,7 +61,7 @@ PATTERN = Film("1080p30", "test", 1920, 1080, 30, 40.0, 55.0, 27.0)
 SCREEN = Film("1080p60 of Xvfb", "screen", 1920, 1080, 60, None, None, 55.0)
 
 
-@dataclass(frozen=True)
+@record
 class Figures:
     """Of one run."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import wave
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from pystoi import stoi
 from audio.pcm import RATE, Samples, from_int16, to_int16
 from tests.audio.signal import speech
 from tests.calls.engines import EngineProcess
+from vc_core.record import record
 
 LONGEST_DELAY = 1.0  # seconds from microphone to speaker that are looked at
 HEADER = 44  # bytes before the samples of a WAV file
@@ -35,7 +35,7 @@ def read_wav(path: Path) -> Samples:
     return from_int16(np.frombuffer(data[: len(data) // 2 * 2], "<i2"))
 
 
-@dataclass(frozen=True)
+@record
 class Heard:
     """How well and how late."""
 
@@ -45,7 +45,7 @@ class Heard:
     """Seconds from the microphone to the speaker."""
 
 
-@dataclass(frozen=True)
+@record
 class Speech:
     """A member who says something known."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -14,13 +13,14 @@ from tests.calls.sounds import wait_until
 from tests.calls.stage import Stage
 from tests.calls.test_pictures import child, figures, gone, share, watch
 from tests.video.desk import MISSING, Desk, Scrolling, xvfb
+from vc_core.record import record
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 SIZE = (640, 360)
 
 
-@dataclass(frozen=True)
+@record
 class Display:
     """An X server with a page on it that scrolls."""
 

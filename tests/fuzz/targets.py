@@ -8,13 +8,13 @@ what was read is written again as it came.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tests.fuzz import core, forwarders, people, pictures, router, sound, world
 from vc_core.errors import RemoteProtocolError
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """A parser, and what it may say about bytes that it does not like."""
 

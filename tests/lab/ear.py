@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from audio.pcm import RATE
 from tests.calls.engines import EngineProcess
 from tests.calls.sounds import read_wav, wait_until
+from vc_core.record import record
 
 STEP = 0.01  # s of one level
 QUIET = 0.25  # of the usual level: less is a gap
 PAUSE = 0.4  # s between two lines of one writer
 
 
-@dataclass(frozen=True)
+@record
 class Ear:
     """What comes out of one speaker."""
 

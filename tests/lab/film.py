@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.video.desk import PAGES
+from vc_core.record import record
 from video.pattern import Luma, Mark, draw_mark, mark_height, page, read_mark
 
 # Specification
@@ -76,7 +77,7 @@ class Original:
         return picture
 
 
-@dataclass(frozen=True)
+@record
 class Seen:
     """One picture of a recording."""
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vc_core.record import record
+
 TINY = 1e-6
 
 
-@dataclass(frozen=True)
+@record
 class Figure:
     """Some measurements of one thing."""
 

@@ -19,8 +19,9 @@ import random
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from enum import Enum
+
+from vc_core.record import record
 
 PUBLIC_4 = "192.0.2."  # TEST-NET-1, the public addresses here
 PUBLIC_6 = "2001:db8::"
@@ -43,7 +44,7 @@ class Nat(Enum):
         return "masquerade fully-random" if self is Nat.SYMMETRIC else "masquerade"
 
 
-@dataclass(frozen=True)
+@record
 class Node:
     """One namespace."""
 

@@ -13,11 +13,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.lab.net import Node, World, run
+from vc_core.record import record
 
 PATIENCE = 5.0  # seconds until it listens
 CHAINS = """
@@ -45,7 +45,7 @@ deny 0-65535 0.0.0.0/0 0-65535
 """
 
 
-@dataclass(frozen=True)
+@record
 class Opener:
     """A router with its daemon running."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tests.lab.net import Nat, Node, World
+from vc_core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """A kind of network."""
 

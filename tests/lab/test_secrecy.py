@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tests.lab.net import Nat
 from tests.lab.tap import frames, udp_payload
 from vc_core.invite import SECRET_SIZE, parse_invitation
 from vc_core.keys import KEY_SIZE, Identity
+from vc_core.record import record
 
 HOST, GUEST = "Hildegunst-von-Mythenmetz", "Gofid-Letterkerl"
 TEXT = "the orm runs through the labyrinth of dreaming books"
@@ -26,7 +26,7 @@ TALK = 3.0  # seconds of voice that are looked at
 BLOCK = 1 << 22  # bytes of memory read at once
 
 
-@dataclass(frozen=True)
+@record
 class Overheard:
     """One call, afterwards."""
 

@@ -22,6 +22,7 @@ from tests.lab.meeting import SIGNAL_PORT, Scene
 from tests.lab.net import Node, World, run
 from tests.lab.services import Services
 from tests.lab.stories import PLAYOUT, Story
+from vc_core.record import record
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 MOST = 1_200_000  # bit/s: what the encoder then makes of the pattern does not vary
@@ -37,7 +38,7 @@ MORE_BYTES = 1.25  # times the encoders' bytes: headers, parity, what is sent ag
 SLOW_FPS = 15.0  # of the second encoding
 
 
-@dataclass(frozen=True)
+@record
 class Look:
     """What one viewer saw during a while."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from relay.cookies import Carrier, Where
@@ -24,6 +24,7 @@ from vc_core.envelope import (
     write_want,
 )
 from vc_core.grant import Claims, Grant, make_grant, prove
+from vc_core.record import record
 
 SECRET = b"s" * 32
 ROOM, OTHER_ROOM = b"r" * 16, b"o" * 16
@@ -36,7 +37,7 @@ GENEROUS = Limits(
 INNER = b"\x80 sealed"
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """An address."""
 

@@ -231,6 +231,7 @@ def test_the_daemons_load_nothing_that_opens_a_letter_or_shows_a_face(module: st
         "vc_core.constants",
         "vc_core.envelope",
         "vc_core.grant",
+        "vc_core.record",
         "vc_core.relay_address",
     }
     heavy = {"nacl", "av", "numpy", "aioquic", "aioice", "cryptography", "prompt_toolkit", "rich"}

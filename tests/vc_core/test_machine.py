@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 import pytest
 
 from vc_core.errors import LocalProtocolError
 from vc_core.machine import Table, mermaid, states, step
+from vc_core.record import record
 
 
 class Door(Enum):
@@ -19,12 +19,12 @@ class Door(Enum):
     GONE = "there is no door any more"
 
 
-@dataclass(frozen=True)
+@record
 class Pushed:
     """Somebody pushed."""
 
 
-@dataclass(frozen=True)
+@record
 class Burned:
     """The house burned."""
 

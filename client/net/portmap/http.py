@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vc_core.errors import RemoteProtocolError
+from vc_core.record import record
 
 # Implementation
 MAX_HEAD = 8192  # bytes up to the empty line
@@ -29,7 +29,7 @@ _PATH = re.compile(r"[!-~]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,6})[^\r\n]*\r\n")
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """Where something is asked by HTTP."""
 
@@ -44,7 +44,7 @@ class Place:
         return f"http://{host}:{self.port}{self.path}"
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """What came back."""
 

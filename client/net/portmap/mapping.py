@@ -7,10 +7,10 @@ Rule 1: a router is believed about its own outside and nothing else: an external
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from client.net.candidates import Address, reachable
 from vc_core.errors import RemoteProtocolError, VchatError
+from vc_core.record import record
 
 # Implementation
 LIFETIME = 600
@@ -34,7 +34,7 @@ class NotMappedError(VchatError):
     """The router grants nothing: it is silent, or it refused."""
 
 
-@dataclass(frozen=True)
+@record
 class Wanted:
     """A door for one listening port of ours."""
 
@@ -51,7 +51,7 @@ class Wanted:
     """The address that we had, or empty."""
 
 
-@dataclass(frozen=True)
+@record
 class Granted:
     """What the router gave."""
 
@@ -62,7 +62,7 @@ class Granted:
     """Seconds; 0 means for good."""
 
 
-@dataclass(frozen=True)
+@record
 class Mapping:
     """A port of ours, as others can reach it."""
 

@@ -31,10 +31,10 @@ Answers, of 12 and 16 bytes; after a refusal the last four and eight may be miss
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from client.net.portmap.mapping import Wanted, external
 from vc_core.errors import RemoteProtocolError
+from vc_core.record import record
 
 # Specification
 VERSION = 0
@@ -44,7 +44,7 @@ ERROR_SIZE, ADDRESS_SIZE, MAP_SIZE = 8, 12, 16  # bytes of answers
 _ANSWER = 0x80
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """What every answer says."""
 

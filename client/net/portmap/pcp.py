@@ -41,11 +41,11 @@ Options may follow an answer; we ask for none and read none.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from enum import IntEnum
 
 from client.net.portmap.mapping import Granted, Wanted, external, granted
 from vc_core.errors import RemoteProtocolError
+from vc_core.record import record
 
 # Specification
 PORT = 5351
@@ -71,7 +71,7 @@ class Result(IntEnum):
     NO_RESOURCES = 8
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """What every answer says."""
 

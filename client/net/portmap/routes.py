@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from client.net.candidates import Address, Network
 from client.net.portmap import pcp
+from vc_core.record import record
 
 # Specification
 UP, GATEWAY, REJECT = 0x1, 0x2, 0x200  # flags of <linux/route.h>
@@ -31,7 +31,7 @@ SSDP = ("239.255.255.250", 1900)
 MAX_TABLE = 1 << 18  # characters that are looked at
 
 
-@dataclass(frozen=True)
+@record
 class Route:
     """One way out."""
 
@@ -42,7 +42,7 @@ class Route:
     metric: int
 
 
-@dataclass(frozen=True)
+@record
 class Neighbourhood:
     """Where one address of ours lives."""
 

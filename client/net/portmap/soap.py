@@ -24,13 +24,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 
 from client.net.portmap import http, markup
 from client.net.portmap.http import Place
 from client.net.portmap.mapping import Wanted, external
 from vc_core.errors import RemoteProtocolError
+from vc_core.record import record
 
 # Specification
 SERVICES = tuple(
@@ -64,7 +64,7 @@ class FaultError(RemoteProtocolError):
         self.code = code
 
 
-@dataclass(frozen=True)
+@record
 class Service:
     """A connection of a router to the outside, that can be told things."""
 
