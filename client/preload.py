@@ -5,7 +5,8 @@ from __future__ import annotations
 
 def preload() -> None:
     """The libraries of roads."""
-    from client.net import direct, quic
+    from client.net import direct, late, quic
 
+    late.stand_in()
     direct.preload()
     quic.preload()
