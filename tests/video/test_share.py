@@ -274,6 +274,7 @@ def split(frames: list[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecor
     return [one for one in frames if not one.second], [one for one in frames if one.second]
 
 
+@pytest.mark.live
 def test_a_second_smaller_encoding_of_the_same_pictures_comes_on_demand_and_goes() -> None:
     with child() as one:
         one.order("open", source="test", width=640, height=360, fps=30, bitrate=1_000_000)
