@@ -176,7 +176,7 @@ def _switch(slash: Slash, rest: str, _people: People) -> Meaning:
 def _member(slash: Slash, rest: str, people: People) -> Meaning:
     member, behind, sentence = _who(slash, rest, people)
     if member is None or behind:
-        return Say(sentence or f"nobody here is called '{rest}' (/who lists everybody)")
+        return Say(sentence or f"nobody else here is called '{rest}' (/who lists everybody)")
     return Send({"do": slash.name, "member": member})
 
 
@@ -292,7 +292,7 @@ def _who(slash: Slash, rest: str, people: People) -> tuple[str | None, str, str]
         return people[begun[0]], behind.strip(), ""
     if begun:
         return None, "", f"'{start}' may be {' or '.join(sorted(begun))}"
-    return None, "", f"nobody here is called '{start}' (/who lists everybody)"
+    return None, "", f"nobody else here is called '{start}' (/who lists everybody)"
 
 
 WATCHED = {"window": "to", "terminal": "to", "screen": "kind", "camera": "kind"}

@@ -112,7 +112,7 @@ def test_ones_own_stream_is_me(call: Call) -> None:
         ("/watch bob camera", "bob shares no camera"),
         ("/watch me", "you share nothing"),
         ("/watch", "type /watch NAME [PLACE]"),
-        ("/watch dan", "nobody here is called 'dan' (/who lists everybody)"),
+        ("/watch dan", "nobody else here is called 'dan' (/who lists everybody)"),
         ("/unwatch", "you watch nothing"),
         ("/unshare", "you share nothing"),
     ],
