@@ -109,6 +109,8 @@ class Invitation:
 
 @record
 class _Link(Record):
+    """What a link says."""
+
     version: int
     nameplate: str
     secret: bytes

@@ -7,6 +7,7 @@ elsewhere and public vectors check, are the only parts borrowed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import random
@@ -16,8 +17,10 @@ from collections.abc import Callable
 from nacl import bindings
 
 from client.net.kem import MlKem
-from vc_core.attest import Signer
+from vc_core import envelope, grant
+from vc_core.attest import Signer, picture_digest
 from vc_core.entry import Action, Seat
+from vc_core.feedback import Arrival, Feedback, Wanted
 from vc_core.ids import Rung, Way
 from vc_core.invite import make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, JoinerExchange, Met, Password
@@ -32,6 +35,7 @@ from vc_core.roomcode import RoomCode
 from vc_core.roster import Roster
 from vc_core.seal import seal_box
 from vc_core.wordlist import WORDS
+from video.fragment import Fragments, Picture
 
 
 def fields(label: str, *parts: bytes) -> bytes:
@@ -299,6 +303,80 @@ def test_a_room_code_is_what_page_12_says() -> None:
     code = one.revealed(1, two.reveal)  # type: ignore[arg-type]
     bits = int.from_bytes(h("vchat-1 room code", roster, nonces[1], nonces[0]), "big") >> 212
     assert code == tuple(WORDS[bits >> shift & 2047] for shift in (33, 22, 11, 0))
+
+
+def test_grants_claims_and_envelopes_are_what_page_15_says() -> None:
+    secret, room_key = bytes([1]) * 32, bytes([2]) * 32
+    room = h("vchat-1 relay room", room_key)[:16]
+    claims = room + struct.pack(">HIQ", 7, 4_000_000, 1_800_000_000)
+    made = grant.make_grant(secret, grant.Claims(room, 7, 4_000_000, 1_800_000_000))
+    slot_key = hmac.digest(secret, fields("vchat-1 slot", claims), "sha256")
+    tag = hmac.digest(secret, fields("vchat-1 tag", claims), "sha256")
+    assert grant.relay_room(room_key) == room
+    assert (made.claims, made.tag, made.key) == (claims, tag, slot_key)
+    assert grant.open_secret() == h("vchat-1 open relay")
+    cookie = bytes(range(16))
+    proof = hmac.digest(slot_key, fields("vchat-1 hello", cookie, claims), "sha256")
+    assert grant.prove(slot_key, cookie, claims) == proof
+
+    claim = envelope.Claim(cookie, claims, tag, proof)
+    assert envelope.write_hello() == b"\x04\x01" + bytes(1198)
+    assert envelope.read_cookie(b"\x05\x01\x03" + cookie) == envelope.Cookie(1, 3, cookie)
+    assert envelope.write_claim(claim) == b"\x06" + cookie + claims + tag + proof
+    attached = envelope.read_attached(b"\x07\0\x07\0\x1e\x04\x1f\x90" + bytes([192, 0, 2, 1]))
+    assert attached == envelope.Attached(7, 30, bytes([192, 0, 2, 1]), 8080)
+    assert envelope.read_refused(b"\x08\x02") == 2
+    assert envelope.write_pass(7, b"inner") == b"\x09\0\x07inner"
+    assert envelope.write_spread(1, b"inner") == b"\x0a\x01inner"
+    wants = envelope.write_want(9, ((65535, 0), (7, 1)))
+    assert wants == b"\x0b\0\0\0\x09\x02\xff\xff\0\0\x07\x01"
+    assert envelope.write_ping(5) == b"\x0c\0\0\0\x05"
+    assert envelope.read_pong(b"\x0d\0\0\0\x05\0\0\0\x09\x02") == envelope.Pong(5, 9, 2)
+    assert envelope.write_bye(cookie) == b"\x0e" + cookie
+
+
+def test_pieces_parity_and_digests_are_what_page_16_says() -> None:
+    access_unit = random.Random(16).randbytes(40 * 1151)
+    body = struct.pack(">HH", 640, 360) + access_unit
+    fragments = Fragments(Picture(300, 2, 1, 77, 640, 360, access_unit))
+    count = -(-len(body) // 1151)
+    assert fragments.count == count == 41
+    for index in (0, 40):
+        head = struct.pack(">IHHBBB", 300, index, count, 0, 1, 2)
+        assert fragments.data(index) == head + body[index * 1151 :][:1151]
+    block = [body[index * 1151 :][:1151] for index in range(1, count, 2)]
+    row = bytearray(2 + 1151)
+    for column, piece in enumerate(block):
+        factor = next(one for one in range(256) if product(one, (128 + 3) ^ column) == 1)
+        for at, byte in enumerate(len(piece).to_bytes(2, "big") + piece):
+            row[at] ^= product(byte, factor)
+    head = struct.pack(">IHHBBB", 300, 3 * 2 + 1, count, 2, 1, 2)
+    assert fragments.parity(3 * 2 + 1) == head + row
+    digest = hashlib.blake2s(struct.pack(">IIBB", 300, 77, 0, 1) + body, digest_size=12).digest()
+    assert picture_digest(300, 77, False, 1, body) == digest
+
+
+@functools.cache
+def product(one: int, other: int) -> int:
+    """16: in GF(2^8), polynomial 0x11D."""
+    found = 0
+    for bit in range(8):
+        found ^= (one << bit) * (other >> bit & 1)
+    for bit in range(14, 7, -1):
+        found ^= (0x11D << bit - 8) * (found >> bit & 1)
+    return found
+
+
+def test_feedback_is_what_page_16_says() -> None:
+    ours, theirs = bytes([1]) * 32, bytes([2]) * 32
+    link = Link(0, 1, bytes(8), (ours, theirs), leading=True, now=0.0)  # type: ignore[arg-type]
+    arrivals = Arrival(70, 1000 * 0.000016), Arrival(69, 1250 * 0.000016)
+    told = link.feedback.write(Feedback(2, 5, arrivals, (Wanted(300, 65535),)))
+    head = bytes([17, 2, 1]) + struct.pack(">HII", 2, 1, 5) + (69).to_bytes(6, "big")
+    rows = struct.pack(">IHHHHIH", 1000, 1, 0, 0, 250, 300, 65535)
+    key = hkdf(ours, "vchat-1 feedback")
+    mac = hashlib.blake2s(head + rows, key=key, digest_size=16).digest()
+    assert told == head + rows + mac
 
 
 def test_a_code_a_link_and_a_safety_number_are_what_pages_01_and_02_say() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.rules import layouts, source
-from vc_core import errors, events, invite, messages, roster, signals
+from vc_core import errors, events, invite, messages, roster, signals, wordlist
 from vc_core.wire import Family, Record
 
 PROTOCOL = layouts.FOLDER / "protocol"
@@ -198,6 +198,13 @@ def test_the_table_of_labels_is_the_code_s() -> None:
     said = labels_in_docs((PROTOCOL / "01-words-and-functions.md").read_text("utf-8"))
     assert len(said) == len(set(said)), "a label stands twice"
     assert set(said) == labels_in_code()
+
+
+# ---- Words ------------------------------------------------------------------------
+
+
+def test_the_words_are_those_of_the_code() -> None:
+    assert (PROTOCOL / "words.txt").read_text("ascii").split() == list(wordlist.WORDS)
 
 
 # ---- Links ------------------------------------------------------------------------
