@@ -144,11 +144,13 @@ class WebChannel:
     async def _run(self, taker: Taker) -> None:
         from websockets.exceptions import WebSocketException
 
+        # ImportError: of a library for the SOCKS proxy that the environment names
+        refused = OSError, TimeoutError, EOFError, ValueError, WebSocketException, ImportError
         await asyncio.sleep(WEB_DELAY)
         while True:
             try:
                 opened = await self._connect()
-            except (OSError, TimeoutError, EOFError, ValueError, WebSocketException) as error:
+            except refused as error:
                 log.debug("no relay at %s: %r", self._target, error)
             else:
                 await self._serve(opened, taker)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from client.net import channels
 from client.net.channels import WebChannel
 from client.net.forwarders import Forwarders
 from vc_core.commands import OpenForwarder
@@ -34,6 +35,19 @@ class Told:
 
     def inner(self, number: int, slot: int, datagram: bytes) -> None:
         """Not here."""
+
+
+class Silent:
+    """Takes what a channel says."""
+
+    def on_ready(self) -> None:
+        """It can carry."""
+
+    def on_datagram(self, data: bytes) -> None:
+        """Something came."""
+
+    def on_gone(self) -> None:
+        """It carries nothing."""
 
 
 @pytest.fixture
@@ -122,3 +136,15 @@ async def test_a_name_is_asked_once_so_that_what_was_looked_at_is_what_is_connec
         with pytest.raises(Exception, match="404"):
             await channel._connect()
         assert asked == ["relay.example"] and len(place.asked) == 1
+
+
+async def test_a_proxy_that_cannot_be_used_does_not_end_the_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channels, "WEB_DELAY", 0.0)
+    monkeypatch.setenv("wss_proxy", "socks5h://127.0.0.1:9")
+    channel = WebChannel(Target("wss", "127.0.0.1", 9), loopback=True)
+    channel.open(Silent())
+    task = channel._task
+    assert task is not None and not (await asyncio.wait([task], timeout=0.3))[0]
+    channel.close()
