@@ -169,8 +169,9 @@ class Road:
         if state == "connected":
             self._told.opened(way)
         elif state == "failed":
-            pair = self._pairs.pop(way.number)
-            self._told.failed(way, pair.failure)
+            word = self._pairs[way.number].failure
+            self.drop_direct(way.number)
+            self._told.failed(way, word)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -197,7 +198,7 @@ class Road:
 
     def _ready(self) -> None:
         if self._leading:
-            assert self._quic.open_stream() == CONTROL_STREAM
+            self._quic.open_stream()  # the first is ``CONTROL_STREAM``
             self._open()
 
     def _stream(self, stream: int, data: bytes, end: bool) -> None:

@@ -67,8 +67,8 @@ class DirectCarrier:
 
     ``on_description`` gets what the peer must hear (first at once, more as STUN
     answers, the last one ``done``), ``on_datagram`` each datagram from an
-    address that ICE has checked, ``on_state`` "connected", "failed" (all sockets
-    are closed by then) and "closed". All are called from the event loop.
+    address that ICE has checked, ``on_state`` "connected", "failed" (``close`` gives
+    back what is still open) and "closed". All are called from the event loop.
 
     ``loopback``: both ends are on one machine, so 127.0.0.1 and ::1 are offered
     and accepted as well. ``turn``: servers of others that may relay. ``mapper``:
