@@ -256,10 +256,13 @@ class OwnChannel:
 
     def open(self, taker: Taker) -> None:
         loop = asyncio.get_running_loop()
+
+        def take(data: bytes) -> None:
+            if self._link is not None:
+                taker.on_datagram(data)
+
         # Not at once: an answer must not come while the question is being asked.
-        self._link = self._forwarder.add_link(
-            b"own", lambda data: _later(loop, taker.on_datagram, data)
-        )
+        self._link = self._forwarder.add_link(b"own", lambda data: _later(loop, take, data))
         taker.on_ready()
 
     def send(self, data: bytes) -> None:
@@ -267,8 +270,9 @@ class OwnChannel:
             self._link.receive_datagram(data)
 
     def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
 
 
 def _later(loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None], data: bytes) -> None:

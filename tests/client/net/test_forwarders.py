@@ -12,6 +12,8 @@ import pytest
 from client.net import channels
 from client.net.channels import WebChannel
 from client.net.forwarders import Forwarders
+from relay.forwarder import Forwarder
+from relay.limits import Limits
 from vc_core.commands import OpenForwarder
 from vc_core.grant import Claims, make_grant, open_secret
 from vc_core.ids import Rung
@@ -88,6 +90,17 @@ async def test_who_does_not_hide_tries_whatever_the_host_names(relay: socket.soc
     forwarders.open(OpenForwarder(7, Rung.RELAYED, (address,), (GRANT,)))
     assert await knocked(relay)
     forwarders.close()
+
+
+async def test_a_slot_at_our_own_forwarder_that_was_given_back_says_nothing_more() -> None:
+    told = Told()
+    forwarders = Forwarders(told, loopback=True, own=Forwarder(bytes(32), Limits()))
+    forwarders.open(OpenForwarder(7, Rung.HOSTED, ("local",), (GRANT,)))
+    await asyncio.sleep(0)  # an answer is under way
+    holding = forwarders._holdings[7]
+    forwarders.close()
+    await asyncio.sleep(0.01)
+    assert told.words == [] and holding._timer is not None and holding._timer.cancelled()
 
 
 class Web:
