@@ -38,7 +38,7 @@ NAME_LIMIT: Final = 3.0  # s that a name may take
 OPEN_LIMIT: Final = 6.0  # s for TCP, TLS and the greeting
 CLOSE_LIMIT: Final = 0.5  # s for a goodbye
 WEB_DELAY: Final = 0.3  # s by which UDP is preferred
-WEB_PAUSE: Final = 5.0  # s between two tries to connect
+PAUSE: Final = 5.0  # s between two tries to connect
 MAX_BUFFER: Final = 48 * 1024  # bytes that wait in a connection before media is dropped
 UDP_BUFFER: Final = 1 << 20
 MAX_MESSAGE: Final = max(HELLO_SIZE, MAX_INNER + PASS_OVERHEAD)
@@ -76,7 +76,7 @@ class Channel(Protocol):
 
 
 class UdpChannel:
-    """A UDP socket connected to a forwarder's port."""
+    """A UDP socket connected to a forwarder's port; tried for until there is a way."""
 
     transport = "udp"
 
@@ -90,19 +90,26 @@ class UdpChannel:
         self._task = asyncio.get_running_loop().create_task(self._open(taker))
 
     async def _open(self, taker: Taker) -> None:
+        while not await self._connect(taker):
+            await asyncio.sleep(PAUSE)
+
+    async def _connect(self, taker: Taker) -> bool:
+        """Whether there is an address, and a way to it."""
         address = await _resolve(self._target, self._loopback)
         if address is None:
-            return
-        loop = asyncio.get_running_loop()
-        with suppress(OSError):
-            transport, _ = await loop.create_datagram_endpoint(
+            return False
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: _Datagrams(taker), remote_addr=address[:2]
             )
-            self._socket = transport
-            one = transport.get_extra_info("socket")
-            with suppress(OSError, AttributeError):
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
-            taker.on_ready()
+        except OSError:
+            return False
+        self._socket = transport
+        one = transport.get_extra_info("socket")
+        with suppress(OSError, AttributeError):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+        taker.on_ready()
+        return True
 
     def send(self, data: bytes) -> None:
         one: Any = self._socket  # typeshed lacks the buffer's size
@@ -154,7 +161,7 @@ class WebChannel:
                 log.debug("no relay at %s: %r", self._target, error)
             else:
                 await self._serve(opened, taker)
-            await asyncio.sleep(WEB_PAUSE)
+            await asyncio.sleep(PAUSE)
 
     async def _connect(self) -> ClientConnection:
         """To the very address that was looked at: a name may lead elsewhere a moment later."""

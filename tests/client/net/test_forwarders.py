@@ -92,6 +92,27 @@ async def test_who_does_not_hide_tries_whatever_the_host_names(relay: socket.soc
     forwarders.close()
 
 
+async def test_a_name_that_nobody_knew_is_asked_for_again(
+    relay: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, asked = asyncio.get_running_loop(), list[str]()
+
+    async def told(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if len(asked) == 1:
+            raise socket.gaierror("temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(channels, "PAUSE", 0.02)
+    with monkeypatch.context() as names:
+        names.setattr(loop, "getaddrinfo", told)
+        forwarders = Forwarders(Told(), loopback=True, own=None)
+        address = f"udp://relay.example:{relay.getsockname()[1]}"
+        forwarders.open(OpenForwarder(7, Rung.RELAYED, (address,), (GRANT,)))
+        assert await knocked(relay) and len(asked) == 2
+    forwarders.close()
+
+
 async def test_a_slot_at_our_own_forwarder_that_was_given_back_says_nothing_more() -> None:
     told = Told()
     forwarders = Forwarders(told, loopback=True, own=Forwarder(bytes(32), Limits()))
