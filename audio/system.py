@@ -187,7 +187,11 @@ class SystemSound:
         try:
             while True:
                 self._look.clear()
-                await self._tap(await self._streams() or [])
+                streams = await self._streams()
+                if streams is None:  # what is tapped goes on
+                    asyncio.get_running_loop().call_later(AGAIN, self._look.set)
+                else:
+                    await self._tap(streams)
                 await self._look.wait()
                 await asyncio.sleep(SETTLING)
         finally:
