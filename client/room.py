@@ -92,7 +92,7 @@ class Room:
         """Connect, host or knock.
 
         Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``,
-        ``signaling.server.CannotListenError``,
+        ``vc_core.errors.CannotListenError``,
         ``vc_core.invite.InvitationError``, ``ValueError`` for an address and
         ``audio.codec.OpusMissing``.
         """

@@ -63,7 +63,7 @@ def preload() -> None:
 
 
 class DirectCarrier:
-    """One ICE connection; see ``Carrier`` for ``send`` and ``close``.
+    """One ICE connection that carries datagrams of at most 1 228 bytes.
 
     ``on_description`` gets what the peer must hear (first at once, more as STUN
     answers, the last one ``done``), ``on_datagram`` each datagram from an

@@ -146,11 +146,6 @@ class Forwarders:
         for holding in self._holdings.values():
             holding.receive_from_host(datagram)
 
-    def rtt(self, number: int) -> float | None:
-        """Seconds to a forwarder and back, when known."""
-        holding = self._holdings.get(number)
-        return holding.attachment.rtt if holding is not None else None
-
     def addresses_changed(self) -> None:
         """Sockets may be bound to an address that is gone."""
         for holding in self._holdings.values():

@@ -116,7 +116,7 @@ def test_nonsense_costs_concealment_and_nothing_else() -> None:
         one.receive(NAME, number * FRAME, packet, now)
         for _, samples, _ in one.pull(now, FRAME):
             assert samples.shape == (FRAME, 2) and np.all(np.isfinite(samples))
-    told = one.stats(6.0)[NAME]
+    told = one.stats()[NAME]
     assert 0.02 < told.concealed < 0.25
 
 
