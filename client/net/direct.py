@@ -218,7 +218,11 @@ class DirectCarrier:
         from client.net.ice_moving import MovingConnection
         from client.net.interfaces import interfaces
 
-        found = interfaces(loopback=self._loopback)
+        try:
+            found = interfaces(loopback=self._loopback)
+        except OSError:  # too many open files: a later attempt may do better
+            self._fail(Failure.NO_CANDIDATES)
+            return
         self._bridges = found.bridges
         self._ice = MovingConnection(
             controlling=self._controlling,

@@ -29,7 +29,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "relay/cli.py",
     ),
     "cryptography": ("client/net/kem.py", "client/net/quic*.py", "relay/certificate.py"),
-    "ifaddr": ("client/net/direct.py", "client/net/interfaces.py"),
+    "ifaddr": ("client/net/interfaces.py",),
     "jeepney": ("video/portal.py",),
     "miniaudio": ("audio/devices.py", "audio/microphone.py", "audio/speaker.py"),
     "nacl": tuple(
