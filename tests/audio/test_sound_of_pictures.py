@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -332,7 +332,10 @@ async def test_without_its_tools_the_sound_of_the_machine_is_refused_with_advice
 class Tap:
     """A stream that is tapped."""
 
-    def __init__(self, _gone: object) -> None:
+    heard = False
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self.gone = gone
         self.closed = False
 
     async def start(self, index: int) -> None:
@@ -366,6 +369,32 @@ async def test_a_sound_server_that_does_not_answer_once_silences_nothing(
     await until(lambda: len(sound._taps) == 2)
     assert sound._taps[5] is tapped and not cast(Any, tapped).closed
     sound.close()
+
+
+async def test_a_stream_that_cannot_be_tapped_is_not_tried_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Deaf(Tap):
+        async def start(self, index: int) -> None:
+            looks.append(index)
+            self.gone()
+
+    async def streams() -> list[int]:
+        return [5]
+
+    async def watch() -> None:
+        await asyncio.Event().wait()
+
+    looks: list[int] = []
+    sound = SystemSound()
+    monkeypatch.setattr(system, "_Tap", Deaf)
+    monkeypatch.setattr(system, "SETTLING", 0.0)
+    monkeypatch.setattr(sound, "_streams", streams)
+    monkeypatch.setattr(sound, "_watch", watch)
+    sound.listen(True)
+    await asyncio.sleep(0.2)
+    sound.close()
+    assert len(looks) == 1
 
 
 # ---- Films and test tones ----------------------------------------------------------------
