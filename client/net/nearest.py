@@ -69,9 +69,11 @@ async def nearest_first(
     for question in questions:
         question.ask()
     end = time.monotonic() + LIMIT
-    while time.monotonic() < end and any(one.rtt == float("inf") for one in questions):
-        await asyncio.sleep(0.05)
-    for question in questions:
-        question.close()
+    try:
+        while time.monotonic() < end and any(one.rtt == float("inf") for one in questions):
+            await asyncio.sleep(0.05)
+    finally:
+        for question in questions:
+            question.close()
     order = sorted(range(len(questions)), key=lambda at: questions[at].rtt)
     return tuple(relays[at] for at in order)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from client.net import nearest
+from client.net.channels import UdpChannel
 from client.net.nearest import nearest_first
 from vc_core.envelope import COOKIE
 
@@ -45,6 +46,23 @@ async def test_a_far_relay_is_not_near_because_it_was_asked_again_meanwhile(
     monkeypatch.setattr(nearest, "REPEAT", 0.1)
     async with relay(0.12) as far, relay(0.06) as near:
         assert await nearest_first((far, near), loopback=True) == (near, far)
+
+
+async def test_who_stops_waiting_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Channel] = []
+
+    class Channel(UdpChannel):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            opened.append(self)
+
+    monkeypatch.setattr(nearest, "UdpChannel", Channel)
+    asking = asyncio.create_task(nearest_first((("udp://127.0.0.1:9",),), loopback=True))
+    while not (opened and opened[0]._socket):
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert opened[0]._socket is not None and opened[0]._socket.is_closing()
 
 
 async def test_who_is_silent_stands_last(monkeypatch: pytest.MonkeyPatch) -> None:
