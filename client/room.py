@@ -80,7 +80,11 @@ class Room:
         self._sounding = False
 
     async def __aenter__(self) -> Room:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

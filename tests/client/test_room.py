@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from client import hosting
 from client import room as rooms
 from client.embedded import Embedded
 from client.net.lan import Missing, NotFoundError
+from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from client.room import Room
 from client.settings import RUNGS, Settings
@@ -111,6 +114,19 @@ async def test_a_server_elsewhere_is_not_announced() -> None:
     room = Room(replace(HOST, signal="wss://b.example"), Identity.generate(seeded("ann")))
     assert await room._server(None) == "wss://b.example"
     assert room._own_server._announcer is None
+
+
+async def test_a_room_that_does_not_open_lets_go_of_what_it_had(unused_tcp_port: int) -> None:
+    nobody = replace(HOST, signal=f"ws://127.0.0.1:{unused_tcp_port}")
+    room = Room(nobody, Identity.generate(seeded("ann")))
+    with pytest.raises(SignalingUnreachable):
+        async with room:
+            raise AssertionError("it opened")
+    await asyncio.sleep(0.01)
+    hosted = room._offers.hosted
+    assert hosted is not None and hosted.udp_port is not None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heir:
+        heir.bind(("0.0.0.0", hosted.udp_port))
 
 
 @pytest.mark.parametrize(("only", "follows"), [(RUNGS, True), (("relayed",), False)])
