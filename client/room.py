@@ -181,6 +181,7 @@ class Room:
         """We have taken over: what we forward and know is the room's from now on."""
         await self._offers.listen_somewhere()
         self._offer()
+        await self._improve_offers()
 
     def _offer(self) -> None:
         if self.session.room.hosting:
@@ -196,6 +197,8 @@ class Room:
         """Another network, or one more: pairs and slots are looked for anew."""
         self._driver.addresses_changed()
         self._offer()
+        if self.session.room.hosting:
+            self._spawn(self._improve_offers())
 
     def _host(self, kem: Kem, now: float) -> Session:
         name, make = self.settings.name, self._desks.make
@@ -388,6 +391,8 @@ class Room:
 
     async def close(self) -> None:
         """Leave if need be, and let go of everything."""
+        if self._watch is not None:
+            self._watch.close()
         if hasattr(self, "_driver"):
             self._leave_now()
             await self._driver.close()
@@ -398,7 +403,5 @@ class Room:
             self.sound.close()
         if hasattr(self, "_post"):
             await self._post.close()
-        if self._watch is not None:
-            self._watch.close()
         await self._offers.close()
         await self._own_server.close()

@@ -6,11 +6,14 @@ import asyncio
 import socket
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from client import hosting
 from client import room as rooms
+from client.driver import Driver
 from client.embedded import Embedded
 from client.net.lan import Missing, NotFoundError
 from client.net.mailbox import SignalingUnreachable
@@ -114,6 +117,38 @@ async def test_a_server_elsewhere_is_not_announced() -> None:
     room = Room(replace(HOST, signal="wss://b.example"), Identity.generate(seeded("ann")))
     assert await room._server(None) == "wss://b.example"
     assert room._own_server._announcer is None
+
+
+@pytest.mark.parametrize("how", ["takes over", "moves"])
+async def test_a_host_that_takes_over_or_moves_asks_routers_and_relays_anew(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    improved: list[bool] = []
+
+    async def improve(*, loopback: bool) -> bool:
+        improved.append(loopback)
+        return False
+
+    room = Room(replace(GUEST, signal="wss://b.example"), Identity.generate(seeded("ann")))
+    room._post = Post("wss://b.example", on_signal=print, on_change=print)
+    session = SimpleNamespace(room=SimpleNamespace(hosting=True))
+    room._driver = cast(
+        Driver,
+        SimpleNamespace(
+            session=session,
+            pump=lambda: None,
+            addresses_changed=lambda: None,
+            close=room._post.close,
+        ),
+    )
+    monkeypatch.setattr(room._offers, "publish", lambda *_, **__: None)
+    monkeypatch.setattr(room._offers, "improve", improve)
+    if how == "moves":
+        room._addresses_changed()
+        await asyncio.sleep(0)
+    else:
+        await room._begin_to_host()
+    assert len(improved) == 1
 
 
 async def test_a_room_that_does_not_open_lets_go_of_what_it_had(unused_tcp_port: int) -> None:
