@@ -234,9 +234,11 @@ class Forwarding:
         self._again_at = float("inf")
         for number, one in wanted.items():
             self._leaving.pop(number, None)
-            if number not in self._open and not self._opened.take(now):
+            known = self._open.get(number)
+            elsewhere = known is None or known.addresses != one.addresses
+            if elsewhere and not self._opened.take(now):
                 self._again_at = now + LATER
-            elif self._open.get(number) != one:
+            elif known != one:
                 self._open[number] = one
                 self._room.ask(OpenForwarder(number, Rung(one.rung), one.addresses, one.grants))
         for number in self._open.keys() - wanted.keys():

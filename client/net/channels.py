@@ -64,6 +64,8 @@ class Channel(Protocol):
 
     transport: str
     """udp or tcp."""
+    place: str
+    """The address that it leads to; empty if it needs none."""
 
     def open(self, taker: Taker) -> None:
         """Begin."""
@@ -81,6 +83,7 @@ class UdpChannel:
     transport = "udp"
 
     def __init__(self, target: Target, *, loopback: bool) -> None:
+        self.place = str(target)
         self._target = target
         self._loopback = loopback
         self._socket: asyncio.DatagramTransport | None = None
@@ -140,6 +143,7 @@ class WebChannel:
     transport = "tcp"
 
     def __init__(self, target: Target, *, loopback: bool) -> None:
+        self.place = str(target)
         self._target = target
         self._loopback = loopback
         self._task: asyncio.Task[None] | None = None
@@ -219,6 +223,7 @@ class LinkChannel:
     """A direct pair to the host; ``send`` and what comes are the driver's affair."""
 
     transport = "udp"
+    place = ""
 
     def __init__(self) -> None:
         self._taker: Taker | None = None
@@ -256,6 +261,7 @@ class OwnChannel:
     """Straight into the forwarder of this process."""
 
     transport = "udp"
+    place = ""
 
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder

@@ -282,6 +282,22 @@ def test_a_host_cannot_make_its_guests_ask_ever_more_addresses(bottle: Bottle) -
     assert {one.number for one in several} == set(ann.opened)
 
 
+def test_a_host_cannot_make_its_guests_ask_one_forwarder_at_ever_more_addresses(
+    bottle: Bottle,
+) -> None:
+    host, ann = named(bottle, "host", "ann", relays=0)
+    asked: set[tuple[str, ...]] = set()
+    for round in range(200):
+        one = Forwarder(7, Rung.RELAYED.value, (f"192.0.2.7:{1000 + round}",), ())
+        host.session._courier.send(peer_of(host, ann), Forwarders(1000 + round, (one,)))
+        bottle.pump(host)
+        bottle.run(0.1)
+        asked.add(ann.opened[7].addresses)
+    assert 24 <= len(asked) <= 24 + 5
+    bottle.run(20)
+    assert ann.opened[7].addresses == one.addresses
+
+
 def test_grants_count_once_for_each_question_of_the_host(bottle: Bottle) -> None:
     """A server that sends them for nothing could make a host drown its guests in lists."""
     host, ann = named(bottle, "host", "ann", relays=0)

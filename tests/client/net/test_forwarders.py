@@ -92,6 +92,23 @@ async def test_who_does_not_hide_tries_whatever_the_host_names(relay: socket.soc
     forwarders.close()
 
 
+async def test_a_forwarder_that_is_found_elsewhere_is_asked_there_too(
+    relay: socket.socket,
+) -> None:
+    ports = [relay.getsockname()[1], 9]
+    places = [f"udp://127.0.0.1:{port}" for port in ports]
+    told = Told()
+    forwarders = Forwarders(told, loopback=True, own=None)
+    for addresses in (places[1:], places, places[1:]):
+        forwarders.open(OpenForwarder(7, Rung.HOSTED, tuple(addresses), (GRANT,)))
+        assert await knocked(relay) is (addresses == places)
+    forwarders.open(OpenForwarder(7, Rung.HOSTED, tuple(places[:1]), (GRANT,)))
+    assert await knocked(relay), "it may come back to where it was"
+    forwarders.addresses_changed()
+    assert await knocked(relay)
+    forwarders.close()
+
+
 async def test_a_name_that_nobody_knew_is_asked_for_again(
     relay: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
