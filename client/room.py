@@ -142,8 +142,7 @@ class Room:
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))
-            self._offer()
-            self._spawn(self._improve_offers())
+            self._spawn(self._offer_anew())
         else:
             self._driver.start(lambda now: self._guest(invitation, kem, now))
         self._driver.allow(self._allowed)
@@ -177,11 +176,12 @@ class Room:
 
     # ---- What this machine offers -----------------------------------------------------
 
-    async def _begin_to_host(self) -> None:
-        """We have taken over: what we forward and know is the room's from now on."""
+    async def _offer_anew(self) -> None:
+        """We host from here from now on: what we forward and know is the room's."""
         await self._offers.listen_somewhere()
         self._offer()
-        await self._improve_offers()
+        if await self._offers.improve(loopback=self._loopback):
+            self._offer()
 
     def _offer(self) -> None:
         if self.session.room.hosting:
@@ -189,16 +189,11 @@ class Room:
             self._offers.publish(self.session, time.monotonic(), self._loopback, signs=signs)
             self._driver.pump()
 
-    async def _improve_offers(self) -> None:
-        if await self._offers.improve(loopback=self._loopback):
-            self._offer()
-
     def _addresses_changed(self) -> None:
         """Another network, or one more: pairs and slots are looked for anew."""
         self._driver.addresses_changed()
-        self._offer()
         if self.session.room.hosting:
-            self._spawn(self._improve_offers())
+            self._spawn(self._offer_anew())
 
     def _host(self, kem: Kem, now: float) -> Session:
         name, make = self.settings.name, self._desks.make
@@ -224,7 +219,7 @@ class Room:
         """A signaling server of our own, since we host now and none answers."""
         url = await self._own_server.replace(self._post)
         if (office := self.session.office) is not None:
-            self._do(lambda now: office.server_opened(url, now))
+            self._driver.feed(lambda: office.server_opened(url, time.monotonic()))
 
     # ---- Events ------------------------------------------------------------------
 
@@ -252,7 +247,7 @@ class Room:
         elif isinstance(event, MemberLeft):
             self.sound.forget(event.member)
         elif isinstance(event, HostChanged) and event.member == self.member:
-            self._spawn(self._begin_to_host())
+            self._spawn(self._offer_anew())
         self._own_server.follow(event)
         self.pictures.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
@@ -302,9 +297,6 @@ class Room:
         if self._driver.session is None:
             raise LocalProtocolError("the room is closed")
         return self._driver.session
-
-    def _do(self, action: Callable[[float], None]) -> None:
-        self._driver.feed(lambda: action(time.monotonic()))
 
     def say(self, text: str, to: Member | None = None) -> bytes:
         """Send a text to everybody or to one; its id. ``LocalProtocolError`` if it cannot be."""
@@ -393,11 +385,11 @@ class Room:
         """Leave if need be, and let go of everything."""
         if self._watch is not None:
             self._watch.close()
+        for task in self._tasks:  # whatever they do, it is for a room that goes on
+            task.cancel()
         if hasattr(self, "_driver"):
             self._leave_now()
             await self._driver.close()
-        for task in self._tasks:
-            task.cancel()
         if hasattr(self, "sound"):
             await self.pictures.close()
             self.sound.close()

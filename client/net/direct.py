@@ -148,11 +148,6 @@ class DirectCarrier:
         return self._gathering is not None and self._gathering.hard
 
     @property
-    def peer_hard(self) -> bool:
-        """The same of the peer's, as it says."""
-        return self._peer_hard
-
-    @property
     def moves(self) -> int:
         """How often the pair in use has changed since it was found."""
         return self._ice.moves if self._ice is not None else 0
@@ -374,7 +369,7 @@ class DirectCarrier:
         return why_none(
             addresses=bool(self._described and self._ice and self._ice.remote_candidates),
             blocked=self._gathering is not None and self._gathering.blocked,
-            both_hard=self.hard and self.peer_hard,
+            both_hard=self.hard and self._peer_hard,
         )
 
     # ending

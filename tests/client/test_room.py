@@ -145,9 +145,9 @@ async def test_a_host_that_takes_over_or_moves_asks_routers_and_relays_anew(
     monkeypatch.setattr(room._offers, "improve", improve)
     if how == "moves":
         room._addresses_changed()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
     else:
-        await room._begin_to_host()
+        await room._offer_anew()
     assert len(improved) == 1
 
 
