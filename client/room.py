@@ -38,7 +38,7 @@ from vc_core.events import (
     MemberLeft,
     RoomOpened,
 )
-from vc_core.ids import Member, Rng, Rung
+from vc_core.ids import Member, Rng
 from vc_core.invite import Invitation, parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
@@ -72,8 +72,7 @@ class Room:
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
         self._own_server = OwnServer(settings)
-        self._allowed = frozenset(Rung[rung.upper()] for rung in settings.only)
-        self._offers = Offers(settings, self._allowed)
+        self._offers = Offers(settings)
         self._watch: Watch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
@@ -145,15 +144,15 @@ class Room:
             self._spawn(self._offer_anew())
         else:
             self._driver.start(lambda now: self._guest(invitation, kem, now))
-        self._driver.allow(self._allowed)
+        self._driver.allow(self._offers.allowed)
         self._watch = watch(self._addresses_changed)
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
         if settings.hosting and settings.signal is not None:
             await self._offers.listen_somewhere()
-        private = self._allowed == {Rung.RELAYED}  # a server behind the @ may be a member's own
-        if not private and (named := server_of(invitation)) is not None:
+        named = server_of(invitation)
+        if named is not None and not self._offers.private:  # it may be a member's own
             return named
         if settings.signal is not None:
             return server_url(settings.signal)
@@ -212,7 +211,7 @@ class Room:
     def _server_wanted(self, command: OpenServer | UseServer) -> None:
         if isinstance(command, OpenServer):
             self._spawn(self._keep_server())
-        elif self._allowed != {Rung.RELAYED}:  # it may be a member's own, and see our address
+        elif not self._offers.private:  # it may be a member's own, and see our address
             self._post.add(command.url)
 
     async def _keep_server(self) -> None:
@@ -335,8 +334,9 @@ class Room:
 
     def only(self, rungs: Iterable[str]) -> None:
         """Which rungs may be used from now on: direct, hosted, relayed."""
-        self._allowed = frozenset(Rung[rung.upper()] for rung in rungs)
-        self._driver.allow(self._allowed)
+        self._offers.allow(rungs)
+        self._driver.allow(self._offers.allowed)
+        self._offer()
 
     def accept(self, member: Member) -> None:
         """Trust a changed key."""
