@@ -216,7 +216,7 @@ class Room:
 
     async def _keep_server(self) -> None:
         """A signaling server of our own, since we host now and none answers."""
-        url = await self._own_server.replace(self._post)
+        url = None if self._offers.private else await self._own_server.replace(self._post)
         if (office := self.session.office) is not None:
             self._driver.feed(lambda: office.server_opened(url, time.monotonic()))
 

@@ -119,6 +119,32 @@ async def test_a_server_elsewhere_is_not_announced() -> None:
     assert room._own_server._announcer is None
 
 
+@pytest.mark.parametrize("how", ["from the start", "in the call"])
+async def test_who_hides_its_address_opens_no_server_for_the_others(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    only = ("relayed",) if how == "from the start" else RUNGS
+    settings = replace(HOST, signal="wss://b.example", only=only)
+    room = Room(settings, Identity.generate(seeded("ann")))
+    room._post = Post("wss://b.example", on_signal=print, on_change=print)
+    office = SimpleNamespace(server_opened=lambda url, _now: opened.append(url))
+    session = SimpleNamespace(office=office, room=SimpleNamespace(hosting=False))
+    room._driver = cast(
+        Driver,
+        SimpleNamespace(session=session, feed=lambda action: action(), allow=lambda _: None),
+    )
+
+    async def embed(*_: object) -> Embedded:
+        raise AssertionError("a server was opened")
+
+    monkeypatch.setattr(hosting, "embed", embed)
+    if how == "in the call":
+        room.only(["relayed"])
+    await room._keep_server()
+    assert opened == [None]
+
+
 @pytest.mark.parametrize("how", ["takes over", "moves"])
 async def test_a_host_that_takes_over_or_moves_asks_routers_and_relays_anew(
     how: str, monkeypatch: pytest.MonkeyPatch
