@@ -374,9 +374,9 @@ class Reporter:
         """A late face sees what is offered, and what is watched of it."""
         offered, started = (f"{one} {told['stream']}" for one in STREAMS[:2])
         if event == "stream-offered":
-            self._put(offered, member, told)
+            self._kept[offered, member] = told  # before what is said of watching it
         elif event == "stream-started":
-            self._put(started, member, told)
+            self._kept[started, member] = told
         else:
             self._kept.pop((started, member), None)
             if event == "stream-ended":

@@ -310,7 +310,12 @@ async def test_a_device_microphone_gives_frames_whatever_its_rate(rate: int) -> 
 @pytest.mark.parametrize("kind", ["microphone", "speaker"])
 async def test_a_device_that_opens_too_late_is_closed_again(kind: str) -> None:
     backend, asked, go = FakeBackend(), threading.Event(), threading.Event()
-    backend.before_opening = lambda: (asked.set(), go.wait(BOUND))
+
+    def wait() -> None:
+        asked.set()
+        go.wait(BOUND)
+
+    backend.before_opening = wait
     opening: Coroutine[Any, Any, object] = (
         open_microphone("default", Ears(), backend)
         if kind == "microphone"

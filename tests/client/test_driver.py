@@ -17,7 +17,7 @@ from vc_core.grant import Claims, make_grant, open_secret
 from vc_core.ids import LinkId, Member, Rung, Way
 
 ANN, BOB = Member(2), Member(3)
-LINKS = {ANN: LinkId(bytes(15) + b"a"), BOB: LinkId(bytes(15) + b"b")}
+LINKS = {ANN: LinkId(1), BOB: LinkId(2)}
 DIRECT = Way(Rung.DIRECT, 1)
 GRANT = make_grant(open_secret(), Claims(bytes(16), 1, 1000, 2**40))
 

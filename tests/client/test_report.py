@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client.contacts import Contacts
-from client.events import SignalingChanged
+from client.events import SignalingChanged, StreamStarted
 from client.report import Reporter
 from client.room import Room
 from client.settings import Settings
 from tests.vectors.seeded import seeded
-from vc_core.events import CodeEnded, CodeReady, RoomOpened
+from vc_core.events import CodeEnded, CodeReady, RoomOpened, StreamOffered
 from vc_core.ids import Member
 from vc_core.keys import Identity
 
@@ -39,6 +40,14 @@ def test_a_late_face_hears_of_a_code_and_its_end_in_their_order(reporter: Report
     assert shown(reporter)[-1] == "code"
     reporter.report(CodeEnded("used"))
     assert shown(reporter)[-1] == "code-ended"
+
+
+def test_a_late_face_hears_of_a_stream_before_it_hears_who_watches_it(reporter: Reporter) -> None:
+    offer = StreamOffered(Member(2), 3, "screen", 1280, 720, 30, False)
+    for event in (offer, StreamStarted(Member(2), 3, "h264", 1280, 720), replace(offer, width=640)):
+        reporter.report(event)
+    assert shown(reporter)[-2:] == ["stream-offered", "stream-started"]
+    assert reporter.snapshot()[-2]["width"] == 640
 
 
 def test_a_late_face_hears_last_how_signaling_is_now(reporter: Reporter) -> None:
