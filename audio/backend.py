@@ -6,6 +6,7 @@ a ring.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -48,6 +49,21 @@ Deliver = Callable[[NDArray[Any]], None]
 """Takes float32 samples, shape (n,) or (n, channels), on the library's thread."""
 Fetch = Callable[[NDArray[Any]], None]
 """Fills float32 stereo samples, shape (n, 2), on the library's thread."""
+
+
+async def open_stream(opening: Callable[[], Stream]) -> Stream:
+    """A device, opened in an executor; one that opens after we gave up is closed again."""
+    stream = asyncio.get_running_loop().run_in_executor(None, opening)
+    try:
+        return await asyncio.shield(stream)
+    except asyncio.CancelledError:
+        stream.add_done_callback(_close)
+        raise
+
+
+def _close(late: asyncio.Future[Stream]) -> None:
+    if not late.cancelled() and late.exception() is None:
+        late.result().close()
 
 
 class Backend(Protocol):

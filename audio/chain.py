@@ -185,6 +185,6 @@ class Listening:
         self.tracks.forget(member)
         self._note_talking()
 
-    def stats(self, now: float) -> dict[int, VoiceStats]:
+    def stats(self) -> dict[int, VoiceStats]:
         """By member: what happened since this was last asked."""
-        return {member: one.stats(now) for member, one in self.receivers.items()}
+        return {member: one.stats() for member, one in self.receivers.items()}

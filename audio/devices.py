@@ -40,8 +40,14 @@ def hush_alsa() -> Callable[..., None] | None:
 
 
 def port_audio() -> Backend:
-    """PortAudio; ``OSError`` or ``ImportError`` where it is missing."""
-    import sounddevice
+    """PortAudio; ``OSError`` or ``ImportError`` where it is missing, ``AudioUnavailable``
+    where it cannot begin."""
+    try:
+        import sounddevice
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # of a kind that is only there when the import succeeds
+        raise AudioUnavailable("audio-backend", f"PortAudio: {error}") from error
 
     from audio.portaudio import PortAudio
 

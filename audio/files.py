@@ -39,10 +39,9 @@ class FilmSound:
 
     delay = 0.0
 
-    def __init__(self, path: str, *, again: bool) -> None:
-        """``again``: as often as its pictures begin anew. Blocks; ``AudioUnavailable`` if there
-        is no sound in it."""
-        self._path, self._again = path, again
+    def __init__(self, path: str) -> None:
+        """Blocks; ``AudioUnavailable`` if there is no sound in it."""
+        self._path = path
         self._changed = threading.Condition()
         self._pieces: deque[Piece] = deque()
         self._zero: float | None = None

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import devices
-from audio.backend import Backend, Device, Stream
+from audio.backend import Backend, Device, Stream, open_stream
 from audio.pacer import Pacer, next_frame
 from audio.pcm import FRAME, FRAME_SECONDS, RATE, Frame, Framer, silence, to_mono
 from audio.resample import Resampler
@@ -113,8 +113,7 @@ class DeviceMicrophone(Microphone):
     async def open(self, backend: Backend, device: Device) -> None:
         """Open the device in an executor; ``AudioUnavailable`` if it refuses."""
         self._ring = Ring(int(max(device.rate, RATE) * RING_SECONDS))
-        opening = partial(backend.capture, device, self._deliver)
-        self._stream = await self._loop.run_in_executor(None, opening)
+        self._stream = await open_stream(partial(backend.capture, device, self._deliver))
         self._resampler = Resampler(self._stream.rate, RATE)
 
     def _deliver(self, block: NDArray[np.float32]) -> None:

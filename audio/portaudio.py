@@ -35,6 +35,10 @@ class PortAudio:
 
     def _list(self, kind: str) -> list[Device]:
         default = self._default(kind)
+        try:
+            found = self._sd.query_devices()
+        except self._sd.PortAudioError:
+            return []
         return [
             Device(
                 number=one["index"],
@@ -44,7 +48,7 @@ class PortAudio:
                 default=one["index"] == default,
                 handle=one["index"],
             )
-            for one in self._sd.query_devices()
+            for one in found
             if one[f"max_{kind}_channels"] > 0
         ]
 
@@ -113,7 +117,11 @@ class _Stream:
             extra_settings=settings,
         )
         self.latency = float(self._stream.latency)
-        self._stream.start()
+        try:
+            self._stream.start()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Stop at once."""

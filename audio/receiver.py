@@ -115,9 +115,8 @@ class VoiceReceiver:
         block, self._held = self._held[:count], self._held[count:]
         return block
 
-    def stats(self, now: float) -> VoiceStats:
+    def stats(self) -> VoiceStats:
         """What happened since this was last asked."""
-        del now  # part of the contract: rates may need it
         tally, self._tally = self._tally, _Tally()
         if tally.played:
             self._playout = tally.waited / tally.played

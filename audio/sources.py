@@ -7,9 +7,11 @@ frame costs some ten microseconds.
 
 from __future__ import annotations
 
+import logging
 import wave
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +25,8 @@ from vc_core.errors import reason
 
 if TYPE_CHECKING:
     import av.container
+
+log = logging.getLogger(__name__)
 
 # Implementation
 LOUDNESS = 0.25  # amplitude of a tone
@@ -97,15 +101,25 @@ class Loop:
     def __init__(self, begin: Callable[[], Source]) -> None:
         self._begin = begin
         self._source = begin()
+        self._over = False
+        """Whether it cannot begin again."""
 
     def read(self) -> Frame | None:
-        """The next frame; None only if the source is empty."""
+        """The next frame; None only if the source is empty, or gone."""
         frame = self._source.read()
-        if frame is None:
+        if frame is None and not self._over:
             self._source.close()
-            self._source = self._begin()
-            frame = self._source.read()
+            frame = self._first()
+            self._over = frame is None
         return frame
+
+    def _first(self) -> Frame | None:
+        try:
+            self._source = self._begin()
+        except AudioUnavailable as error:
+            log.warning("a sound file that should be repeated: %s", error)
+            return None
+        return self._source.read()
 
     def close(self) -> None:
         """Close the source."""
@@ -134,9 +148,9 @@ def _first(source: FileSource) -> FileSource:
 
 def _open_wav(path: str) -> FileSource:
     file = wave.open(path, "rb")  # noqa: SIM115
-    if file.getsampwidth() not in _DEPTHS:
+    if file.getsampwidth() not in _DEPTHS or not file.getframerate():
         file.close()
-        raise wave.Error("unusual sample width")
+        raise wave.Error("unusual sample width or rate")
     return FileSource(file.getframerate(), _wav_blocks(file))
 
 
@@ -181,10 +195,10 @@ def _open_with_av(path: str) -> FileSource:
 
     try:
         container = av.open(path)
-        if not container.streams.audio:
+        rate = next((getattr(one, "rate", 0) for one in container.streams.audio), 0)
+        if not rate:  # no stream, or one of a codec that nobody knows
             container.close()
             raise AudioUnavailable("audio-file", f"{path} holds no sound")
-        rate = container.streams.audio[0].rate
         return _first(FileSource(rate, _av_blocks(container)))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioUnavailable("audio-file", f"cannot read {path}: {reason(error)}") from error
@@ -195,6 +209,15 @@ def _av_blocks(container: av.container.InputContainer) -> Iterator[Samples]:
 
     planar = av.AudioResampler(format="fltp")
     with container:
-        for frame in container.decode(audio=0):
+        for frame in _decoded(container):
             for plain in planar.resample(frame):
                 yield plain.to_ndarray().astype(np.float32).mean(axis=0, dtype=np.float32)
+
+
+def _decoded(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """All frames but those of damaged packets."""
+    import av
+
+    for packet in container.demux(audio=0):
+        with suppress(av.error.InvalidDataError):
+            yield from packet.decode()

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import devices
-from audio.backend import Backend, Device, Stream
+from audio.backend import Backend, Device, Stream, open_stream
 from audio.pacer import NAP, Pacer, next_frame
 from audio.pcm import BLOCK, FRAME, RATE, Samples, silence, to_stereo
 from audio.record import GrowingWav
@@ -107,10 +107,13 @@ class TimedSpeaker(Speaker):
             self._keep(silence(self._block * count))
 
     def _keep(self, block: Samples) -> None:
-        if self._file is None:
-            return
+        if self._file is not None:
+            self._try(partial(self._file.write, block))
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """Something with the file; one that fails is written no longer."""
         try:
-            self._file.write(block)
+            work()
         except OSError as error:
             self.advice = f"{self.name} is written no longer: {reason(error)}"
             log.warning("%s", self.advice)
@@ -121,7 +124,7 @@ class TimedSpeaker(Speaker):
     def close(self) -> None:
         self._pacer.stop()
         if self._file is not None:
-            self._file.close()
+            self._try(self._file.close)
 
 
 class DeviceSpeaker(Speaker):
@@ -144,8 +147,7 @@ class DeviceSpeaker(Speaker):
     async def open(self, backend: Backend, device: Device) -> None:
         """Open the device in an executor; ``AudioUnavailable`` if it refuses."""
         self._ring = Ring(int(max(device.rate, RATE) * RING_SECONDS), channels=2)
-        opening = partial(backend.play, device, self._fetch)
-        self._stream = await self._loop.run_in_executor(None, opening)
+        self._stream = await open_stream(partial(backend.play, device, self._fetch))
         self._resampler = Resampler(RATE, self._stream.rate, channels=2)
         self._fill()
 

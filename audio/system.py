@@ -81,6 +81,8 @@ class _Tap(asyncio.SubprocessProtocol):
 
     def __init__(self, gone: Callable[[], None]) -> None:
         self.elastic = Elastic()
+        self.heard = False
+        """Whether it ever gave anything."""
         self._gone = gone
         self._half = b""
         self._transport: asyncio.SubprocessTransport | None = None
@@ -117,6 +119,7 @@ class _Tap(asyncio.SubprocessProtocol):
         self._half = data[whole:]
         samples = np.frombuffer(data[:whole], "<i2").reshape(-1, 2)
         if not self._closed and len(samples):
+            self.heard = True
             self.elastic.push(from_int16(samples))
 
     def process_exited(self) -> None:
@@ -187,7 +190,11 @@ class SystemSound:
         try:
             while True:
                 self._look.clear()
-                await self._tap(await self._streams() or [])
+                streams = await self._streams()
+                if streams is None:  # what is tapped goes on
+                    asyncio.get_running_loop().call_later(AGAIN, self._look.set)
+                else:
+                    await self._tap(streams)
                 await self._look.wait()
                 await asyncio.sleep(SETTLING)
         finally:
@@ -237,8 +244,10 @@ class SystemSound:
 
     def _died(self, index: int) -> None:
         """A stream has ended, or went to another speaker: then it is there again."""
-        if self._taps.pop(index, None) is not None and self._following is not None:
-            asyncio.get_running_loop().call_later(SETTLING, self._look.set)
+        tap = self._taps.pop(index, None)
+        if tap is not None and self._following is not None:
+            pause = SETTLING if tap.heard else AGAIN  # or it cannot be tapped at all
+            asyncio.get_running_loop().call_later(pause, self._look.set)
 
 
 async def _run(*command: str) -> asyncio.subprocess.Process | None:

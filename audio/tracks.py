@@ -92,6 +92,6 @@ class Tracks:
             self.close(name)
         self._gains = {name: gain for name, gain in self._gains.items() if name[0] != member}
 
-    def stats(self, now: float) -> dict[Name, VoiceStats]:
+    def stats(self) -> dict[Name, VoiceStats]:
         """By track: what happened since this was last asked."""
-        return {name: one.stats(now) for name, one in self._receivers.items()}
+        return {name: one.stats() for name, one in self._receivers.items()}

@@ -179,6 +179,7 @@ class Driver:
         elif isinstance(command, OpenRoad):
             self._open(command)
         elif isinstance(command, OpenForwarder):
+            self._pair_with_host()  # it may be another one, to whom we have a pair already
             self.forwarders.open(command)
         elif isinstance(command, CloseForwarder):
             self.forwarders.shut(command.number)
@@ -191,7 +192,7 @@ class Driver:
             if road is not None:
                 _ORDERS[type(command)](road, command)
             if isinstance(command, UseWay):
-                self._pair_with_host(command)
+                self._pair_with_host()
 
     def _evict(self, command: EvictSlot) -> None:
         if self._reach.own is not None:
@@ -204,14 +205,15 @@ class Driver:
             line.close()
         if road is not None:
             self._spawn(road)
+        self._pair_with_host()
 
-    def _pair_with_host(self, command: UseWay) -> None:
+    def _pair_with_host(self) -> None:
         """The host's own forwarder is reached by the direct pair to it, while there is one."""
-        session, way = self.session, command.way
+        session = self.session
         host = session.room.host if session is not None else None
-        if host is None or host.number != command.member:
-            return
-        road = self._roads.get(command.link)
+        link = host.link if host is not None else None
+        road = self._roads.get(link.id) if link is not None else None
+        way = road.way if road is not None else None
         if road is None or way is None or way.rung is not Rung.DIRECT:
             self.forwarders.pair_with_host(None)
         else:

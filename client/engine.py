@@ -140,6 +140,8 @@ class Engine:
             self._end(ending)
             return
         self._opened = True
+        if self._leaving is not None:  # its face has gone meanwhile
+            self._fall_silent()
         async for event in self._room.events():
             for told in self._reporter.report(event):
                 self._exit = told["exit"] if told["event"] == "ended" else self._exit
@@ -176,10 +178,13 @@ class Engine:
         if yes:
             self._first_face.set()
         else:
-            with contextlib.suppress(LocalProtocolError):
-                self._set_mute(True)
+            self._fall_silent()
             loop = asyncio.get_running_loop()
             self._leaving = loop.call_later(FACE_PATIENCE, self._leave)
+
+    def _fall_silent(self) -> None:
+        with contextlib.suppress(LocalProtocolError):
+            self._set_mute(True)
 
     # ---- Telling -----------------------------------------------------------------
 
@@ -300,13 +305,28 @@ class Engine:
 
     def _accept(self, order: Order) -> None:
         member = self._member(order)
-        seat = self._room.session.room.peers[member].seat
-        self._writer.submit(self._contacts.accept, seat.name, seat.identity)
+        self._change_contact(self._contacts.accept, member)
         self._room.accept(member)
 
     def _save(self, order: Order) -> None:
-        seat = self._room.session.room.peers[self._member(order)].seat
-        self._writer.submit(self._contacts.save, seat.name, seat.identity)
+        self._change_contact(self._contacts.save, self._member(order))
+
+    def _change_contact(
+        self, change: Callable[[str, PublicIdentity], None], member: Member
+    ) -> None:
+        """On the thread that writes; what cannot be written is said."""
+        seat, loop = self._room.session.room.peers[member].seat, asyncio.get_running_loop()
+
+        def work() -> None:
+            try:
+                change(seat.name, seat.identity)
+            except Refused as refused:
+                loop.call_soon_threadsafe(self._refuse, refused)
+
+        self._writer.submit(work)
+
+    def _refuse(self, why: Refused) -> None:
+        self._tell(self._problem("error", why.code, why.message, why.hint))
 
     def _invite(self, order: Order) -> None:
         self._room.invite()

@@ -37,6 +37,8 @@ class HostedForwarder:
         """(scheme, port)"""
         self._mapped: list[Target] = []
         """Where our router lets others in."""
+        self._asked: set[tuple[str, str, int]] = set()
+        """(protocol, host, port) of ours that routers were asked for."""
 
     def at_port_of_server(self, port: int) -> None:
         """The embedded signaling server hands over its UDP sockets and ``/relay``."""
@@ -64,24 +66,23 @@ class HostedForwarder:
         return tuple(dict.fromkeys(map(str, every)))[:MAX_ADDRESSES]
 
     async def map_ports(self, mapper: Mapper) -> bool:
-        """Ask the router to let guests in; whether it does."""
-        wanted = [
-            (scheme, host, port)
+        """Ask the routers of our networks to let guests in; whether that changed anything."""
+        wanted = {
+            ("udp" if scheme == "udp" else "tcp", host, port): scheme
             for host in interfaces(loopback=False).addresses
             for scheme, port in self._ports
-        ]
-        answers = await asyncio.gather(
-            *(
-                mapper.map("udp" if scheme == "udp" else "tcp", host, port)
-                for scheme, host, port in wanted
-            )
-        )
+        }
+        for gone in self._asked - wanted.keys():
+            mapper.unmap(*gone)
+        self._asked = set(wanted)
+        answers = await asyncio.gather(*(mapper.map(*key) for key in wanted))
+        before = self._mapped
         self._mapped = [
             Target(scheme, mapping.external_host, mapping.external_port)
-            for (scheme, _, _), mapping in zip(wanted, answers, strict=True)
+            for scheme, mapping in zip(wanted.values(), answers, strict=True)
             if mapping is not None
         ]
-        return bool(self._mapped)
+        return self._mapped != before
 
     def close(self) -> None:
         """Stop."""

@@ -4,6 +4,9 @@ uvloop counts timers in milliseconds and rounds, so that one may come too early
 by half of that; whoever then asks for the rest is called at once, again and
 again until the time has come. Ours comes with the first millisecond that is not
 too early, which also lets timers of the same millisecond share a wake-up.
+
+It also keeps a UDP socket whose opening is cancelled half-way; here that is closed
+as soon as it is open, within two turns.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -48,6 +52,16 @@ def new_loop() -> asyncio.AbstractEventLoop:
         ) -> asyncio.TimerHandle:
             whole = whole_ms(delay, time.monotonic())
             return super().call_later(whole / 1000, callback, *args, context=context)
+
+        async def create_datagram_endpoint(self, *args: Any, **more: Any) -> Any:
+            opening = self.create_task(super().create_datagram_endpoint(*args, **more))
+            try:
+                return await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                with suppress(OSError):
+                    opened: Any = await opening
+                    opened[0].close()
+                raise
 
     return Loop()
 

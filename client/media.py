@@ -151,7 +151,7 @@ class Sound:
 
     def stats(self) -> dict[int, VoiceStats]:
         """By member, since this was last asked."""
-        return self.listening.stats(time.monotonic())
+        return self.listening.stats()
 
     def close(self) -> None:
         """Let go of devices and files."""

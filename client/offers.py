@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from client.embedded import split_address
@@ -32,18 +33,27 @@ log = logging.getLogger(__name__)
 class Offers:
     """Of one machine."""
 
-    def __init__(self, settings: Settings, allowed: frozenset[Rung]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._allowed = allowed
+        self.allow(settings.only)
         self.hosted: HostedForwarder | None = None
         self.mapper: Mapper | None = None
         self.welcome: Hello | None = None
         """The signaling server's first word: it may know relays."""
         self._order: tuple[tuple[str, ...], ...] = ()
 
+    def allow(self, rungs: Iterable[str]) -> None:
+        """These may be used from now on."""
+        self.allowed = frozenset(Rung[rung.upper()] for rung in rungs)
+
+    @property
+    def private(self) -> bool:
+        """Whether no other member may learn our address."""
+        return self.allowed == {Rung.RELAYED}
+
     def begin(self) -> None:
         """The event loop runs: a forwarder of our own can."""
-        if Rung.HOSTED in self._allowed:
+        if Rung.HOSTED in self.allowed:
             self.hosted = HostedForwarder()
 
     @property
@@ -59,7 +69,7 @@ class Offers:
     def ask_routers(self, *, loopback: bool) -> None:
         """Routers may be asked for ports from now on, unless all are on this machine."""
         unwanted = loopback or self._settings.no_port_mapping
-        if not unwanted and Rung.DIRECT in self._allowed:
+        if not unwanted and Rung.DIRECT in self.allowed:
             self.mapper = Mapper()
 
     # Relays
@@ -98,7 +108,7 @@ class Offers:
         if hosted is not None:
             addresses = hosted.addresses(self._advertised(), loopback=loopback)
             forwarding.serve(addresses, hosted.secret, now)
-        if Rung.RELAYED in self._allowed:
+        if Rung.RELAYED in self.allowed:
             signs = signs and self.welcome is not None and self.welcome.grants
             forwarding.use_relays(self._relays(), now, signs=signs)
 

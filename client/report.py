@@ -356,29 +356,25 @@ class Reporter:
         if event == "member-left":
             for key in [key for key in self._kept if key[1] == member]:
                 del self._kept[key]
-        elif event in (
-            "ready",
-            "room",
-            "code",
-            "audio",
-            "room-code",
-            "locked",
-            "deafened",
-            "code-ended",
-        ):
-            self._kept[event, ""] = told
+        elif event in KEPT:
+            self._put(event, "", told)
         elif event in ("warning", "error"):
-            self._kept[event, told["code"]] = told
+            self._put(event, told["code"], told)
         elif event in ("member-joined", "path", "muted"):
-            self._kept[event, member] = told
+            self._put(event, member, told)
         elif event in STREAMS:
             self._keep_stream(event, member, told)
+
+    def _put(self, event: str, of: str, told: Told) -> None:
+        """Behind what was told before: of a code and its end the last one counts."""
+        self._kept.pop((event, of), None)
+        self._kept[event, of] = told
 
     def _keep_stream(self, event: str, member: str, told: Told) -> None:
         """A late face sees what is offered, and what is watched of it."""
         offered, started = (f"{one} {told['stream']}" for one in STREAMS[:2])
         if event == "stream-offered":
-            self._kept[offered, member] = told
+            self._kept[offered, member] = told  # before what is said of watching it
         elif event == "stream-started":
             self._kept[started, member] = told
         else:

@@ -96,7 +96,8 @@ class Road:
         self._make_pair = make_pair
         self._through = through
         self._pairs: dict[int, DirectCarrier] = {}
-        self._way: Way | None = None
+        self.way: Way | None = None
+        """Where is sent."""
         self._streaming = False
         self._unwritten = bytearray()
         """What one input gave us to write: QUIC makes datagrams of all of it at once."""
@@ -169,8 +170,9 @@ class Road:
         if state == "connected":
             self._told.opened(way)
         elif state == "failed":
-            pair = self._pairs.pop(way.number)
-            self._told.failed(way, pair.failure)
+            word = self._pairs[way.number].failure
+            self.drop_direct(way.number)
+            self._told.failed(way, word)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -197,7 +199,7 @@ class Road:
 
     def _ready(self) -> None:
         if self._leading:
-            assert self._quic.open_stream() == CONTROL_STREAM
+            self._quic.open_stream()  # the first is ``CONTROL_STREAM``
             self._open()
 
     def _stream(self, stream: int, data: bytes, end: bool) -> None:
@@ -222,7 +224,7 @@ class Road:
 
     def use(self, way: Way | None) -> None:
         """Send this way from now on."""
-        self._way = way
+        self.way = way
         if way is not None and not self._quic.started:
             self._quic.start()
             self._arm()
@@ -247,8 +249,8 @@ class Road:
 
     def send(self, datagram: bytes) -> None:
         """One datagram the way that is in use; dropped while there is none."""
-        if self._way is not None:
-            self.send_by(self._way, datagram)
+        if self.way is not None:
+            self.send_by(self.way, datagram)
 
     def send_by(self, way: Way, datagram: bytes) -> None:
         """One datagram a certain way."""
@@ -260,8 +262,8 @@ class Road:
 
     def send_direct(self, datagram: bytes) -> None:
         """One datagram by the direct pair that is in use, or the newest."""
-        if self._way is not None and self._way.rung is Rung.DIRECT:
-            self.send_by(self._way, datagram)
+        if self.way is not None and self.way.rung is Rung.DIRECT:
+            self.send_by(self.way, datagram)
         elif self._pairs:
             self.send_by(Way(Rung.DIRECT, max(self._pairs)), datagram)
 

@@ -38,7 +38,7 @@ from vc_core.events import (
     MemberLeft,
     RoomOpened,
 )
-from vc_core.ids import Member, Rng, Rung
+from vc_core.ids import Member, Rng
 from vc_core.invite import Invitation, parse_invitation, server_url
 from vc_core.join import Kem
 from vc_core.keys import Identity
@@ -72,15 +72,18 @@ class Room:
         self._rng = rng
         self._events: asyncio.Queue[RoomEvent] = asyncio.Queue()
         self._own_server = OwnServer(settings)
-        self._allowed = frozenset(Rung[rung.upper()] for rung in settings.only)
-        self._offers = Offers(settings, self._allowed)
+        self._offers = Offers(settings)
         self._watch: Watch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: dict[int, str] = {}
         self._sounding = False
 
     async def __aenter__(self) -> Room:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -92,7 +95,7 @@ class Room:
         """Connect, host or knock.
 
         Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``,
-        ``signaling.server.CannotListenError``,
+        ``vc_core.errors.CannotListenError``,
         ``vc_core.invite.InvitationError``, ``ValueError`` for an address and
         ``audio.codec.OpusMissing``.
         """
@@ -138,19 +141,18 @@ class Room:
         kem = MlKem()
         if invitation is None:
             self._driver.start(lambda now: self._host(kem, now))
-            self._offer()
-            self._spawn(self._improve_offers())
+            self._spawn(self._offer_anew())
         else:
             self._driver.start(lambda now: self._guest(invitation, kem, now))
-        self._driver.allow(self._allowed)
+        self._driver.allow(self._offers.allowed)
         self._watch = watch(self._addresses_changed)
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
         if settings.hosting and settings.signal is not None:
             await self._offers.listen_somewhere()
-        private = self._allowed == {Rung.RELAYED}  # a server behind the @ may be a member's own
-        if not private and (named := server_of(invitation)) is not None:
+        named = server_of(invitation)
+        if named is not None and not self._offers.private:  # it may be a member's own
             return named
         if settings.signal is not None:
             return server_url(settings.signal)
@@ -173,10 +175,12 @@ class Room:
 
     # ---- What this machine offers -----------------------------------------------------
 
-    async def _begin_to_host(self) -> None:
-        """We have taken over: what we forward and know is the room's from now on."""
+    async def _offer_anew(self) -> None:
+        """We host from here from now on: what we forward and know is the room's."""
         await self._offers.listen_somewhere()
         self._offer()
+        if await self._offers.improve(loopback=self._loopback):
+            self._offer()
 
     def _offer(self) -> None:
         if self.session.room.hosting:
@@ -184,14 +188,11 @@ class Room:
             self._offers.publish(self.session, time.monotonic(), self._loopback, signs=signs)
             self._driver.pump()
 
-    async def _improve_offers(self) -> None:
-        if await self._offers.improve(loopback=self._loopback):
-            self._offer()
-
     def _addresses_changed(self) -> None:
         """Another network, or one more: pairs and slots are looked for anew."""
         self._driver.addresses_changed()
-        self._offer()
+        if self.session.room.hosting:
+            self._spawn(self._offer_anew())
 
     def _host(self, kem: Kem, now: float) -> Session:
         name, make = self.settings.name, self._desks.make
@@ -210,14 +211,14 @@ class Room:
     def _server_wanted(self, command: OpenServer | UseServer) -> None:
         if isinstance(command, OpenServer):
             self._spawn(self._keep_server())
-        elif self._allowed != {Rung.RELAYED}:  # it may be a member's own, and see our address
+        elif not self._offers.private:  # it may be a member's own, and see our address
             self._post.add(command.url)
 
     async def _keep_server(self) -> None:
         """A signaling server of our own, since we host now and none answers."""
-        url = await self._own_server.replace(self._post)
+        url = None if self._offers.private else await self._own_server.replace(self._post)
         if (office := self.session.office) is not None:
-            self._do(lambda now: office.server_opened(url, now))
+            self._driver.feed(lambda: office.server_opened(url, time.monotonic()))
 
     # ---- Events ------------------------------------------------------------------
 
@@ -245,7 +246,7 @@ class Room:
         elif isinstance(event, MemberLeft):
             self.sound.forget(event.member)
         elif isinstance(event, HostChanged) and event.member == self.member:
-            self._spawn(self._begin_to_host())
+            self._spawn(self._offer_anew())
         self._own_server.follow(event)
         self.pictures.follow(event)
         if isinstance(event, RoomOpened | MemberJoined):
@@ -296,9 +297,6 @@ class Room:
             raise LocalProtocolError("the room is closed")
         return self._driver.session
 
-    def _do(self, action: Callable[[float], None]) -> None:
-        self._driver.feed(lambda: action(time.monotonic()))
-
     def say(self, text: str, to: Member | None = None) -> bytes:
         """Send a text to everybody or to one; its id. ``LocalProtocolError`` if it cannot be."""
         id = self.session.say(text, to)
@@ -336,8 +334,9 @@ class Room:
 
     def only(self, rungs: Iterable[str]) -> None:
         """Which rungs may be used from now on: direct, hosted, relayed."""
-        self._allowed = frozenset(Rung[rung.upper()] for rung in rungs)
-        self._driver.allow(self._allowed)
+        self._offers.allow(rungs)
+        self._driver.allow(self._offers.allowed)
+        self._offer()
 
     def accept(self, member: Member) -> None:
         """Trust a changed key."""
@@ -384,17 +383,17 @@ class Room:
 
     async def close(self) -> None:
         """Leave if need be, and let go of everything."""
+        if self._watch is not None:
+            self._watch.close()
+        for task in self._tasks:  # whatever they do, it is for a room that goes on
+            task.cancel()
         if hasattr(self, "_driver"):
             self._leave_now()
             await self._driver.close()
-        for task in self._tasks:
-            task.cancel()
         if hasattr(self, "sound"):
             await self.pictures.close()
             self.sound.close()
         if hasattr(self, "_post"):
             await self._post.close()
-        if self._watch is not None:
-            self._watch.close()
         await self._offers.close()
         await self._own_server.close()

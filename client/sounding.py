@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from client.settings import Settings
 
 # Implementation
+OPENING_LIMIT = 15.0  # s; a library that looks for its server takes one or two
 LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
 NO_ROOM = "is there room, and may vchat write there?"
 PATIENCE = 3.0  # s that the report about devices waits for their first sample
@@ -28,10 +29,15 @@ async def open_devices(sound: Sound, settings: Settings, tell: Callable[[RoomEve
         (sound.open_microphone, settings.mic),
     ):
         try:
-            await opening(spec)
+            async with asyncio.timeout(OPENING_LIMIT):
+                await opening(spec)
+            continue
         except AudioUnavailable as error:
             tell(AudioFailed(error.code, error.message, error.hint))
-            await opening("none")
+        except TimeoutError:
+            message = f"the sound system does not answer when '{spec}' is opened"
+            tell(AudioFailed("audio-device", message, "try another device, or none"))
+        await opening("none")
     await _first_samples(sound)
     tell(_report(sound))
 

@@ -153,7 +153,10 @@ UNREACHABLE: Mapping[str, Words] = {
         "the certificate of the signaling server is not trusted, or it speaks no tls",
         "is it wss:// or ws:// there?",
     ),
-    "PROXY": Words("the proxy did not let us through to the signaling server", "check HTTPS_PROXY"),
+    "PROXY": Words(
+        "the proxy did not let us through to the signaling server",
+        "check HTTPS_PROXY; SOCKS_PROXY cannot be used",
+    ),
     "BUSY": Words("the signaling server takes no more connections now", "try again in a minute"),
     "STRANGER": Words("what answers there is no vchat signaling server", "check address and port"),
     "VERSION": Words(

@@ -183,7 +183,7 @@ class Forwarding:
         """The list with grants for one member."""
         found = []
         hosted, relayed = self._hosted, self._relayed
-        if hosted is not None:
+        if hosted is not None and Rung.HOSTED in self._room.ways.allowed:  # it has our addresses
             ours = member == self._room.number
             claims = self._claims(hosted.key, member, now)
             grants = (make_grant(hosted.secret, claims),)
@@ -214,7 +214,10 @@ class Forwarding:
 
     def allowed(self, now: float) -> None:
         """Other rungs are allowed than before."""
-        self._take(self._named, now)
+        if self._room.hosting:
+            self._publish(now)
+        else:
+            self._take(self._named, now)
 
     def host_changed(self) -> None:
         """Another host names its own; what we had named ourselves is over."""
@@ -234,9 +237,11 @@ class Forwarding:
         self._again_at = float("inf")
         for number, one in wanted.items():
             self._leaving.pop(number, None)
-            if number not in self._open and not self._opened.take(now):
+            known = self._open.get(number)
+            elsewhere = known is None or known.addresses != one.addresses
+            if elsewhere and not self._opened.take(now):
                 self._again_at = now + LATER
-            elif self._open.get(number) != one:
+            elif known != one:
                 self._open[number] = one
                 self._room.ask(OpenForwarder(number, Rung(one.rung), one.addresses, one.grants))
         for number in self._open.keys() - wanted.keys():

@@ -292,7 +292,7 @@ async def _knock(relay: Target) -> tuple[str, float | None]:
     try:
         async with asyncio.timeout(SIGNALING_LIMIT):
             (await dial(relay.host, relay.port)).close()
-    except (OSError, TimeoutError):
+    except (OSError, UnicodeError, TimeoutError):
         return str(relay), None
     return str(relay), time.monotonic() - began
 

@@ -38,7 +38,7 @@ NAME_LIMIT: Final = 3.0  # s that a name may take
 OPEN_LIMIT: Final = 6.0  # s for TCP, TLS and the greeting
 CLOSE_LIMIT: Final = 0.5  # s for a goodbye
 WEB_DELAY: Final = 0.3  # s by which UDP is preferred
-WEB_PAUSE: Final = 5.0  # s between two tries to connect
+PAUSE: Final = 5.0  # s between two tries to connect
 MAX_BUFFER: Final = 48 * 1024  # bytes that wait in a connection before media is dropped
 UDP_BUFFER: Final = 1 << 20
 MAX_MESSAGE: Final = max(HELLO_SIZE, MAX_INNER + PASS_OVERHEAD)
@@ -64,6 +64,8 @@ class Channel(Protocol):
 
     transport: str
     """udp or tcp."""
+    place: str
+    """The address that it leads to; empty if it needs none."""
 
     def open(self, taker: Taker) -> None:
         """Begin."""
@@ -76,11 +78,12 @@ class Channel(Protocol):
 
 
 class UdpChannel:
-    """A UDP socket connected to a forwarder's port."""
+    """A UDP socket connected to a forwarder's port; tried for until there is a way."""
 
     transport = "udp"
 
     def __init__(self, target: Target, *, loopback: bool) -> None:
+        self.place = str(target)
         self._target = target
         self._loopback = loopback
         self._socket: asyncio.DatagramTransport | None = None
@@ -90,19 +93,26 @@ class UdpChannel:
         self._task = asyncio.get_running_loop().create_task(self._open(taker))
 
     async def _open(self, taker: Taker) -> None:
+        while not await self._connect(taker):
+            await asyncio.sleep(PAUSE)
+
+    async def _connect(self, taker: Taker) -> bool:
+        """Whether there is an address, and a way to it."""
         address = await _resolve(self._target, self._loopback)
         if address is None:
-            return
-        loop = asyncio.get_running_loop()
-        with suppress(OSError):
-            transport, _ = await loop.create_datagram_endpoint(
+            return False
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: _Datagrams(taker), remote_addr=address[:2]
             )
-            self._socket = transport
-            one = transport.get_extra_info("socket")
-            with suppress(OSError, AttributeError):
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
-            taker.on_ready()
+        except OSError:
+            return False
+        self._socket = transport
+        one = transport.get_extra_info("socket")
+        with suppress(OSError, AttributeError):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+        taker.on_ready()
+        return True
 
     def send(self, data: bytes) -> None:
         one: Any = self._socket  # typeshed lacks the buffer's size
@@ -133,6 +143,7 @@ class WebChannel:
     transport = "tcp"
 
     def __init__(self, target: Target, *, loopback: bool) -> None:
+        self.place = str(target)
         self._target = target
         self._loopback = loopback
         self._task: asyncio.Task[None] | None = None
@@ -144,15 +155,17 @@ class WebChannel:
     async def _run(self, taker: Taker) -> None:
         from websockets.exceptions import WebSocketException
 
+        # ImportError: of a library for the SOCKS proxy that the environment names
+        refused = OSError, TimeoutError, EOFError, ValueError, WebSocketException, ImportError
         await asyncio.sleep(WEB_DELAY)
         while True:
             try:
                 opened = await self._connect()
-            except (OSError, TimeoutError, EOFError, ValueError, WebSocketException) as error:
+            except refused as error:
                 log.debug("no relay at %s: %r", self._target, error)
             else:
                 await self._serve(opened, taker)
-            await asyncio.sleep(WEB_PAUSE)
+            await asyncio.sleep(PAUSE)
 
     async def _connect(self) -> ClientConnection:
         """To the very address that was looked at: a name may lead elsewhere a moment later."""
@@ -210,6 +223,7 @@ class LinkChannel:
     """A direct pair to the host; ``send`` and what comes are the driver's affair."""
 
     transport = "udp"
+    place = ""
 
     def __init__(self) -> None:
         self._taker: Taker | None = None
@@ -247,6 +261,7 @@ class OwnChannel:
     """Straight into the forwarder of this process."""
 
     transport = "udp"
+    place = ""
 
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
@@ -254,10 +269,13 @@ class OwnChannel:
 
     def open(self, taker: Taker) -> None:
         loop = asyncio.get_running_loop()
+
+        def take(data: bytes) -> None:
+            if self._link is not None:
+                taker.on_datagram(data)
+
         # Not at once: an answer must not come while the question is being asked.
-        self._link = self._forwarder.add_link(
-            b"own", lambda data: _later(loop, taker.on_datagram, data)
-        )
+        self._link = self._forwarder.add_link(b"own", lambda data: _later(loop, take, data))
         taker.on_ready()
 
     def send(self, data: bytes) -> None:
@@ -265,8 +283,9 @@ class OwnChannel:
             self._link.receive_datagram(data)
 
     def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
 
 
 def _later(loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None], data: bytes) -> None:

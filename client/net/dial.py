@@ -25,7 +25,8 @@ Target = tuple[int, Any]  # family and socket address
 async def dial(host: str, port: int, *, loopback: bool = True) -> socket.socket:
     """A connected, non-blocking socket; ``OSError`` when no address answers.
 
-    Without ``loopback`` only addresses count that others may name.
+    ``UnicodeError`` for a name that no machine can have. Without ``loopback`` only
+    addresses count that others may name.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -47,6 +48,7 @@ async def dial(host: str, port: int, *, loopback: bool = True) -> socket.socket:
             )
             for attempt in done:
                 if (failure := attempt.exception()) is None:
+                    attempts |= done - {attempt}  # another one may have answered with it
                     return attempt.result()
                 error = failure if isinstance(failure, OSError) else OSError(str(failure))
         raise error

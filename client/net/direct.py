@@ -63,12 +63,12 @@ def preload() -> None:
 
 
 class DirectCarrier:
-    """One ICE connection; see ``Carrier`` for ``send`` and ``close``.
+    """One ICE connection that carries datagrams of at most 1 228 bytes.
 
     ``on_description`` gets what the peer must hear (first at once, more as STUN
     answers, the last one ``done``), ``on_datagram`` each datagram from an
-    address that ICE has checked, ``on_state`` "connected", "failed" (all sockets
-    are closed by then) and "closed". All are called from the event loop.
+    address that ICE has checked, ``on_state`` "connected", "failed" (``close`` gives
+    back what is still open) and "closed". All are called from the event loop.
 
     ``loopback``: both ends are on one machine, so 127.0.0.1 and ::1 are offered
     and accepted as well. ``turn``: servers of others that may relay. ``mapper``:
@@ -148,11 +148,6 @@ class DirectCarrier:
         return self._gathering is not None and self._gathering.hard
 
     @property
-    def peer_hard(self) -> bool:
-        """The same of the peer's, as it says."""
-        return self._peer_hard
-
-    @property
     def moves(self) -> int:
         """How often the pair in use has changed since it was found."""
         return self._ice.moves if self._ice is not None else 0
@@ -218,7 +213,11 @@ class DirectCarrier:
         from client.net.ice_moving import MovingConnection
         from client.net.interfaces import interfaces
 
-        found = interfaces(loopback=self._loopback)
+        try:
+            found = interfaces(loopback=self._loopback)
+        except OSError:  # too many open files: a later attempt may do better
+            self._fail(Failure.NO_CANDIDATES)
+            return
         self._bridges = found.bridges
         self._ice = MovingConnection(
             controlling=self._controlling,
@@ -370,7 +369,7 @@ class DirectCarrier:
         return why_none(
             addresses=bool(self._described and self._ice and self._ice.remote_candidates),
             blocked=self._gathering is not None and self._gathering.blocked,
-            both_hard=self.hard and self.peer_hard,
+            both_hard=self.hard and self._peer_hard,
         )
 
     # ending

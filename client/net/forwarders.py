@@ -67,10 +67,12 @@ class Forwarders:
         """The only addresses of relays that may be tried; None for whatever the host names."""
 
     def open(self, order: OpenForwarder) -> None:
-        """Get a slot, or take fresh grants for one that is held."""
+        """Get a slot, or take fresh grants, and other addresses, for one that is held."""
         known = self._holdings.get(order.number)
         if known is not None:
             known.renew(order)
+            if self._may_try(order):
+                known.reach(self._channels(order))
             return
         if not self._may_try(order):
             self._told.lost(order.number, "relay-unknown")
@@ -146,11 +148,6 @@ class Forwarders:
         for holding in self._holdings.values():
             holding.receive_from_host(datagram)
 
-    def rtt(self, number: int) -> float | None:
-        """Seconds to a forwarder and back, when known."""
-        holding = self._holdings.get(number)
-        return holding.attachment.rtt if holding is not None else None
-
     def addresses_changed(self) -> None:
         """Sockets may be bound to an address that is gone."""
         for holding in self._holdings.values():
@@ -181,6 +178,8 @@ class Holding:
         self._number = order.number
         self._told = told
         self._channels = channels
+        self._given_up: set[int] = set()
+        """Channels to addresses that are named no longer."""
         self._loop = asyncio.get_running_loop()
         self._shown: str | None = None
         """The transport that was told last; empty for lost."""
@@ -198,7 +197,7 @@ class Holding:
         """Make the sockets anew."""
         now = time.monotonic()
         for index, channel in enumerate(self._channels):
-            if isinstance(channel, UdpChannel):
+            if isinstance(channel, UdpChannel) and index not in self._given_up:
                 channel.close()
                 self.attachment.gone(index, now)
                 channel.open(_Taker(self, index))
@@ -208,6 +207,24 @@ class Holding:
         """Fresh grants."""
         self.attachment.renew(order.grants, time.monotonic())
         self._settle()
+
+    def reach(self, channels: list[Channel]) -> None:
+        """It is found at these places now; that of our slot is left only when it is silent."""
+        now, wanted = time.monotonic(), {channel.place for channel in channels}
+        for index, channel in enumerate(self._channels):
+            if channel.place not in wanted and index != self.attachment.channel:
+                self._given_up.add(index)
+                channel.close()
+                self.attachment.gone(index, now)
+        for channel in channels:
+            if channel.place not in self._places():
+                self._channels.append(channel)
+                channel.open(_Taker(self, len(self._channels) - 1))
+        self._settle()
+
+    def _places(self) -> set[str]:
+        left = enumerate(self._channels)
+        return {channel.place for index, channel in left if index not in self._given_up}
 
     def want(self, wants: tuple[Want, ...]) -> None:
         """What we want copies of."""

@@ -122,16 +122,10 @@ async def open_socket(receiver: Owner, host: str) -> IceSocket | None:
     udp = _bound(host)
     if udp is None:
         return None
-    loop = asyncio.get_running_loop()
-    opening = asyncio.ensure_future(
-        loop.create_datagram_endpoint(lambda: IceSocket(receiver), sock=udp)
-    )
     try:
-        _, opened = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        # uvloop would keep the half-open transport; it opens within two turns.
-        await (await opening)[1].close()
-        raise
+        _, opened = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: IceSocket(receiver), sock=udp
+        )
     except OSError:
         udp.close()
         return None

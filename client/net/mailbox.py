@@ -34,6 +34,7 @@ from websockets.exceptions import (
     InvalidProxy,
     InvalidStatus,
     InvalidURI,
+    ProxyError,
 )
 from websockets.proxy import get_proxy
 from websockets.uri import WebSocketURI, parse_uri
@@ -338,6 +339,8 @@ REASONS: Final[tuple[tuple[type[Exception], Unreachable], ...]] = (
     (ssl.SSLError, Unreachable.CERTIFICATE),
     (TimeoutError, Unreachable.SLOW),
     (InvalidProxy, Unreachable.PROXY),
+    (ProxyError, Unreachable.PROXY),
+    (ImportError, Unreachable.PROXY),  # of a library that speaks SOCKS
     (OSError, Unreachable.SILENT),
     (InvalidHandshake, Unreachable.STRANGER),
     (ConnectionClosed, Unreachable.STRANGER),

@@ -203,7 +203,11 @@ async def _open(addresses: Sequence[str]) -> AsyncZeroconf:
         raise MulticastError("zeroconf is not installed") from error
     try:
         zeroconf = AsyncZeroconf(interfaces=list(addresses))
-        await zeroconf.zeroconf.async_wait_for_start()
+        try:
+            await zeroconf.zeroconf.async_wait_for_start()
+        except BaseException:
+            await zeroconf.async_close()
+            raise
     except (Error, OSError, RuntimeError) as error:
         raise MulticastError(f"multicast is impossible here: {error}") from error
     return zeroconf

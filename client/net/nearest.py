@@ -28,6 +28,7 @@ class _Question:
         found = [one for one in targets(addresses, loopback=loopback) if one.scheme == "udp"]
         self._channel = UdpChannel(found[0], loopback=loopback) if found else None
         self._asked = 0.0
+        """The first time: an answer does not say which question it is for."""
         self._repeat: asyncio.TimerHandle | None = None
         self.rtt = float("inf")
 
@@ -37,12 +38,12 @@ class _Question:
             self._channel.open(self)
 
     def on_ready(self) -> None:
+        self._asked = time.monotonic()
         self._say()
         self._repeat = asyncio.get_running_loop().call_later(REPEAT, self._say)
 
     def _say(self) -> None:
         if self._channel is not None and self.rtt == float("inf"):
-            self._asked = time.monotonic()
             self._channel.send(write_hello())
 
     def on_datagram(self, data: bytes) -> None:
@@ -68,9 +69,11 @@ async def nearest_first(
     for question in questions:
         question.ask()
     end = time.monotonic() + LIMIT
-    while time.monotonic() < end and any(one.rtt == float("inf") for one in questions):
-        await asyncio.sleep(0.05)
-    for question in questions:
-        question.close()
+    try:
+        while time.monotonic() < end and any(one.rtt == float("inf") for one in questions):
+            await asyncio.sleep(0.05)
+    finally:
+        for question in questions:
+            question.close()
     order = sorted(range(len(questions)), key=lambda at: questions[at].rtt)
     return tuple(relays[at] for at in order)

@@ -105,6 +105,9 @@ class Post:
             if url not in self._mailboxes:
                 mailbox = self._mailboxes[url] = self._mailbox(url)
                 await mailbox.connect(CONNECT_TIMEOUT)
+        except SignalingUnreachable:
+            self._mailboxes.pop(url, None)  # so that it is tried when it is wanted again
+            raise
         finally:
             self._quiet = None
 

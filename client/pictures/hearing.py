@@ -70,7 +70,7 @@ class Hearing:
     def stats(self) -> dict[Name, dict[str, Any]]:
         """By stream, since this was last asked."""
         found = {}
-        for name, voice in self._sound.listening.tracks.stats(time.monotonic()).items():
+        for name, voice in self._sound.listening.tracks.stats().items():
             lips = self._lips.get((Member(name[0]), name[1]))
             ahead = lips.ahead if lips is not None else None
             found[Member(name[0]), name[1]] = {

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # Implementation
 MAX_LISTED = 64  # screens or cameras
+LISTING_LIMIT = 10.0  # s until a driver that says nothing counts as one that has nothing
 
 
 class Pictures:
@@ -107,6 +108,7 @@ class Pictures:
         child = Child("video.shelf", what, on_record=said, on_gone=gone)
         self._listing.add(child)
         self._spawn(child.start())
+        asyncio.get_running_loop().call_later(LISTING_LIMIT, child.kill)
 
     # ---- World in --------------------------------------------------------------------
 

@@ -53,6 +53,8 @@ class Showing:
         self._own = own
         self._spawn = spawn
         self._shows: list[Show] = []
+        self._ending: set[Show] = set()
+        """Over, but for their children."""
         self._sharer: Sharer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reaching = Reaching(driver)
@@ -138,7 +140,7 @@ class Showing:
             self._timer.cancel()
         for show in shows:
             show.close()
-        for show in shows:
+        for show in (*shows, *self._ending):
             await show.child.ended()
 
     def _show(self, stream: int) -> Show:
@@ -222,15 +224,16 @@ class Showing:
 
     def _gone(self, show: Show) -> None:
         """The child has ended; if we did not want it, that is told."""
-        if show not in self._shows:
-            return
-        if not show.over:
-            message = "the process that captures pictures has died"
-            self._tell(PicturesFailed("share-died", message, "share again"))
-        self._end(show)
+        if show in self._shows:
+            if not show.over:
+                message = "the process that captures pictures has died"
+                self._tell(PicturesFailed("share-died", message, "share again"))
+            self._end(show)
+        self._ending.discard(show)
 
     def _end(self, show: Show) -> None:
         self._shows.remove(show)
+        self._ending.add(show)
         show.close()
         if show.stream:
             if self._sharer is not None:

@@ -53,7 +53,7 @@ async def open_sound(source: str, tell: Callable[[RoomEvent], None]) -> Source |
     try:
         if kind in ("file", "loop"):
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(None, lambda: FilmSound(path, again=kind == "loop"))
+            return await loop.run_in_executor(None, FilmSound, path)
         if kind == "test":
             return Tones()
         system = SystemSound()

@@ -252,8 +252,11 @@ class Viewing:
 
     def carried(self, event: StreamCarried) -> None:
         """Copies come by a forwarder: it must know that we want them."""
-        self._driver.forwarders.want(event.member, event.stream, event.forwarder)
-        self._driver.forwarders.want(event.member, sound_of(event.stream), event.forwarder)
+        self._carry(event.member, event.stream, event.forwarder)
+
+    def _carry(self, member: Member, stream: int, forwarder: int) -> None:
+        for one in (stream, sound_of(stream)):
+            self._driver.forwarders.want(member, one, forwarder)
 
     # ---- From the child --------------------------------------------------------------
 
@@ -289,18 +292,21 @@ class Viewing:
     # ---- Ends ------------------------------------------------------------------------
 
     def _let_go(self, view: View) -> None:
-        member, stream = view.name
+        """Its child ends; another may show the same."""
         if self._mine(view.name):
-            self._showing.preview(stream, view, None)
-        self._driver.forwarders.want(member, stream, 0)
-        self._driver.forwarders.want(member, sound_of(stream), 0)
+            self._showing.preview(view.name[1], view, None)
         self._hearing.end(view.name)
         self._ending.add(view)
         view.close()
 
+    def _forget(self, view: View) -> None:
+        """Nobody watches it any more: forwarders need bring nothing."""
+        self._let_go(view)
+        self._carry(*view.name, 0)
+
     def _end(self, view: View) -> None:
         del self._views[view.name]
-        self._let_go(view)
+        self._forget(view)
         if not self._mine(view.name) and (pictures := self._pictures) is not None:
             self._driver.feed(partial(pictures.unwatch, *view.name))
         self._tell(StreamUnwatched(*view.name))
@@ -309,7 +315,7 @@ class Viewing:
         """The stream is over, and so is watching it."""
         view = self._views.pop((member, stream), None)
         if view is not None:
-            self._let_go(view)
+            self._forget(view)
 
     def stats(self, span: float) -> dict[Name, dict[str, Any]]:
         """By stream, since this was last asked, ``span`` seconds ago."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +34,8 @@ class FakeBackend:
         self.stream = SilentStream(rate)
         self.deliver: Deliver | None = None
         self.fetch: Fetch | None = None
+        self.before_opening: Callable[[], object] = lambda: None
+        """Called on the thread that opens a device."""
         self._refuses = refuses
         self._empty = empty
 
@@ -57,6 +61,7 @@ class FakeBackend:
         return self.stream
 
     def _refuse(self, device: Device) -> None:
+        self.before_opening()
         if self._refuses:
             raise AudioUnavailable("audio-device", f"{device.name} is busy")
 

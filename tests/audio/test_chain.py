@@ -34,7 +34,7 @@ def likeness(heard: np.ndarray) -> float:
 @pytest.mark.parametrize("phase", [0.0005, 0.007, 0.013, 0.0195])
 def test_a_perfect_line_makes_nothing_up_and_stretches_nothing(phase: float, block: int) -> None:
     line, heard = carry(Road(delay=0.001, jitter=0.001, phase=phase, block=block))
-    stats = line.receiver.stats(0.0)
+    stats = line.receiver.stats()
     assert (stats.concealed, stats.repaired, line.receiver.stretched) == (0, 0, 0)
     assert stats.playout_ms < 30
     assert likeness(heard) > 0.97
@@ -104,7 +104,7 @@ def test_silence_after_the_end_of_talking_costs_nothing_and_is_no_loss() -> None
     line, _ = carry(Road())
     assert line.receiver.pull(100.0) is None
     assert not line.receiver.talking
-    assert line.receiver.stats(0.0).loss == 0.0
+    assert line.receiver.stats().loss == 0.0
 
 
 def test_hostile_payloads_are_concealed() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
 
+from audio import system
 from audio.chain import Listening
 from audio.codec import Decoder, Encoder, StereoEncoder
 from audio.elastic import KEPT, STEP, Elastic
@@ -31,6 +34,7 @@ from audio.tracks import Tracks
 from audio.unavailable import AudioUnavailable
 from tests.audio.devices import FakeBackend
 from tests.calls.stereo import apart, pitches, read_stereo
+from tests.client.net.waiting import until
 from vc_core.errors import LocalProtocolError
 
 NAME = (3, 1)
@@ -112,7 +116,7 @@ def test_nonsense_costs_concealment_and_nothing_else() -> None:
         one.receive(NAME, number * FRAME, packet, now)
         for _, samples, _ in one.pull(now, FRAME):
             assert samples.shape == (FRAME, 2) and np.all(np.isfinite(samples))
-    told = one.stats(6.0)[NAME]
+    told = one.stats()[NAME]
     assert 0.02 < told.concealed < 0.25
 
 
@@ -325,6 +329,74 @@ async def test_without_its_tools_the_sound_of_the_machine_is_refused_with_advice
     assert refused.value.hint
 
 
+class Tap:
+    """A stream that is tapped."""
+
+    heard = False
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self.gone = gone
+        self.closed = False
+
+    async def start(self, index: int) -> None:
+        """At once."""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_sound_server_that_does_not_answer_once_silences_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[list[int] | None] = [[5], None, [5, 6]]
+    sound = SystemSound()
+
+    async def streams() -> list[int] | None:
+        return answers.pop(0)
+
+    async def watch() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(system, "_Tap", Tap)
+    monkeypatch.setattr(system, "SETTLING", 0.0)
+    monkeypatch.setattr(system, "AGAIN", 0.01)
+    monkeypatch.setattr(sound, "_streams", streams)
+    monkeypatch.setattr(sound, "_watch", watch)
+    sound.listen(True)
+    await until(lambda: len(answers) == 2)
+    (tapped,) = sound._taps.values()
+    sound._look.set()
+    await until(lambda: len(sound._taps) == 2)
+    assert sound._taps[5] is tapped and not cast(Any, tapped).closed
+    sound.close()
+
+
+async def test_a_stream_that_cannot_be_tapped_is_not_tried_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Deaf(Tap):
+        async def start(self, index: int) -> None:
+            looks.append(index)
+            self.gone()
+
+    async def streams() -> list[int]:
+        return [5]
+
+    async def watch() -> None:
+        await asyncio.Event().wait()
+
+    looks: list[int] = []
+    sound = SystemSound()
+    monkeypatch.setattr(system, "_Tap", Deaf)
+    monkeypatch.setattr(system, "SETTLING", 0.0)
+    monkeypatch.setattr(sound, "_streams", streams)
+    monkeypatch.setattr(sound, "_watch", watch)
+    sound.listen(True)
+    await asyncio.sleep(0.2)
+    sound.close()
+    assert len(looks) == 1
+
+
 # ---- Films and test tones ----------------------------------------------------------------
 
 
@@ -351,7 +423,7 @@ def settle(sound: FilmSound) -> None:
 
 
 def test_a_films_sound_comes_when_its_pictures_do(tmp_path: Path) -> None:
-    sound = FilmSound(str(film(tmp_path / "film.mkv")), again=False)
+    sound = FilmSound(str(film(tmp_path / "film.mkv")))
     assert not np.any(sound.read(99.0)), "nothing before the film has begun"
     sound.begins(100.0, 0)
     settle(sound)
@@ -367,7 +439,7 @@ def test_a_films_sound_comes_when_its_pictures_do(tmp_path: Path) -> None:
 
 
 def test_a_film_that_begins_again_is_heard_again(tmp_path: Path) -> None:
-    sound = FilmSound(str(film(tmp_path / "film.mkv", 0.4)), again=True)
+    sound = FilmSound(str(film(tmp_path / "film.mkv", 0.4)))
     for turn, zero in enumerate((10.0, 10.5, 20.0)):
         sound.begins(zero, turn)
         settle(sound)
@@ -377,7 +449,7 @@ def test_a_film_that_begins_again_is_heard_again(tmp_path: Path) -> None:
 
 
 def test_who_comes_late_hears_a_long_film_where_it_stands(tmp_path: Path) -> None:
-    sound = FilmSound(str(film(tmp_path / "film.mkv", 20.0)), again=False)
+    sound = FilmSound(str(film(tmp_path / "film.mkv", 20.0)))
     sound.begins(100.0, 0)
     deadline = time.monotonic() + 5.0
     while not np.any(frame := sound.read(116.0)) and time.monotonic() < deadline:
@@ -395,5 +467,5 @@ def test_a_film_without_sound_is_refused_with_a_sentence(tmp_path: Path) -> None
         container.mux(stream.encode(None))
     for path in ("mute.mkv", "nothing.mkv", os.devnull):
         with pytest.raises(AudioUnavailable) as refused:
-            FilmSound(str(tmp_path / path), again=False)
+            FilmSound(str(tmp_path / path))
         assert refused.value.code == "no-film-sound"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,6 +160,28 @@ async def test_a_file_without_sound_is_refused(tmp_path: Path) -> None:
         await open_microphone(f"file:{tmp_path / 'note.wav'}", Ears())
 
 
+@pytest.mark.parametrize(("at", "zeros"), [(24, 4), (34, 2)], ids=["rate", "bits"])
+def test_a_file_without_a_rate_or_a_depth_is_refused(at: int, zeros: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_wav(path, speech(0.2))
+    data = bytearray(path.read_bytes())
+    data[at : at + zeros] = bytes(zeros)
+    path.write_bytes(data)
+    with pytest.raises(AudioUnavailable):
+        open_file(str(path))
+
+
+async def test_a_loop_whose_file_is_gone_falls_silent(tmp_path: Path) -> None:
+    path, ears, errors = tmp_path / "a.wav", Ears(), list[object]()
+    write_wav(path, np.full(2 * FRAME, 0.5, np.float32))
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: errors.append(about))
+    microphone = await open_microphone(f"loop:{path}", ears)
+    path.unlink()
+    await until(lambda: len(ears.frames) >= 6)
+    microphone.close()
+    assert not ears.frames[-1].any() and not errors
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 2)])
 def test_files_of_any_rate_and_channels_become_frames(
     rate: int, channels: int, tmp_path: Path
@@ -181,6 +205,23 @@ def test_other_formats_are_read_through_pyav(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert np.abs(read_all(path)[: len(said)] - said).max() < 1e-3
+
+
+def test_a_damaged_place_in_a_file_is_passed_over(tmp_path: Path) -> None:
+    import av
+
+    path, said = tmp_path / "a.mp3", speech(4.0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libmp3lame", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(said[np.newaxis], "fltp", "mono")
+        frame.rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(number * 7919 // 8 % 256 for number in range(2000))
+    path.write_bytes(data)
+    assert len(read_all(str(path))) > 0.8 * len(said)
 
 
 # -- speakers -------------------------------------------------------------
@@ -227,6 +268,20 @@ async def test_a_full_disk_ends_the_file_and_not_the_call(
     assert heard[0].endswith("is written no longer: no space left on device")
 
 
+async def test_a_disk_that_fails_at_the_end_is_said_and_raises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_self: GrowingWav) -> None:
+        raise OSError(5, "Input/output error")
+
+    speaker, heard = await open_speaker(f"file:{tmp_path / 'out.wav'}", silence), list[str]()
+    speaker.on_failure = heard.append
+    monkeypatch.setattr(GrowingWav, "close", gone)
+    speaker.close()
+    speaker.close()
+    assert len(heard) == 1 and "input/output error" in heard[0]
+
+
 async def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioUnavailable):
         await open_speaker(f"file:{tmp_path}/no/folder.wav", silence)
@@ -250,6 +305,28 @@ async def test_a_device_microphone_gives_frames_whatever_its_rate(rate: int) -> 
     await until(lambda: backend.stream.closed)
     heard = np.concatenate(ears.frames)[4800:30_000]
     assert np.abs(heard).max() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["microphone", "speaker"])
+async def test_a_device_that_opens_too_late_is_closed_again(kind: str) -> None:
+    backend, asked, go = FakeBackend(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        asked.set()
+        go.wait(BOUND)
+
+    backend.before_opening = wait
+    opening: Coroutine[Any, Any, object] = (
+        open_microphone("default", Ears(), backend)
+        if kind == "microphone"
+        else open_speaker("default", silence, backend)
+    )
+    task = asyncio.create_task(opening)
+    await until(asked.is_set)
+    task.cancel()
+    await asyncio.wait([task])
+    go.set()
+    await until(lambda: backend.stream.closed)
 
 
 @pytest.mark.parametrize("rate", [48_000, 44_100])

@@ -71,7 +71,7 @@ def score(
     sender.set_loss(told_loss)
     line = Line(road, sender, receiver, seed)
     heard, original = aligned(line.carry(frames(said)), said)
-    stats = receiver.stats(0.0)
+    stats = receiver.stats()
     counters = (
         f"{stats.playout_ms:5.1f} ms  made up {stats.concealed:5.1%}  "
         f"restored {stats.repaired:5.1%}  stretched {receiver.stretched:3d}"

@@ -176,6 +176,11 @@ def test_relays_are_looked_at_over_tcp_where_that_is_their_only_way() -> None:
     assert one(replace(look, over_tcp=()), "relay")[0] == "ok"
 
 
+async def test_a_relay_whose_name_nobody_can_have_does_not_answer() -> None:
+    (relay,) = _only_over_tcp(("wss://relay..example:443",))
+    assert (await _knock(relay))[1] is None
+
+
 async def test_a_relay_over_tcp_is_dialled(unused_tcp_port: int) -> None:
     (relay,) = _only_over_tcp((f"ws://127.0.0.1:{unused_tcp_port}", "127.0.0.1:3478"))
     assert (await _knock(relay))[1] is None

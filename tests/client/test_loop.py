@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import socket
 import time
 
 import pytest
@@ -74,3 +75,35 @@ def test_for_a_loop_that_has_ended_nothing_is_made() -> None:
     with pytest.raises(RuntimeError):
         run_from_thread(make, loop)
     assert not made
+
+
+class Peer(asyncio.DatagramProtocol):
+    """Remembers whether its socket is open."""
+
+    opened = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.opened = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.opened = False
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_who_stops_opening_a_socket_leaves_none(turns: int) -> None:
+    async def main() -> bool:
+        peer = Peer()
+        loop = asyncio.get_running_loop()
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        opening = asyncio.ensure_future(loop.create_datagram_endpoint(lambda: peer, sock=udp))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+        if not opening.cancelled():  # it was open already
+            opening.result()[0].close()
+        await asyncio.sleep(0.01)
+        return peer.opened
+
+    assert not run(main())

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from client import hosting
 from client import room as rooms
+from client.driver import Driver
 from client.embedded import Embedded
 from client.net.lan import Missing, NotFoundError
+from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from client.room import Room
 from client.settings import RUNGS, Settings
@@ -111,6 +117,77 @@ async def test_a_server_elsewhere_is_not_announced() -> None:
     room = Room(replace(HOST, signal="wss://b.example"), Identity.generate(seeded("ann")))
     assert await room._server(None) == "wss://b.example"
     assert room._own_server._announcer is None
+
+
+@pytest.mark.parametrize("how", ["from the start", "in the call"])
+async def test_who_hides_its_address_opens_no_server_for_the_others(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    only = ("relayed",) if how == "from the start" else RUNGS
+    settings = replace(HOST, signal="wss://b.example", only=only)
+    room = Room(settings, Identity.generate(seeded("ann")))
+    room._post = Post("wss://b.example", on_signal=print, on_change=print)
+    office = SimpleNamespace(server_opened=lambda url, _now: opened.append(url))
+    session = SimpleNamespace(office=office, room=SimpleNamespace(hosting=False))
+    room._driver = cast(
+        Driver,
+        SimpleNamespace(session=session, feed=lambda action: action(), allow=lambda _: None),
+    )
+
+    async def embed(*_: object) -> Embedded:
+        raise AssertionError("a server was opened")
+
+    monkeypatch.setattr(hosting, "embed", embed)
+    if how == "in the call":
+        room.only(["relayed"])
+    await room._keep_server()
+    assert opened == [None]
+
+
+@pytest.mark.parametrize("how", ["takes over", "moves"])
+async def test_a_host_that_takes_over_or_moves_asks_routers_and_relays_anew(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    improved: list[bool] = []
+
+    async def improve(*, loopback: bool) -> bool:
+        improved.append(loopback)
+        return False
+
+    room = Room(replace(GUEST, signal="wss://b.example"), Identity.generate(seeded("ann")))
+    room._post = Post("wss://b.example", on_signal=print, on_change=print)
+    session = SimpleNamespace(room=SimpleNamespace(hosting=True))
+    room._driver = cast(
+        Driver,
+        SimpleNamespace(
+            session=session,
+            pump=lambda: None,
+            addresses_changed=lambda: None,
+            close=room._post.close,
+        ),
+    )
+    monkeypatch.setattr(room._offers, "publish", lambda *_, **__: None)
+    monkeypatch.setattr(room._offers, "improve", improve)
+    if how == "moves":
+        room._addresses_changed()
+        await asyncio.sleep(0.01)
+    else:
+        await room._offer_anew()
+    assert len(improved) == 1
+
+
+async def test_a_room_that_does_not_open_lets_go_of_what_it_had(unused_tcp_port: int) -> None:
+    nobody = replace(HOST, signal=f"ws://127.0.0.1:{unused_tcp_port}")
+    room = Room(nobody, Identity.generate(seeded("ann")))
+    with pytest.raises(SignalingUnreachable):
+        async with room:
+            raise AssertionError("it opened")
+    await asyncio.sleep(0.01)
+    hosted = room._offers.hosted
+    assert hosted is not None and hosted.udp_port is not None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heir:
+        heir.bind(("0.0.0.0", hosted.udp_port))
 
 
 @pytest.mark.parametrize(("only", "follows"), [(RUNGS, True), (("relayed",), False)])

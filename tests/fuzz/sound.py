@@ -31,7 +31,7 @@ def track(data: bytes) -> None:
             assert samples.shape == (FRAME, 2)
             assert np.all(np.isfinite(samples))
         assert len(tracks._receivers[NAME]._jitter) <= MOST_PACKETS
-        tracks.stats(now)
+        tracks.stats()
 
 
 def listing(data: bytes) -> None:

@@ -131,7 +131,7 @@ def voice(data: bytes) -> None:
         now += 0.02
         played = listening.pull(now)
         assert abs(played).max() <= 1.0
-    listening.stats(now)
+    listening.stats()
 
 
 def orders(data: bytes) -> None:

@@ -225,6 +225,25 @@ def test_who_forbids_direct_ways_in_a_call_drops_those_that_stand(bottle: Bottle
     assert all(heard_while(bottle, ears, ann, host, 3.0))
 
 
+def test_a_host_that_allows_relays_only_tells_newcomers_no_address_of_its_own(
+    bottle: Bottle,
+) -> None:
+    host, ann = named(bottle, "host", "ann", hosted=True)
+    hosted = forwarding(host)._hosted
+    assert hosted is not None and hosted.number in ann.opened
+    host.session.allow(frozenset({Rung.RELAYED}), bottle.now)
+    bottle.pump(host)
+    bob = bottle.join("bob", bottle.code(host))
+    assert bottle.run(10, lambda: bottle._together([host, ann, bob]))
+    forwarding(host).serve(("192.0.2.99:5000",), SECRET, bottle.now)  # it is somewhere else now
+    bottle.pump(host)
+    bottle.run(15)
+    for guest in (ann, bob):
+        assert hosted.number not in guest.opened
+        assert {one.rung for one in guest.opened.values()} == {Rung.RELAYED}
+        assert rung(guest, host) == "relayed"
+
+
 def test_forwarders_that_a_guest_names_are_ignored(bottle: Bottle) -> None:
     people = named(bottle, "host", "ann", "bob")
     host, ann, bob = people
@@ -280,6 +299,22 @@ def test_a_host_cannot_make_its_guests_ask_ever_more_addresses(bottle: Bottle) -
     assert 24 <= len(asked) <= 24 + 5
     bottle.run(20)
     assert {one.number for one in several} == set(ann.opened)
+
+
+def test_a_host_cannot_make_its_guests_ask_one_forwarder_at_ever_more_addresses(
+    bottle: Bottle,
+) -> None:
+    host, ann = named(bottle, "host", "ann", relays=0)
+    asked: set[tuple[str, ...]] = set()
+    for round in range(200):
+        one = Forwarder(7, Rung.RELAYED.value, (f"192.0.2.7:{1000 + round}",), ())
+        host.session._courier.send(peer_of(host, ann), Forwarders(1000 + round, (one,)))
+        bottle.pump(host)
+        bottle.run(0.1)
+        asked.add(ann.opened[7].addresses)
+    assert 24 <= len(asked) <= 24 + 5
+    bottle.run(20)
+    assert ann.opened[7].addresses == one.addresses
 
 
 def test_grants_count_once_for_each_question_of_the_host(bottle: Bottle) -> None:

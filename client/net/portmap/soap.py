@@ -164,6 +164,6 @@ def read_address(data: bytes) -> str:
 def read_port(data: bytes, default: int) -> int:
     """The external port that was reserved; ``default`` where the call names none."""
     said = read_results(data).get("NewReservedPort", str(default))
-    if not _NUMBER.fullmatch(said):
+    if not _NUMBER.fullmatch(said) or not 0 < int(said) < 1 << 16:
         raise RemoteProtocolError("a port that is none")
     return int(said)

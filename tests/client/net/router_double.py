@@ -50,6 +50,8 @@ class Router:
     taken: set[int] = field(default_factory=set)
     """External ports of others."""
     permanent_only: bool = False
+    reserved: str = ""
+    """The external port that it names in any case."""
     control: str = "/ctl"
     location: str = ""
     """What SSDP says, else the true place."""
@@ -191,7 +193,8 @@ class Router:
         while int(said["NewExternalPort"]) in self.taken:
             said["NewExternalPort"] = str(int(said["NewExternalPort"]) + 1)
         code, _ = self._AddPortMapping(said)
-        return code, f"<NewReservedPort>{said['NewExternalPort']}</NewReservedPort>"
+        port = self.reserved or said["NewExternalPort"]
+        return code, f"<NewReservedPort>{port}</NewReservedPort>"
 
     def _DeletePortMapping(self, said: dict[str, str]) -> tuple[int, str]:
         key = said["NewProtocol"].lower(), int(said["NewExternalPort"])

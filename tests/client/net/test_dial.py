@@ -97,6 +97,23 @@ async def test_may_be_cancelled_and_closes_its_sockets(monkeypatch: pytest.Monke
         await dialling
 
 
+async def test_of_two_that_answer_at_once_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+    both = asyncio.Barrier(2)
+
+    async def attempt(_target: Any) -> socket.socket:
+        await both.wait()
+        opened.append(socket.socket())
+        return opened[-1]
+
+    monkeypatch.setattr(module, "_attempt", attempt)
+    monkeypatch.setattr(module, "STAGGER", 0.0)
+    resolve_to(monkeypatch, 1, 2)
+    with await dial("name", 1) as tcp:
+        assert len(opened) == 2
+        assert [one.fileno() >= 0 for one in opened] == [one is tcp for one in opened]
+
+
 def test_families_take_turns() -> None:
     six, four = socket.AF_INET6, socket.AF_INET
     found = [(six, "a"), (six, "b"), (four, "c"), (four, "d"), (four, "e")]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import aioice
+import ifaddr
 import pytest
 from aioice import stun
 from hypothesis import HealthCheck, given, settings
@@ -421,6 +422,19 @@ async def test_fails_when_the_peer_never_answers(monkeypatch: pytest.MonkeyPatch
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heir:
             heir.bind(("127.0.0.1", end.ports[0]))
         await close(end)
+
+
+async def test_fails_when_this_machine_does_not_tell_its_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full() -> Any:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(ifaddr, "get_adapters", full)
+    end = End(controlling=True)
+    await end.carrier.start()
+    assert end.states == ["failed"] and end.carrier.failure == "no-candidates"
+    await close(end)
 
 
 async def test_fails_when_consent_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from client.net import channels
 from client.net.channels import WebChannel
 from client.net.forwarders import Forwarders
+from relay.forwarder import Forwarder
+from relay.limits import Limits
 from vc_core.commands import OpenForwarder
 from vc_core.grant import Claims, make_grant, open_secret
 from vc_core.ids import Rung
@@ -34,6 +37,19 @@ class Told:
 
     def inner(self, number: int, slot: int, datagram: bytes) -> None:
         """Not here."""
+
+
+class Silent:
+    """Takes what a channel says."""
+
+    def on_ready(self) -> None:
+        """It can carry."""
+
+    def on_datagram(self, data: bytes) -> None:
+        """Something came."""
+
+    def on_gone(self) -> None:
+        """It carries nothing."""
 
 
 @pytest.fixture
@@ -74,6 +90,55 @@ async def test_who_does_not_hide_tries_whatever_the_host_names(relay: socket.soc
     forwarders.open(OpenForwarder(7, Rung.RELAYED, (address,), (GRANT,)))
     assert await knocked(relay)
     forwarders.close()
+
+
+async def test_a_forwarder_that_is_found_elsewhere_is_asked_there_too(
+    relay: socket.socket,
+) -> None:
+    ports = [relay.getsockname()[1], 9]
+    places = [f"udp://127.0.0.1:{port}" for port in ports]
+    told = Told()
+    forwarders = Forwarders(told, loopback=True, own=None)
+    for addresses in (places[1:], places, places[1:]):
+        forwarders.open(OpenForwarder(7, Rung.HOSTED, tuple(addresses), (GRANT,)))
+        assert await knocked(relay) is (addresses == places)
+    forwarders.open(OpenForwarder(7, Rung.HOSTED, tuple(places[:1]), (GRANT,)))
+    assert await knocked(relay), "it may come back to where it was"
+    forwarders.addresses_changed()
+    assert await knocked(relay)
+    forwarders.close()
+
+
+async def test_a_name_that_nobody_knew_is_asked_for_again(
+    relay: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, asked = asyncio.get_running_loop(), list[str]()
+
+    async def told(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if len(asked) == 1:
+            raise socket.gaierror("temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(channels, "PAUSE", 0.02)
+    with monkeypatch.context() as names:
+        names.setattr(loop, "getaddrinfo", told)
+        forwarders = Forwarders(Told(), loopback=True, own=None)
+        address = f"udp://relay.example:{relay.getsockname()[1]}"
+        forwarders.open(OpenForwarder(7, Rung.RELAYED, (address,), (GRANT,)))
+        assert await knocked(relay) and len(asked) == 2
+    forwarders.close()
+
+
+async def test_a_slot_at_our_own_forwarder_that_was_given_back_says_nothing_more() -> None:
+    told = Told()
+    forwarders = Forwarders(told, loopback=True, own=Forwarder(bytes(32), Limits()))
+    forwarders.open(OpenForwarder(7, Rung.HOSTED, ("local",), (GRANT,)))
+    await asyncio.sleep(0)  # an answer is under way
+    holding = forwarders._holdings[7]
+    forwarders.close()
+    await asyncio.sleep(0.01)
+    assert told.words == [] and holding._timer is not None and holding._timer.cancelled()
 
 
 class Web:
@@ -122,3 +187,15 @@ async def test_a_name_is_asked_once_so_that_what_was_looked_at_is_what_is_connec
         with pytest.raises(Exception, match="404"):
             await channel._connect()
         assert asked == ["relay.example"] and len(place.asked) == 1
+
+
+async def test_a_proxy_that_cannot_be_used_does_not_end_the_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channels, "WEB_DELAY", 0.0)
+    monkeypatch.setenv("wss_proxy", "socks5h://127.0.0.1:9")
+    channel = WebChannel(Target("wss", "127.0.0.1", 9), loopback=True)
+    channel.open(Silent())
+    task = channel._task
+    assert task is not None and not (await asyncio.wait([task], timeout=0.3))[0]
+    channel.close()

@@ -290,6 +290,15 @@ async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
         assert await Client(url(port)).refused(0.1) is Unreachable.SLOW
 
 
+@pytest.mark.parametrize("scheme", ["http", "socks5h", "nonsense"])
+async def test_a_proxy_that_does_not_let_us_through_is_told_apart(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with plain(b"HTTP/1.1 403 Forbidden\r\n\r\n") as port:
+        monkeypatch.setenv("wss_proxy", f"{scheme}://127.0.0.1:{port}")
+        assert await Client("wss://signal.example").refused() is Unreachable.PROXY
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [

@@ -73,6 +73,26 @@ async def test_the_end_is_announced_and_nothing_stays_open() -> None:
     assert asyncio.all_tasks() == tasks
 
 
+async def test_a_library_that_does_not_begin_leaves_no_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[object] = []
+    close = zeroconf.asyncio.AsyncZeroconf.async_close
+
+    async def never(_: object, **_more: object) -> None:
+        raise zeroconf.NotRunningException
+
+    async def noted(one: zeroconf.asyncio.AsyncZeroconf) -> None:
+        closed.append(one)
+        await close(one)
+
+    monkeypatch.setattr(zeroconf.Zeroconf, "async_wait_for_start", never)
+    monkeypatch.setattr(zeroconf.asyncio.AsyncZeroconf, "async_close", noted)
+    with pytest.raises(MulticastError):
+        await announce(service("00ee"), LOOPBACK)
+    assert len(closed) == 1
+
+
 async def test_a_network_that_we_are_not_in_cannot_be_spoken_to() -> None:
     with pytest.raises(MulticastError, match="impossible here"):
         await announce(service("00dd"), ["192.0.2.77"])

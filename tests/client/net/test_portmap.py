@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import time
 from functools import partial
@@ -146,6 +147,17 @@ async def test_an_outer_address_that_nobody_can_have_is_no_mapping(
     router.outside = address
     async with running(router), mapper(router) as mapped:
         assert await mapped.map("udp", HOME, PORT) is None
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("port", ["0", "65536", "999999999"])
+async def test_an_outer_port_that_nobody_can_have_is_no_mapping(port: str) -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: errors.append(about))
+    async with running(Router(upnp=2, reserved=port)) as router, mapper(router) as mapped:
+        assert await mapped.map("udp", HOME, PORT) is None
+    gc.collect()  # an error that nobody asked a task for is told when the task goes
+    assert not errors
 
 
 # ---- Time -------------------------------------------------------------------------------

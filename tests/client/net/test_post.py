@@ -110,6 +110,19 @@ async def test_a_server_of_our_own_that_does_not_answer_is_an_error() -> None:
             await caller.post.adopt(url(gone.port))
 
 
+async def test_a_server_of_our_own_that_did_not_answer_is_asked_again() -> None:
+    own = Signaling()
+    await own.open()
+    await own.close()
+    async with signaling() as first, calling(first) as caller:
+        with pytest.raises(SignalingUnreachable):
+            await caller.post.adopt(url(own.port))
+        await own.open()
+        await caller.post.adopt(url(own.port))
+        assert caller.post.url == url(own.port)
+    await own.close()
+
+
 async def test_only_so_many_servers_are_kept() -> None:
     async with signaling() as first, signaling() as second, calling(first) as caller:
         for port in (1, 2, 3):  # nobody listens there
