@@ -32,6 +32,7 @@ MOST_LOSS = 0.1  # of packets, and of frames made up
 LEAST_QUALITY = 0.75  # well understood; clean speech reaches 0.95
 PICTURE = {"source": "test", "width": 640, "height": 360, "fps": 15}
 LEAST_PICTURES = 5.0  # a second, decoded
+WIDTH = 160  # columns where there is no terminal
 HEAD = ("from", "to", "rung", "delay", "loss", "made up", "quality", "picture", "texts")
 
 
@@ -123,7 +124,7 @@ async def _play(folder: Path, command: Command) -> int:
     ]
     for (one, other), what in arrived.items():
         trouble += [f"{one} to {other}: {missing}" for missing in what.missing]
-    print("\n" + "\n".join(_table(arrived)) + "\n")
+    _show(arrived)
     for line in trouble:
         print(f"vchat: error: {line}", file=sys.stderr)
     print("everything arrived" if not trouble else "something is missing")
@@ -236,8 +237,16 @@ def _quality(said: Player, heard: Player) -> float:
     return resemblance(read_wav(found[0]), read_wav(said.microphone), LISTEN)
 
 
-def _table(arrived: dict[tuple[str, str], Arrived]) -> list[str]:
-    rows = [HEAD, *((one, other, *what.cells()) for (one, other), what in arrived.items())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return [lines[0], "  ".join("─" * width for width in widths), *lines[1:]]
+def _show(arrived: dict[tuple[str, str], Arrived]) -> None:
+    """The table; outside of a terminal nothing of it is folded."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*HEAD, box=SIMPLE_HEAD, show_edge=False, header_style="")
+    for (one, other), what in arrived.items():
+        table.add_row(one, other, *what.cells())
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print("", table, "", sep="\n")

@@ -39,6 +39,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "opuslib": ("audio/libopus.py",),
     "platformdirs": ("client/config.py",),
     "prompt_toolkit": ("client/ui/*.py",),
+    "rich": ("client/commands/demo.py",),
     "sdl2": ("video/window.py",),
     "sounddevice": ("audio/devices.py",),
     "soxr": ("audio/*.py",),
