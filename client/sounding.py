@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from client.events import AudioFailed, AudioOpened, RoomEvent
@@ -22,24 +22,30 @@ PATIENCE = 3.0  # s that the report about devices waits for their first sample
 
 async def open_devices(sound: Sound, settings: Settings, tell: Callable[[RoomEvent], None]) -> None:
     """Open microphone and speaker, or as much of them as works; report what was opened."""
-    from audio.unavailable import AudioUnavailable
-
     for opening, spec in (
         (sound.open_speaker, settings.speaker),
         (sound.open_microphone, settings.mic),
     ):
-        try:
-            async with asyncio.timeout(OPENING_LIMIT):
-                await opening(spec)
-            continue
-        except AudioUnavailable as error:
-            tell(AudioFailed(error.code, error.message, error.hint))
-        except TimeoutError:
-            message = f"the sound system does not answer when '{spec}' is opened"
-            tell(AudioFailed("audio-device", message, "try another device, or none"))
-        await opening("none")
+        if (failed := await _try(opening, spec)) is not None:
+            tell(failed)
+            await opening("none")
     await _first_samples(sound)
     tell(_report(sound))
+
+
+async def _try(opening: Callable[[str], Awaitable[None]], spec: str) -> AudioFailed | None:
+    """Open a device; why it cannot be had, or None."""
+    from audio.unavailable import AudioUnavailable
+
+    try:
+        async with asyncio.timeout(OPENING_LIMIT):
+            await opening(spec)
+    except AudioUnavailable as error:
+        return AudioFailed(error.code, error.message, error.hint)
+    except TimeoutError:
+        message = f"the sound system does not answer when '{spec}' is opened"
+        return AudioFailed("audio-device", message, "try another device, or none")
+    return None
 
 
 def unwritten(tell: Callable[[RoomEvent], None]) -> Callable[[str], None]:
