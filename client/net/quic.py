@@ -154,18 +154,22 @@ class QuicLink:
 
     def wake(self) -> None:
         """The path answers again: probe now instead of when the backed-off timer says."""
-        if self._connection is not None:
-            self._connection.probe(self._now())
-            self._pump()
+        self._feed(lambda known: known.probe(self._now()))
 
     def close(self) -> None:
         """Say goodbye to the peer and forget everything; no callback follows."""
         connection, self._connection = self._connection, None
         self._state = State.CLOSED
-        if connection is not None:
+        if connection is None:
+            return
+        try:
             connection.close()
-            for datagram, _ in connection.datagrams_to_send(self._now()):
-                self._send(datagram)
+            datagrams = connection.datagrams_to_send(self._now())
+        except Exception as error:
+            log.info("a QUIC connection ends without a goodbye: %r", error)
+            return
+        for datagram, _ in datagrams:
+            self._send(datagram)
 
     # outputs
 

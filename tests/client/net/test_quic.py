@@ -442,6 +442,20 @@ def test_what_aioquic_raises_ends_this_link_only(monkeypatch: pytest.MonkeyPatch
     assert pipe.server.link.next_timer() is None
 
 
+@pytest.mark.parametrize("verb", ["close", "wake"])
+def test_what_aioquic_raises_keeps_nobody_from_closing(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a state that hostile bytes brought about")
+
+    link = Pipe().open().client.link
+    for method in ("datagrams_to_send", "probe"):
+        monkeypatch.setattr(BoundedConnection, method, refuse)
+    getattr(link, verb)()
+    assert link.state is State.CLOSED
+
+
 def test_the_certificate_is_made_once() -> None:
     quic.preload()
     assert quic_connection.certificate() is quic_connection.certificate()
