@@ -3,7 +3,7 @@
 Rule 1: a face that vanishes never leaves a live microphone behind: the call is
         muted at once and left after 30 s, unless a face attaches again or the
         one that went had said ``{"do":"detach"}``.
-Rule 2: stdout that nobody reads any more ends the call.
+Rule 2: stdout that nobody reads any more ends the call, and never holds it up.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 
 from client.control import socket_path
@@ -29,6 +30,7 @@ from vc_core.errors import LocalProtocolError, reason
 MAX_FACES = 16  # connections to the socket
 PIECE = 65536  # bytes read from stdin at once
 MAX_UNREAD = 1024 * 1024  # bytes that a face may leave unread
+LAST_WORDS = 1.0  # s that a face has to read them
 
 
 class Face:
@@ -47,6 +49,51 @@ class Face:
         self.writer.write(write(told))
         if self.writer.transport.get_write_buffer_size() > MAX_UNREAD:
             self.writer.transport.abort()
+
+
+class Outlet:
+    """A file that others read, written by a thread: who reads slowly holds up nobody."""
+
+    def __init__(self, file: int, failed: Callable[[str | None], None]) -> None:
+        """``failed`` hears, once, why it takes no more; None when nobody reads it any more."""
+        self._file = file
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self._given = self._written = 0
+        self._over = False
+        self._thread = Thread(target=self._pour, daemon=True)
+        self._thread.start()
+
+    def put(self, line: bytes) -> None:
+        """Write it soon; after a failure nothing is written."""
+        if not self._over:
+            self._given += len(line)
+            self._lines.put(line)
+            if self._given - self._written > MAX_UNREAD:
+                self._fail("nobody reads them")
+
+    def _pour(self) -> None:
+        """On the thread."""
+        try:
+            while line := self._lines.get():
+                self._written += len(line)
+                while line:
+                    line = line[os.write(self._file, line) :]
+        except OSError as error:
+            why = None if isinstance(error, BrokenPipeError) else reason(error)
+            with contextlib.suppress(RuntimeError):  # the loop is over
+                self._loop.call_soon_threadsafe(self._fail, why)
+
+    def _fail(self, why: str | None) -> None:
+        if not self._over:
+            self._over = True
+            self._failed(why)
+
+    async def close(self) -> None:
+        """Let it be read what was written, but not for ever."""
+        self._lines.put(b"")
+        await asyncio.to_thread(self._thread.join, LAST_WORDS)
 
 
 class Faces:
@@ -68,6 +115,7 @@ class Faces:
         ``watched(True)`` when one attaches; ``unread`` when stdout is closed.
         """
         self._stdio = stdio
+        self._stdout: Outlet | None = None
         self._obey = obey
         self._refused = refused
         self._snapshot = snapshot
@@ -88,6 +136,7 @@ class Faces:
         self._server = await asyncio.start_unix_server(self._meet, self._path, limit=limit)
         self._path.chmod(0o600)
         if self._stdio:
+            self._stdout = Outlet(sys.stdout.fileno(), self._silence)
             loop = asyncio.get_running_loop()
             reader = asyncio.StreamReader(limit=limit)
             self._reading = asyncio.create_task(self._read(reader, None))
@@ -95,17 +144,16 @@ class Faces:
 
     def tell(self, told: Told) -> None:
         """One event to everybody."""
-        if self._stdio:
-            try:
-                sys.stdout.buffer.write(write(told))
-                sys.stdout.buffer.flush()
-            except (OSError, ValueError) as error:
-                self._stdio = False
-                self.unwritten = None if isinstance(error, BrokenPipeError) else reason(error)
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered goes nowhere
-                self._unread()
+        if self._stdout is not None:
+            self._stdout.put(write(told))
         for face in list(self._faces):
             face.tell(told)
+
+    def _silence(self, why: str | None) -> None:
+        """Stdout takes no more."""
+        self.unwritten = why
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self._unread()
 
     async def close(self) -> None:
         """Let everybody read the last words, then hang up."""
@@ -117,9 +165,11 @@ class Faces:
             self._path.unlink(missing_ok=True)
         for face in list(self._faces):
             with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(LAST_WORDS):
                     await face.writer.drain()
             face.writer.close()
+        if self._stdout is not None:
+            await self._stdout.close()
 
     # ---- The socket ----------------------------------------------------------------
 
