@@ -285,8 +285,8 @@ class Mailbox:
                     self.malformed += 1
                     log.debug("dropped a message of the signaling server: %s", error)
                     continue
-                if not isinstance(signal, Hello):
-                    self._on_signal(signal)
+                if not isinstance(signal, Hello):  # by the loop: a bug there ends no connection
+                    asyncio.get_running_loop().call_soon(self._on_signal, signal)
 
     async def _write(self, opened: ClientConnection) -> None:
         """Send what is queued; ends at the mark that ``close`` puts at the end."""

@@ -155,6 +155,27 @@ async def test_malformed_messages_are_dropped_and_counted() -> None:
         await client.mailbox.close()
 
 
+async def test_a_bug_in_whoever_hears_a_signal_is_loud_and_the_next_one_is_heard() -> None:
+    loud: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: loud.append(about))
+    async with signaling() as server:
+        client = Client(url(server.port))
+        heard: list[Record] = []
+
+        def stumble(signal: Record) -> None:
+            heard.append(signal)
+            if len(heard) == 1:
+                raise ZeroDivisionError
+
+        client.mailbox._on_signal = stumble
+        await client.mailbox.connect(5)
+        for _ in range(2):
+            client.mailbox.send(Allocate("", bytes(16), 0))
+        await until(lambda: len(heard) == 2)
+        assert len(loud) == 1 and client.states == ["connected"]
+        await client.mailbox.close()
+
+
 async def test_a_message_that_is_too_long_costs_the_connection_only() -> None:
     async with signaling() as server:
         client = Client(url(server.port), reconnect=True)
