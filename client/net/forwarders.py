@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # Implementation
 MAX_CHANNELS: Final = 8  # of one forwarder
+MAX_PLACES: Final = 64  # where one forwarder may have been named, one after another
 PATIENCE: Final = 5.0  # s until a forwarder that never answered is called unreachable
 WANTS: Final = ((EVERYBODY, VOICE_HANDLE),)  # everybody's voice; whoever sends to us alone may
 
@@ -216,7 +217,7 @@ class Holding:
                 self._given_up.add(index)
                 channel.close()
                 self.attachment.gone(index, now)
-        for channel in channels:
+        for channel in channels[: MAX_PLACES - len(self._channels)]:
             if channel.place not in self._places():
                 self._channels.append(channel)
                 channel.open(_Taker(self, len(self._channels) - 1))

@@ -11,7 +11,7 @@ import pytest
 
 from client.net import channels
 from client.net.channels import WebChannel
-from client.net.forwarders import Forwarders
+from client.net.forwarders import MAX_PLACES, Forwarders
 from relay.forwarder import Forwarder
 from relay.limits import Limits
 from vc_core.commands import OpenForwarder
@@ -68,6 +68,19 @@ async def knocked(relay: socket.socket) -> bool:
         return bool(await asyncio.wait_for(loop.sock_recv(relay, 2000), 0.5))
     except TimeoutError:
         return False
+
+
+async def test_a_host_that_names_ever_other_places_costs_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = list[str]()
+    monkeypatch.setattr(channels.UdpChannel, "open", lambda one, _: opened.append(one.place))
+    forwarders = Forwarders(Told(), loopback=True, own=None)
+    for port in range(100, 300):
+        places = tuple(f"udp://127.0.0.1:{port}{more}" for more in range(5))
+        forwarders.open(OpenForwarder(7, Rung.RELAYED, places, (GRANT,)))
+    forwarders.close()
+    assert 40 < len(opened) <= MAX_PLACES
 
 
 @pytest.mark.parametrize("named", [True, False])
