@@ -221,8 +221,12 @@ class Entrance:
         return None
 
     def _passing(self, denied: Denied, now: float) -> bool:
-        """Too many prove themselves to the host just now; of a burnt code the server tells."""
-        early = self.state is State.PROVING and now < self._insists_until
+        """Too many prove themselves to the host just now; of a burnt code the server tells.
+
+        With our proof a guess of whoever answered can be checked: after it there is no other try.
+        """
+        unproven = self._handshake is not None and not self._handshake.proven
+        early = self.state is State.PROVING and unproven and now < self._insists_until
         return early and denied.reason == Denial.TOO_MANY_TRIES
 
     def next_timer(self) -> float | None:

@@ -226,6 +226,11 @@ class JoinerExchange:
         )
         self.ask = Ask(**{**ask.__dict__, "share": self._pake.share})
 
+    @property
+    def proven(self) -> bool:
+        """Whether our proof of the code has gone out."""
+        return self.state is not State.ASKED
+
     def receive_answer(self, answer: Answer) -> Confirm:
         """Message 3 for message 2."""
         state = _move(self.state, answer)

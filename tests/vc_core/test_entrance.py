@@ -19,8 +19,9 @@ from vc_core.entrance import (
 from vc_core.errors import Ending, LocalProtocolError
 from vc_core.ids import ExchangeId
 from vc_core.invite import parse_invitation
+from vc_core.join import HostExchange, Password
 from vc_core.keys import Identity
-from vc_core.messages import JOIN, Denial, Denied, Letter
+from vc_core.messages import JOIN, Ask, Denial, Denied, Form, Letter
 from vc_core.signals import Closed, Knock, Opened, Post, Posted, Refusal, Refused
 
 RNG = seeded("entrance")
@@ -98,6 +99,18 @@ def test_whom_the_host_has_no_time_for_knocks_again(entrance: Entrance) -> None:
     entrance.handle_timer(1.0 + 2 * PAUSE)
     assert entrance.signals[-1] == Knock("1234")
     assert opened(entrance).state is State.PROVING
+
+
+def test_whom_it_has_shown_its_proof_it_gives_no_other_guess(entrance: Entrance) -> None:
+    host = HostExchange(bytes(32), Identity.generate(RNG), MlKem(), RNG)
+    guess = Password(Form.SPOKEN, b"abacus-abbey-abrupt", "1234")
+    post = opened(entrance).signals[-1]
+    assert isinstance(post, Post)
+    ask = JOIN.read(post.body)
+    assert isinstance(ask, Ask)
+    entrance.receive(Posted(5, JOIN.write(host.receive_ask(ask, guess))), 1.0)
+    entrance.receive(Posted(5, JOIN.write(Denied(Denial.TOO_MANY_TRIES))), 1.0)
+    assert entrance.ending is Ending.TOO_MANY_TRIES
 
 
 @pytest.mark.parametrize("signal", [Refused(200, ""), Posted(5, JOIN.write(Denied(200)))])
