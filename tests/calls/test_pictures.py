@@ -269,7 +269,6 @@ def test_voice_goes_on_without_a_gap_beside_pictures(stage: Stage, tmp_path: Pat
     assert sum(quiet) <= 3, f"{sum(quiet)} of {len(quiet)} frames of 20 ms are silent"
 
 
-@pytest.mark.live
 def test_copies_come_by_the_hosts_forwarder_when_many_watch(stage: Stage) -> None:
     host = stage.host("--only", "hosted")
     sharer = stage.join(host.code, "--only", "hosted", name="Sarah")
