@@ -66,10 +66,10 @@ BANDWIDTH = WIDEBAND
 """What some 32 kb/s are spent on. PESQ-WB, which hears nothing above 8 kHz, of three
 clips: wideband 4.25 to 4.34, fullband 3.70 to 4.06; with FEC for 10 % loss 3.4 to
 3.9 against 3.0 to 3.8. Above some 48 kb/s fullband is the better choice (4.2)."""
-COMPLEXITY = 6
-"""Mean PESQ-WB of five clips and time per frame on a slow machine: 8 4.35 (349 µs), 6 4.31
-(268 µs), 5 4.22 (246 µs); 8 to 10 are the same packets, and so are 6 and 7."""
-STEREO_COMPLEXITY = 8  # what 10 gives for less
+COMPLEXITY = 8
+"""What 10 gives for less in fullband; in wideband 8 to 10 are the same packets. Mean
+PESQ-WB of four clips and time per frame: 8 4.35 (165 µs), 6 4.31 (140); in calls, where
+buffers stretch it besides, 6 costs 0.2."""
 FEC_FROM = 0.01  # share of lost packets from which FEC is worth its bits
 MOST_LOSS = 30  # percent told to the encoder at most: more ruins the main copy
 
@@ -116,7 +116,6 @@ class Encoder:
     """One talker's encoder."""
 
     application, channels, signal = _APPLICATION_VOIP, 1, _SIGNAL_VOICE
-    complexity = COMPLEXITY
     filled = FILLED
     """Share of the bitrate that is aimed at; the rest is room."""
 
@@ -157,7 +156,7 @@ class Encoder:
         self._set(_SET_BITRATE, round(bitrate * self.filled))
         self._set(_SET_VBR, 1)
         self._set(_SET_MAX_BANDWIDTH, bandwidth)
-        self._set(_SET_COMPLEXITY, self.complexity)
+        self._set(_SET_COMPLEXITY, COMPLEXITY)
         self._set(_SET_DTX, 0)
         self._set(_SET_SIGNAL, self.signal)
         self.set_loss(0.0)
@@ -197,7 +196,6 @@ class StereoEncoder(Encoder):
     """Of sound that is no voice: frames of shape (960, 2)."""
 
     application, channels, signal = _APPLICATION_AUDIO, 2, _SIGNAL_MUSIC
-    complexity = STEREO_COMPLEXITY
 
     def __init__(self, bitrate: int = STEREO_BITRATE) -> None:
         """As ``Encoder``, over all that can be heard."""
