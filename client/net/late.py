@@ -26,7 +26,7 @@ class Late(ModuleType):
 
     def __getattr__(self, name: str) -> object:
         if self._real is None:
-            if name in {"__spec__", "__file__", "__wrapped__"}:  # asked for by who only looks
+            if name in {"__file__", "__wrapped__"}:  # asked for by who only looks
                 raise AttributeError(name)
             if sys.modules.get(self.__name__) is self:
                 del sys.modules[self.__name__]
@@ -41,13 +41,15 @@ def _is_name(host: str) -> bool:
 
 def stand_in() -> None:
     """For those modules that are not there yet; before aioice and aioquic are imported."""
-    late = [
-        Late("aioice.mdns", MDnsProtocol=object, is_mdns_hostname=_is_name),
-        Late("service_identity"),
-    ]
-    package = None if "OpenSSL" in sys.modules else find_spec("OpenSSL")
-    if package is not None:
-        path = package.submodule_search_locations
-        late.append(Late("OpenSSL", crypto=Late("OpenSSL.crypto"), __path__=path))
-    for one in late:
-        sys.modules.setdefault(one.__name__, one)
+    mdns = Late("aioice.mdns", MDnsProtocol=object, is_mdns_hostname=_is_name)
+    sys.modules.setdefault("aioice.mdns", mdns)
+    _stand_in_for("OpenSSL", crypto=Late("OpenSSL.crypto"))
+    _stand_in_for("service_identity")
+
+
+def _stand_in_for(package: str, **known: object) -> None:
+    """Who only asks whether it is installed, or imports a part of it, need not load it."""
+    spec = None if package in sys.modules else find_spec(package)
+    if spec is not None:
+        path = spec.submodule_search_locations
+        sys.modules[package] = Late(package, __spec__=spec, __path__=path, **known)

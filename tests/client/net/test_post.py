@@ -101,16 +101,7 @@ async def test_a_server_of_our_own_is_adopted_without_news() -> None:
         assert caller.post.url == url(own.port) and caller.changes == before
 
 
-async def test_a_server_of_our_own_that_does_not_answer_is_an_error() -> None:
-    gone = Signaling()
-    await gone.open()
-    await gone.close()
-    async with signaling() as first, calling(first) as caller:
-        with pytest.raises(SignalingUnreachable):
-            await caller.post.adopt(url(gone.port))
-
-
-async def test_a_server_of_our_own_that_did_not_answer_is_asked_again() -> None:
+async def test_a_server_of_our_own_that_does_not_answer_is_an_error_and_asked_again() -> None:
     own = Signaling()
     await own.open()
     await own.close()
