@@ -31,8 +31,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from nacl import bindings, exceptions
-
+from vc_core.aead import TAG_SIZE, decrypt, encrypt
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.keys import KEY_SIZE, hkdf
 from vc_core.record import record
@@ -43,18 +42,13 @@ from vc_core.wire import Reader
 SEALED_MEDIA = 0x80  # first byte; 0x81..0xBF are kept for later layouts
 MAX_DATAGRAM = 1200  # bytes of an inner datagram
 ROUTE_SIZE = 8
-SALT_SIZE = 24
-TAG_SIZE = 16
+SALT_SIZE = 24  # also the nonce's
 HEADER_SIZE = 1 + ROUTE_SIZE + 6
 INNER_SIZE = 1 + 4
 OVERHEAD = HEADER_SIZE + INNER_SIZE + TAG_SIZE  # 36 bytes
 MAX_PAYLOAD = MAX_DATAGRAM - OVERHEAD
 CTR_LIMIT = 1 << 48
 _SMALL = 8  # values below stand in the SFrame header's first byte
-
-# Plain names save an attribute look-up per packet
-_encrypt = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt
-_decrypt = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt
 
 
 def _sframe_half(value: int) -> tuple[int, bytes]:
@@ -188,7 +182,7 @@ def seal_media(key: MediaKey, ctr: int, kind: int, timestamp: int, payload: byte
     if len(payload) > MAX_PAYLOAD:
         raise LocalProtocolError(f"{len(payload)} bytes of media in one packet")
     inside = bytes((kind,)) + timestamp.to_bytes(4, "big") + payload
-    sealed = _encrypt(inside, key.aad(ctr), key.nonce(ctr), key.key)
+    sealed = encrypt(inside, key.aad(ctr), key.nonce(ctr), key.key)
     return b"\x80" + key.route + ctr.to_bytes(6, "big") + sealed
 
 
@@ -203,12 +197,8 @@ def parse_header(datagram: bytes) -> MediaHeader:
 
 def open_media(key: MediaKey, header: MediaHeader, datagram: bytes) -> Media:
     """The inside; ``RemoteProtocolError`` when the tag is wrong. Knows no window."""
-    try:
-        inside = _decrypt(
-            datagram[HEADER_SIZE:], key.aad(header.ctr), key.nonce(header.ctr), key.key
-        )
-    except exceptions.CryptoError as error:
-        raise RemoteProtocolError("a media packet with a wrong tag") from error
+    sealed, ctr = datagram[HEADER_SIZE:], header.ctr
+    inside = decrypt(sealed, key.aad(ctr), key.nonce(ctr), key.key)
     return Media(inside[0], int.from_bytes(inside[1:5], "big"), inside[5:])
 
 

@@ -12,14 +12,12 @@ import unicodedata
 
 from nacl import bindings, exceptions
 
+from vc_core.aead import KEY_SIZE, NONCE_SIZE, TAG_SIZE, decrypt, encrypt
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Rng
 
 # Specification
-NONCE_SIZE = 24
-TAG_SIZE = 16
 OVERHEAD = NONCE_SIZE + TAG_SIZE
-KEY_SIZE = 32
 SALT_SIZE = 16
 ARGON2_PASSES = 3  # libsodium's OPSLIMIT_MODERATE
 ARGON2_MEMORY = 256 << 20  # bytes, its MEMLIMIT_MODERATE
@@ -28,19 +26,14 @@ ARGON2_MEMORY = 256 << 20  # bytes, its MEMLIMIT_MODERATE
 def seal_box(key: bytes, plaintext: bytes, ad: bytes, rng: Rng) -> bytes:
     """``plaintext`` under the 32-byte ``key``, bound to ``ad``."""
     nonce = rng(NONCE_SIZE)
-    return nonce + bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, ad, nonce, key)
+    return nonce + encrypt(plaintext, ad, nonce, key)
 
 
 def open_box(key: bytes, box: bytes, ad: bytes) -> bytes:
     """The plaintext; ``RemoteProtocolError`` if key, ``ad`` or a byte differs."""
     if len(box) < OVERHEAD:
         raise RemoteProtocolError("a sealed box ends too early")
-    try:
-        return bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
-            box[NONCE_SIZE:], ad, box[:NONCE_SIZE], key
-        )
-    except exceptions.CryptoError as error:
-        raise RemoteProtocolError("a sealed box that does not open") from error
+    return decrypt(box[NONCE_SIZE:], ad, box[:NONCE_SIZE], key)
 
 
 def argon2id(passphrase: str, salt: bytes) -> bytes:

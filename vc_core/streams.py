@@ -13,16 +13,13 @@ without a record marked last was cut off.
 
 from __future__ import annotations
 
-from nacl import bindings, exceptions
-
+from vc_core.aead import NONCE_SIZE, TAG_SIZE, decrypt, encrypt
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.keys import hkdf
 
 # Specification
 MAX_BODY = 65_000  # bytes of one body
 LENGTH_SIZE = 2
-NONCE_SIZE = 24
-TAG_SIZE = 16
 MIN_RECORD = 1 + TAG_SIZE  # the flag and the tag
 MAX_RECORD = MAX_BODY + MIN_RECORD
 
@@ -53,9 +50,7 @@ class StreamSealer:
         nonce = self._count.to_bytes(NONCE_SIZE, "big")
         self._count += 1
         self._ended = last
-        return length + bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(
-            bytes([last]) + body, length, nonce, self._key
-        )
+        return length + encrypt(bytes([last]) + body, length, nonce, self._key)
 
 
 class StreamOpener:
@@ -102,12 +97,7 @@ class StreamOpener:
     def _open(self, record: bytes) -> bytes:
         nonce = self._count.to_bytes(NONCE_SIZE, "big")
         length = len(record).to_bytes(LENGTH_SIZE, "big")
-        try:
-            plain = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
-                record, length, nonce, self._key
-            )
-        except exceptions.CryptoError as error:
-            raise RemoteProtocolError("a record with a wrong tag") from error
+        plain = decrypt(record, length, nonce, self._key)
         if plain[0] > 1:
             raise RemoteProtocolError("a record's flag is neither 0 nor 1")
         self._count += 1

@@ -14,16 +14,18 @@ from typing import Any
 
 from nacl import bindings
 
+from vc_core import aead
+
 SEALS = (
-    "crypto_aead_chacha20poly1305_ietf_encrypt",
-    "crypto_aead_xchacha20poly1305_ietf_encrypt",
+    (bindings, "crypto_aead_chacha20poly1305_ietf_encrypt"),
+    (aead, "encrypt"),
 )
 
 
 def listen(path: Path) -> None:
-    """From now on; before anything of ours is imported."""
-    for name in SEALS:
-        setattr(bindings, name, _overheard(getattr(bindings, name), path))
+    """From now on; before anything else of ours is imported."""
+    for module, name in SEALS:
+        setattr(module, name, _overheard(getattr(module, name), path))
 
 
 def _overheard(seal: Callable[..., bytes], path: Path) -> Callable[..., bytes]:

@@ -32,7 +32,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "jeepney": ("video/portal.py",),
     "miniaudio": ("audio/devices.py",),
     "nacl": tuple(
-        f"vc_core/{room}.py" for room in ("keys", "noise", "packet", "pake", "seal", "streams")
+        f"vc_core/{room}.py" for room in ("aead", "keys", "noise", "pake", "seal")
     ),
     "mss": ("video/screen.py",),
     "numpy": ("audio/*.py", "video/*.py", "client/ui/picture.py"),
