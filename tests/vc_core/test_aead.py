@@ -48,7 +48,7 @@ def test_it_does_what_the_bindings_do(plain: bytes, ad: bytes, nonce: bytes) -> 
         (SEALED, AD, NONCE[::-1], KEY),
         (SEALED, AD, NONCE, KEY[::-1]),
     ],
-    ids="tag ciphertext short shorter nothing ad nonce key".split(),
+    ids=["tag", "ciphertext", "short", "shorter", "nothing", "ad", "nonce", "key"],
 )
 def test_what_differs_does_not_open(sealed: bytes, ad: bytes, nonce: bytes, key: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
