@@ -130,6 +130,7 @@ class Path:
         self.clock_offset: float | None = None
         """The other side's link clock minus ours in seconds, ± half a round trip."""
         self.loss_out = 0.0
+        """Share of our packets that do not get there, 0 to 1."""
         self.doubtful = False
         """Whether answers are being asked for."""
         self.lives_since = now
@@ -151,7 +152,7 @@ class Path:
         """When the newest of our probes was sent that the other side has heard."""
         self._heard = 0
         self._best_rtt = float("inf")
-        self._loss_mark: tuple[int, int] = (0, 0)
+        self._loss_mark: tuple[int, int] | None = None
 
     # Beats
 
@@ -327,18 +328,26 @@ class Path:
         sent = self._sent.get(probe.echo)
         if sent is not None:
             self._reached = max(self._reached, sent)
+            self._measure_loss(probe)
             rtt = max(0.0, now - sent - probe.held_us / 1e6)
             self.rtt = rtt if self.rtt is None else 0.75 * self.rtt + 0.25 * rtt
             if rtt <= self._best_rtt:
                 self._best_rtt = rtt
                 self.clock_offset = probe.sent_us / 1e6 + rtt / 2 - (now - self._origin)
         self._best_rtt *= 1.02  # forget slowly, so that drifting clocks are followed
-        sent_before, heard_before = self._loss_mark
-        sent_since = self._counter - sent_before
-        if sent_since >= LOSS_WINDOW:
-            heard_since = (probe.heard - heard_before) % _U32
-            self.loss_out = min(1.0, max(0.0, 1 - heard_since / sent_since))
-            self._loss_mark = (self._counter, probe.heard)
+
+    def _measure_loss(self, probe: Probe) -> None:
+        """How many of our probes up to the newest that came did not come.
+
+        Later ones may be under way, and before the first nobody may have listened.
+        """
+        mark = probe.echo, probe.heard
+        echo_before, heard_before = self._loss_mark = self._loss_mark or mark
+        reached = probe.echo - echo_before
+        if reached >= LOSS_WINDOW:
+            came = (probe.heard - heard_before) % _U32
+            self.loss_out = max(0.0, 1 - came / reached)
+            self._loss_mark = mark
 
     def media(self, now: float) -> None:
         """Sealed media opened that came over this path."""

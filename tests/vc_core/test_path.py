@@ -13,6 +13,7 @@ from vc_core.path import (
     BEATS_MISSED,
     BUSY_BEAT,
     FIRST_TRIES,
+    LOSS_WINDOW,
     PROBE_SIZE,
     SLOW_BEAT,
     SPARE_BEAT,
@@ -102,7 +103,22 @@ def test_loss_is_what_the_other_side_did_not_hear() -> None:
     pair.keep = lambda sender, count, now: sender is pair.other or count % 2 == 0
     pair.run(30.0)
     assert pair.one.loss_out == pytest.approx(0.5, abs=0.1)
-    assert pair.other.loss_out == pytest.approx(0.0, abs=0.06)
+    assert pair.other.loss_out == 0.0
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.15])
+def test_what_is_under_way_or_was_sent_before_anybody_listened_is_not_lost(delay: float) -> None:
+    pair = Pair(delay, lambda sender, count, now: now >= 0.7)
+    for _ in range(600):
+        pair.run(0.1)
+        assert pair.one.loss_out == pair.other.loss_out == 0.0
+
+
+def test_one_lost_probe_counts_for_one_window() -> None:
+    pair = Pair(keep=lambda sender, count, now: sender is pair.other or count != 60)
+    seen = {pair.run(0.1).one.loss_out for _ in range(400)}
+    assert sorted(seen) == pytest.approx([0.0, 1 / LOSS_WINDOW], rel=0.1)
+    assert pair.one.loss_out == 0.0
 
 
 def test_the_beat_follows_what_a_way_is_for() -> None:
