@@ -226,8 +226,19 @@ class Decoder:
         self._state = create(RATE, channels, None)
         if not self._state:
             raise OpusMissing("no decoder")
+        self._size = _function("opus_decoder_get_size", ctypes.c_int, ctypes.c_int)(channels)
+        self._kept = b""
         self._pcm = np.empty((FRAME,) if channels == 1 else (FRAME, channels), np.float32)
         self._pcm_at = self._pcm.ctypes.data
+
+    def keep(self) -> None:
+        """Remember what was heard up to here: a state is one piece of memory (opus.h)."""
+        self._kept = ctypes.string_at(self._state, self._size)
+
+    def back(self) -> None:
+        """Forget what was decoded and made up since ``keep``."""
+        if self._kept:
+            ctypes.memmove(self._state, self._kept, self._size)
 
     def decode(self, payload: bytes) -> Frame:
         """The frame of a packet; ``RemoteProtocolError`` if it holds no 20 ms of Opus."""

@@ -7,9 +7,11 @@ Time is counted in samples of the talker's clock. A packet's *lag* is how much
 later it is played than the fastest packet could have been: it should be at
 least the learned target (``audio.delay``), and not a block of the speaker more.
 
-Rule 1: a missing packet with none behind it may only be late: a frame is made
-        up, but time does not move; if it comes after all it is played, and the
-        delay has grown by what was made up (NetEq).
+Rule 1: a missing packet with none behind it may only be late: something is made
+        up, but time does not move. If it comes after all, the decoder forgets what
+        was made up. A short stall is left out of what is played then, so that the
+        delay stays; after a longer one, or where more delay is wanted, all of it is
+        played, and the delay has grown by what was made up (NetEq).
 Rule 2: a missing packet with others behind it is lost: it is restored from the
         packet after it, or made up, and time moves on.
 Rule 3: while packets get lost the target is a frame longer, so that the packet
@@ -35,7 +37,12 @@ MAX_PAYLOAD = 1275  # bytes of an Opus frame
 
 # Implementation
 MOST_PACKETS = 50  # kept at once: 1 s
+MOST_LEFT_OUT = 2 * FRAME
+"""Samples of a voice that are left out after a stall. PESQ-WB of two voices after one stall
+of 14, 25 and 40 ms, mean: 4.24, 4.16, 4.05; all played later, from a decoder that had
+made something up: 3.99, 3.99, 3.82."""
 GIVE_UP = 5  # frames made up in a row before we rest: Opus has faded out by then
+_GIVEN_UP = GIVE_UP * FRAME  # samples
 NEVER = -(1 << 62)  # before any timestamp
 WILD = 2.0  # seconds between timestamp and clock beyond which a packet is not believed
 AGREE = 1.0  # seconds of difference between two wild packets that vouch for each other
@@ -88,6 +95,14 @@ class Slot(NamedTuple):
     """Samples that a shortened frame may lose."""
     waited: float = 0.0
     """Seconds that the payload has been in the buffer."""
+    skip: int = 0
+    """Samples at the start of the frame that were made up before."""
+    length: int = FRAME
+    """Samples from there on of a frame that is made up."""
+    keep: bool = False
+    """A wait begins: the decoder may have to forget what it makes up."""
+    back: bool = False
+    """A wait is over: the decoder goes back to where it began."""
 
 
 class _Packet(NamedTuple):
@@ -116,7 +131,7 @@ class Jitter:
         self._counted = LOSS_PRIOR
         self._next = NEVER
         self._made_up = 0
-        self._missing_run = 0
+        self._missing = 0
         self._lossy = False
         self._begun = False
         self._growing = False
@@ -217,7 +232,7 @@ class Jitter:
             return self._play(now, held)
         behind = min(self._packets, default=None)
         if behind is None:
-            return self._wait()
+            return self._wait(block - held)
         return self._lose(behind, now, held)
 
     def _starts(self, now: float) -> bool:
@@ -250,60 +265,75 @@ class Jitter:
     def _play(self, now: float, held: int) -> Slot:
         packet = self._packets.pop(self._next)
         lag = self._lag(self._next, now)
+        back, skip = self._made_up > 0, min(self._left_out(lag), FRAME)
+        lag -= skip / RATE
         self._least_lag.add(lag, now)
-        first = self._missing_run >= GIVE_UP
-        stretch, most = (Stretch.NONE, 0) if packet.last else self._stretch(lag, held)
+        first = self._missing >= _GIVEN_UP
+        stretch, most = (Stretch.NONE, 0) if packet.last or skip else self._stretch(lag, held)
         self._next += FRAME
-        self._made_up = self._missing_run = 0
+        self._made_up = self._made_up - skip if skip else 0
+        self._missing = 0
         self._count(lost=False)
         if packet.last:
             self._rest()
         waited = max(0.0, now - packet.arrived)
-        return Slot(Kind.PLAY, packet.payload, stretch, first, packet.last, most, waited)
+        slot = Slot(Kind.PLAY, packet.payload, stretch, first, packet.last, most, waited)
+        return slot._replace(skip=skip, back=back) if back else slot
 
-    def _wait(self) -> Slot:
-        """Rule 1: nothing is there; make a frame up without moving time."""
-        self._made_up += 1
-        return self._conceal()
+    def _left_out(self, lag: float) -> int:
+        """Rule 1: samples from the next one on that will not be played, though they came."""
+        made_up = self._made_up
+        needed = range(self._next + FRAME, self._next + made_up + 1, FRAME)
+        short = made_up <= MOST_LEFT_OUT and all(at in self._packets for at in needed)
+        return made_up if short and lag - made_up / RATE >= self.target - SLACK else 0
+
+    def _wait(self, wanted: int) -> Slot:
+        """Rule 1: nothing is there; make ``wanted`` samples up without moving time."""
+        keep, skip = not self._made_up, self._made_up % FRAME
+        count = min(wanted, FRAME - skip)
+        self._made_up += count
+        return self._conceal(skip, count, keep=keep)
 
     def _lose(self, behind: int, now: float, held: int) -> Slot:
         """Rule 2: the next packet is lost; ``behind`` is the first one there is."""
         gap = (behind - self._next) // FRAME
-        covered = min(gap, self._made_up)
+        covered = min(gap, self._made_up // FRAME)
         for _ in range(min(covered, GIVE_UP)):
             self._count(lost=True)
         self._next += covered * FRAME
-        self._made_up = 0
+        skip, self._made_up = self._made_up % FRAME, 0
         if gap > GIVE_UP + covered or (behind - self._next) % FRAME:
-            return self._skip_to(behind, now, held)
+            return self._skip_to(behind, now, held, skip)
         if gap == covered:
             return self._play(now, held)
         self._count(lost=True)
         self._next += FRAME
         if self._next == behind:
             packet = self._packets[behind]
-            self._missing_run += 1
-            return Slot(Kind.RESTORE, packet.payload, waited=max(0.0, now - packet.arrived))
-        return self._conceal()
+            self._missing += FRAME - skip
+            waited = max(0.0, now - packet.arrived)
+            back = skip > 0 and not covered
+            return Slot(Kind.RESTORE, packet.payload, waited=waited, skip=skip, back=back)
+        return self._conceal(skip, FRAME - skip)
 
-    def _skip_to(self, behind: int, now: float, held: int) -> Slot:
+    def _skip_to(self, behind: int, now: float, held: int, skip: int) -> Slot:
         """A gap no concealment bridges: the end mark was lost, or frames do not fit."""
-        if self._missing_run < GIVE_UP and self._lag(behind, now) < self.target:
-            return self._conceal()
+        if self._missing < _GIVEN_UP and self._lag(behind, now) < self.target:
+            return self._conceal(skip, FRAME - skip)
         self._next = behind
         return self._play(now, held)
 
-    def _conceal(self) -> Slot:
-        self._missing_run += 1
-        if self._missing_run < GIVE_UP:
-            return Slot(Kind.CONCEAL)
-        self._rest(after_stall=True)
-        return Slot(Kind.CONCEAL, last=True)
+    def _conceal(self, skip: int, count: int, *, keep: bool = False) -> Slot:
+        self._missing += count
+        if self._missing >= _GIVEN_UP:
+            self._rest(after_stall=True)
+            return Slot(Kind.CONCEAL, last=True, skip=skip, length=count)
+        return Slot(Kind.CONCEAL, skip=skip, length=count, keep=keep)
 
     def _rest(self, *, after_stall: bool = False) -> None:
         self.state = State.RESTING
         self._made_up = 0
-        self._missing_run = GIVE_UP if after_stall else 0
+        self._missing = _GIVEN_UP if after_stall else 0
         self._growing = self._shrinking = False
 
     def _count(self, *, lost: bool) -> None:

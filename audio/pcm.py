@@ -88,6 +88,13 @@ def fade_out(samples: Samples) -> Samples:
     return samples * along(np.linspace(1.0, 0.0, len(samples), dtype=np.float32), samples)
 
 
+def joined(before: Samples, after: Samples) -> Samples:
+    """``after``, its start faded over from ``before``, both of any length but 0."""
+    count = min(len(before), len(after))
+    start = fade_out(before[:count]) + fade_in(after[:count])
+    return np.concatenate((start, after[count:]))
+
+
 class Framer:
     """Cuts chunks of any length, of one or two channels, into frames."""
 

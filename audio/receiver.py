@@ -12,10 +12,14 @@ import numpy as np
 
 from audio.codec import Decoder, carries_fec
 from audio.jitter import Jitter, Kind, Slot, Stretch
-from audio.pcm import BLOCK, FRAME, RATE, Frame, Samples, fade_in, fade_out, filled, silence
+from audio.pcm import BLOCK, FRAME, RATE, Frame, Samples, fade_in, fade_out, filled, joined, silence
 from audio.stretch import lengthen, shorten
 from vc_core.errors import RemoteProtocolError
 from vc_core.record import record
+
+
+# Implementation
+JOINT = 240  # samples: 5 ms from what was made up to what was said
 
 
 class VoiceDecoder(Protocol):
@@ -29,6 +33,12 @@ class VoiceDecoder(Protocol):
 
     def conceal(self) -> Frame:
         """A made-up frame."""
+
+    def keep(self) -> None:
+        """Remember what it has heard."""
+
+    def back(self) -> None:
+        """Forget all since then."""
 
 
 @record(slots=True)
@@ -70,16 +80,20 @@ class VoiceReceiver:
     def __init__(self, decoder: VoiceDecoder | None = None) -> None:
         """``OpusMissing`` when there is no decoder and no library to make one."""
         self.talking = False
-        self.frames = 0
-        """Frames played since the beginning."""
         self.concealed = 0
-        """Of these, made up."""
+        """Frames made up since the beginning."""
         self.repaired = 0
-        """Of these, restored from in-band FEC."""
+        """Frames restored from in-band FEC."""
         self.stretched = 0
         """Frames whose time was made longer or shorter."""
         self._decoder: VoiceDecoder = Decoder() if decoder is None else decoder
         self._jitter = Jitter()
+        self._guess: Samples = silence(0)
+        """What is left of the frame that was made up last."""
+        self._joint: Samples = silence(0)
+        """What would go on where something else begins."""
+        self._waiting = False
+        """Whether the decoder was kept, and has not gone back."""
         self._held: Samples = silence(0)
         self._tally = _Tally()
         self._playout = 0.0
@@ -136,28 +150,38 @@ class VoiceReceiver:
         return filled(left, count) if len(left) else None
 
     def _samples(self, slot: Slot) -> Samples:
-        """The frame of a slot, longer or shorter if the slot says so."""
+        """The frame of a slot, or a part of it, longer or shorter if the slot says so."""
+        if slot.kind is Kind.CONCEAL:
+            samples = self._conceal(slot)
+            return fade_out(samples) if slot.last else samples
         frame = self._decoded(slot)
-        self.frames += 1
         if slot.first:
             frame = fade_in(frame)
-        if slot.last and slot.kind is Kind.CONCEAL:
-            frame = fade_out(frame)
         if slot.stretch is Stretch.NONE:
             return frame
         samples = lengthen(frame) if slot.stretch is Stretch.LONGER else shorten(frame, slot.most)
         self.stretched += len(samples) != FRAME
         return samples
 
-    def _decoded(self, slot: Slot) -> Frame:
+    def _decoded(self, slot: Slot) -> Samples:
+        if slot.back and self._waiting:
+            self._waiting = False
+            self._joint = self._guess if len(self._guess) else self._decoder.conceal()
+            self._decoder.back()
+        samples = self._decode(slot)[slot.skip :]
+        if len(self._joint) and len(samples):
+            samples, self._joint = joined(self._joint[:JOINT], samples), self._joint[:0]
+        return samples
+
+    def _decode(self, slot: Slot) -> Frame:
         try:
             if slot.kind is Kind.PLAY:
                 return self._play(slot)
-            if slot.kind is Kind.RESTORE and carries_fec(slot.payload):
+            if carries_fec(slot.payload):
                 return self._restore(slot)
         except RemoteProtocolError:
-            return self._conceal()  # not Opus: as good as lost
-        return self._conceal()
+            pass  # not Opus: as good as lost
+        return self._make_up()
 
     def _play(self, slot: Slot) -> Frame:
         frame = self._decoder.decode(slot.payload)
@@ -171,7 +195,17 @@ class VoiceReceiver:
         self.repaired += 1
         return frame
 
-    def _conceal(self) -> Frame:
+    def _conceal(self, slot: Slot) -> Samples:
+        """The next samples of a frame that is made up."""
+        if slot.keep:
+            self._waiting = True
+            self._decoder.keep()
+        if not slot.skip:
+            self._guess = self._make_up()
+        samples, self._guess = self._guess[: slot.length], self._guess[slot.length :]
+        return samples
+
+    def _make_up(self) -> Frame:
         self._tally.concealed += 1
         self.concealed += 1
         return self._decoder.conceal()

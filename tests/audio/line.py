@@ -29,6 +29,8 @@ class Road:
     loss: float = 0.0
     burst: int = 1
     """Packets lost in a row."""
+    stall: tuple[float, float] = (0.0, 0.0)
+    """From the first on nothing arrives for the second; then all of it does."""
     duplicate: float = 0.0
     drift: float = 0.0
     """The listener's clock is this share faster than the talker's."""
@@ -83,6 +85,9 @@ class Line:
         copies = 2 if self._random.random() < self.road.duplicate else 1
         for _ in range(copies):
             arrives = now + self.road.delay + self._random.random() * self.road.jitter
+            stalls_at, stall = self.road.stall
+            if stalls_at <= arrives < stalls_at + stall:
+                arrives = stalls_at + stall
             heapq.heappush(self._flying, (arrives, next(self._order), packet))
 
     def _loses(self) -> bool:

@@ -59,6 +59,14 @@ def test_speech_stays_intelligible(road: Road, least: float) -> None:
     assert likeness(heard) > least
 
 
+@pytest.mark.parametrize("block", [BLOCK, FRAME])
+def test_a_short_stall_is_heard_no_longer_than_it_lasts(block: int) -> None:
+    _, calm = carry(Road(block=block))
+    _, stalled = carry(Road(block=block, stall=(5.5, 0.03)))
+    wrong = np.flatnonzero(calm != stalled)
+    assert 0.01 < (wrong[-1] - wrong[0]) / RATE < 0.045
+
+
 def test_in_band_fec_restores_what_concealment_would_make_up() -> None:
     without, _ = carry(Road(loss=0.1))
     line, _ = carry(Road(loss=0.1), told_loss=0.1)

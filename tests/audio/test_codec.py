@@ -60,6 +60,17 @@ def test_concealment_fades_out() -> None:
     assert np.abs(made_up[-1]).max() < 0.2 * np.abs(made_up[0]).max() + 1e-3
 
 
+def test_a_decoder_that_goes_back_has_never_made_anything_up() -> None:
+    encoder, undisturbed, decoder = Encoder(), Decoder(), Decoder()
+    for number, frame in enumerate(VOICE):
+        packet = encoder.encode(frame)
+        if number % 5 == 4:
+            decoder.keep()
+            decoder.conceal()
+            decoder.back()
+        assert np.array_equal(undisturbed.decode(packet), decoder.decode(packet))
+
+
 @pytest.mark.parametrize("payload", [b"", b"\xff" * 80, b"\x00" * 1276, bytes([0x03, 0x3F]) * 40])
 def test_what_is_no_20_ms_of_opus_is_the_fault_of_the_sender(payload: bytes) -> None:
     with pytest.raises(RemoteProtocolError):

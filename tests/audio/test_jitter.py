@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio.jitter import MOST_PACKETS, Jitter, Kind, Slot, Stretch
-from audio.pcm import FRAME, FRAME_SECONDS
+from audio.pcm import BLOCK, FRAME, FRAME_SECONDS, RATE
 
 START = 0xFFFF_F000  # wraps after four packets
 
@@ -82,6 +84,63 @@ def test_plays_a_packet_that_was_only_late() -> None:
     put(jitter, 21, 21 * FRAME_SECONDS)
     slot = jitter.get(21 * FRAME_SECONDS + 0.012)
     assert (slot.kind, slot.payload) == (Kind.PLAY, name(20))
+
+
+LONG = 600  # packets that make a voice well known
+
+
+def from_then_on(late: Callable[[int], float]) -> list[Slot]:
+    """What is played from packet LONG on, which is not there when it should be.
+
+    It and those after it are ``late(0)``, ``late(1)``, ... seconds late, and none overtakes another.
+    """
+    jitter, slots, held, coming = Jitter(), list[Slot](), 0, 0
+    for beat in range(2 * LONG + 80):
+        now = beat * BLOCK / RATE + 0.009
+        while (at := coming * FRAME_SECONDS + late(coming - LONG)) <= now:
+            put(jitter, coming, at)
+            coming += 1
+        while held < BLOCK:
+            slot = jitter.get(now, held)
+            slots.append(slot)
+            held += slot.length if slot.kind is Kind.CONCEAL else FRAME - slot.skip
+        held -= BLOCK
+    assert {slot.kind for slot in slots[:LONG]} == {Kind.PLAY}
+    return slots[LONG:]
+
+
+def stall(seconds: float) -> list[Slot]:
+    """The same when nothing comes for a while, and then all at once."""
+    return from_then_on(lambda number: max(0.0, seconds - number * FRAME_SECONDS) * (number >= 0))
+
+
+def test_a_packet_that_comes_a_little_late_is_played_from_where_it_should_be() -> None:
+    made_up, late, on_time = stall(0.016)[:3]
+    assert (made_up.kind, made_up.skip, made_up.count) == (Kind.CONCEAL, 0, BLOCK)
+    assert (late.payload, late.skip) == (name(LONG), BLOCK)
+    assert (on_time.payload, on_time.skip) == (name(LONG + 1), 0)
+    assert (made_up.keep, late.back, on_time.back) == (True, True, False)
+
+
+def test_a_short_stall_does_not_make_the_delay_longer() -> None:
+    slots = stall(0.035)
+    assert [slot.length for slot in slots if slot.kind is Kind.CONCEAL] == [BLOCK] * 3
+    played = [(slot.payload, slot.skip) for slot in slots if slot.kind is Kind.PLAY]
+    assert played[:3] == [(name(LONG), FRAME), (name(LONG + 1), BLOCK), (name(LONG + 2), 0)]
+
+
+def test_after_a_longer_stall_everything_is_played() -> None:
+    played = [slot for slot in stall(0.065) if slot.kind is Kind.PLAY]
+    assert [slot.payload for slot in played[:3]] == [name(LONG + number) for number in range(3)]
+    assert {slot.skip for slot in played} == {0}
+    assert played[0].back
+
+
+def test_packets_that_go_on_coming_late_make_the_delay_longer() -> None:
+    slots = from_then_on(lambda number: 0.016 if number >= 0 else 0.0)
+    left_out = [slot.skip for slot in slots if slot.kind is Kind.PLAY]
+    assert 2 <= left_out.index(0) <= 6
+    assert not any(left_out[left_out.index(0) :])
 
 
 def test_takes_the_end_of_talking_for_silence_and_not_for_loss() -> None:
