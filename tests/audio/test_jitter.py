@@ -116,7 +116,7 @@ def stall(seconds: float) -> list[Slot]:
 
 def test_a_packet_that_comes_a_little_late_is_played_from_where_it_should_be() -> None:
     made_up, late, on_time = stall(0.016)[:3]
-    assert (made_up.kind, made_up.skip, made_up.count) == (Kind.CONCEAL, 0, BLOCK)
+    assert (made_up.kind, made_up.skip, made_up.length) == (Kind.CONCEAL, 0, BLOCK)
     assert (late.payload, late.skip) == (name(LONG), BLOCK)
     assert (on_time.payload, on_time.skip) == (name(LONG + 1), 0)
     assert (made_up.keep, late.back, on_time.back) == (True, True, False)
