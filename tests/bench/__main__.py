@@ -2,7 +2,7 @@
 
     python -m tests.bench [PART ...]
 
-Parts: version sealing joining delay costs eight quality signaling relay pictures.
+Parts: version sealing joining delay repeats costs eight quality signaling relay pictures.
 aiortc is measured in the same run if it is installed (``pip install aiortc``).
 Figures of a busy machine are worse; the first line says how busy it was.
 """
@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "sealing": lambda _folder: sealing(),
     "joining": calls.joining,
     "delay": calls.mouth_to_ear,
+    "repeats": calls.repeats,
     "costs": calls.costs,
     "eight": calls.eight,
 }

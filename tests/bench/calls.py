@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from audio.likeness import place_in
 from audio.pcm import RATE, Samples
 from audio.synthetic import speech
+from tests.audio.signal import frames
 from tests.bench.ear import chirps, delays, read_wav, write_wav
 from tests.bench.process import cpu_shares, resident_mb, wait_until_quiet
 from tests.bench.table import Row
+from tests.bench.voice_quality import pesq_wb, spoken
 from tests.calls.engines import ROOT, EngineProcess
 
 # Implementation
@@ -156,6 +159,36 @@ def ear_rows(found: list[float], title: str = "mouth to ear") -> list[Row]:
     """p50 and p95 of delays in seconds."""
     middle, high = np.percentile(found, [50, 95]) * 1000
     return [Row(f"{title}, p50", middle, 50, "ms"), Row(f"{title}, p95", high, 60, "ms")]
+
+
+def repeats(folder: Path, times: int = 6) -> list[Row]:
+    """What each end of a call hears of speech that is said over and over, each time by itself."""
+    clip = frames(spoken())
+    once = np.concatenate(clip)
+    mic = said(folder, once, "repeats")
+    with stage(folder / "repeats") as one:
+        ends = [one.host(f"loop:{mic}")]
+        ends.append(one.start("join", one.code, name=NAMES[1], mic=f"loop:{mic}"))
+        _ready(ends)
+        time.sleep((times + 1) * len(once) / RATE)
+        heard = [read_wav(one.ear_of(end)) for end in ends]
+    scores = [score for ear in heard for score in _each(ear[-(times + 1) * len(once) :], once)]
+    found = [score for score in scores if score is not None]
+    if not found:
+        return []  # without the package pesq
+    return [
+        Row("PESQ-WB of a call, worst repeat", min(found), 4.0, "", more=True),
+        Row("PESQ-WB of a call, mean", statistics.mean(found), None, "", more=True),
+    ]
+
+
+def _each(heard: Samples, once: Samples) -> list[float | None]:
+    """The quality of each whole repeat."""
+    begins = -place_in(heard, once) % len(once)
+    return [
+        pesq_wb(once, heard[at : at + len(once)])
+        for at in range(begins, len(heard) - len(once) + 1, len(once))
+    ]
 
 
 def costs(folder: Path) -> list[Row]:
