@@ -17,7 +17,6 @@ from audio.stretch import lengthen, shorten
 from vc_core.errors import RemoteProtocolError
 from vc_core.record import record
 
-
 # Implementation
 JOINT = 240  # samples: 5 ms from what was made up to what was said
 
