@@ -92,7 +92,7 @@ LONG = 600  # packets that make a voice well known
 def from_then_on(late: Callable[[int], float]) -> list[Slot]:
     """What is played from packet LONG on, which is not there when it should be.
 
-    It and those after it are ``late(0)``, ``late(1)``, ... seconds late, and none overtakes another.
+    It and those after it are ``late(0)``, ``late(1)``, ... seconds late; none overtakes another.
     """
     jitter, slots, held, coming = Jitter(), list[Slot](), 0, 0
     for beat in range(2 * LONG + 80):
