@@ -25,7 +25,7 @@ from vc_core.messages import Attest, Attested, KeyTaken, SenderKey
 from vc_core.peer import Peer
 from vc_core.record import record
 from vc_core.room import Room
-from vc_core.senderkeys import VOICE, Opened, OthersKeys, OwnKeys, pictures_of
+from vc_core.senderkeys import VOICE, Generation, Opened, OthersKeys, OwnKeys, pictures_of
 
 # Specification
 PICTURE = 3  # kind of sealed media: a piece of a frame of pictures
@@ -102,11 +102,17 @@ class Keyring:
             if not (self._untold and peer.key_sent):
                 self.announce(peer, now)
 
-    def _speak_up(self, now: float) -> None:
-        """There is something to seal: what was not told yet is told, and used at once."""
+    def _speak_up(self, now: float) -> Generation | None:
+        """There is something to seal: the generation for it, or None while we must not send.
+
+        What was not told yet is told, and used at once.
+        """
+        if self.own.current is None or not self._room.flows(now):
+            return None
         self._sealed_at = now
         if self._untold and self._tell(now):
             self.own.begin()
+        return self.own.in_use(now)
 
     def _tell(self, now: float) -> bool:
         if fresh := self._room.fresh(now):
@@ -151,7 +157,8 @@ class Keyring:
         if peer is not None:
             peer.witness.clear()
         self._others.forget(member)
-        self._others.hurry(self._room.roster.position, now)
+        for keys in (self._others, self.own):
+            keys.hurry(self._room.roster.position, now)
         self.own.gone(member, now)
         self.on_gone(member)
 
@@ -159,10 +166,9 @@ class Keyring:
 
     def seal(self, kind: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
         """One datagram of voice for everybody, or None while we must not speak."""
-        if self.own.current is None or not self._room.flows(now):
+        current = self._speak_up(now)
+        if current is None:
             return None
-        self._speak_up(now)
-        current = self.own.current
         ctr = current.sealer.next_ctr
         datagram = current.sealer.seal(kind, timestamp, payload)
         self._attest(self._signer.sealed(current.announcement, ctr, datagram, now))
@@ -205,10 +211,10 @@ class Keyring:
         self, stream: int, timestamp: int, payload: bytes, now: float
     ) -> SealedPiece | None:
         """One datagram of pictures, or None while we must not send."""
-        if self.own.current is None or not self._room.flows(now):
+        current = self._speak_up(now)
+        if current is None:
             return None
-        self._speak_up(now)
-        current, sealer = self.own.current, self.own.sealer(stream)
+        sealer = self.own.sealer(stream)
         ctr = sealer.next_ctr
         datagram = sealer.seal(PICTURE, timestamp, payload)
         return SealedPiece(current.announcement.generation, ctr, datagram)
@@ -216,10 +222,10 @@ class Keyring:
     def seal_sound(self, stream: int, timestamp: int, payload: bytes, now: float) -> bytes | None:
         """One datagram of a stream of sound, signed as voice is, for its viewers."""
         known = self._picture_signers.get(stream)
-        if self.own.current is None or known is None or not self._room.flows(now):
+        current = self._speak_up(now) if known is not None else None
+        if current is None or known is None:
             return None
-        self._speak_up(now)
-        current, sealer, (signer, viewers) = self.own.current, self.own.sealer(stream), known
+        sealer, (signer, viewers) = self.own.sealer(stream), known
         ctr = sealer.next_ctr
         datagram = sealer.seal(TRACK, timestamp, payload)
         self._attest(signer.sealed(current.announcement, ctr, datagram, now), viewers())

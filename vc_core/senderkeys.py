@@ -6,7 +6,8 @@ its own generations; there is no common epoch to agree on.
 
     new generation    at each roster entry, every 5 minutes, after 2^20 frames
     in use            when all who hear the one before have it, or after 1 s
-    old generations   10 s; 2 s after a removal; a removed member's: at once
+    old generations   open for 10 s; 2 s after a removal; a removed member's: not at all;
+                      our own seals for no longer either
     streams           voice is stream 0; each stream of pictures has a KID of its own
                       in every generation, and so has its sound
 
@@ -85,6 +86,10 @@ class OwnKeys:
         self._waiting: set[Member] = set()
         self._deadline = 0.0
         self._held = False
+        self._removal: tuple[int, int] = (0, 0)
+        """Where the newest removal stands in the roster."""
+        self._removed_at = 0.0
+        """When the first came for which the generation in use was not made."""
 
     @property
     def newest(self) -> Generation:
@@ -118,6 +123,20 @@ class OwnKeys:
         """Nobody waits for this member any more."""
         self._waiting.discard(member)
         self.handle_timer(now)
+
+    def hurry(self, position: Position, now: float) -> None:
+        """After a removal: a generation made for an earlier entry seals for 2 s more."""
+        if self._outlasts_removals():
+            self._removed_at = now
+        self._removal = position.order
+
+    def _outlasts_removals(self) -> bool:
+        return self.current is None or self.current.announcement.position.order >= self._removal
+
+    def in_use(self, now: float) -> Generation | None:
+        """What seals now; None if that is over and the next one waits."""
+        outlasts = self._outlasts_removals() or now < self._removed_at + REMOVAL_LIFE
+        return self.current if outlasts else None
 
     def hold(self, *, on: bool, now: float) -> None:
         """While nobody may be told a key, none that was not told is used."""

@@ -11,6 +11,7 @@ from tests.sim.test_voice import Ears
 from tests.sim.words import ending, joined, left, names_here, room_code, texts, warnings
 from vc_core.entry import Action
 from vc_core.events import CodeEnded, CodeReady, HostChanged
+from vc_core.senderkeys import REMOVAL_LIFE
 from vc_core.succession import State, longest_hold
 
 
@@ -368,6 +369,28 @@ def test_media_freezes_when_the_last_deputys_time_has_passed(bottle: Bottle) -> 
     assert cyd.session.speak(0, 0, b"waiting", bottle.now) is not None
     bottle.run(1.5)
     assert cyd.session.speak(0, 0, b"frozen", bottle.now) is None
+
+
+def test_what_is_held_after_a_kick_is_sealed_with_the_old_key_for_two_seconds_at_most(
+    bottle: Bottle,
+) -> None:
+    """The new host dies before anybody has had a heartbeat of it."""
+    host, ann, bob, cyd, _dan = bottle.party("host", "ann", "bob", "cyd", "dan")
+    bottle.run(3)
+    bottle.kill(host)
+    assert bottle.run(15, lambda: ann.session.room.hosting)
+    act(bottle, ann, "kick", cyd.number, bottle.now)
+    assert bottle.run(1, lambda: cyd.number not in bob.session.room.peers)
+    bottle.kill(ann)
+    own = bob.session._inside.keyring.own  # type: ignore[union-attr]
+    known = own.current
+    assert known is not None and bob.session.speak(0, 0, b"known to cyd", bottle.now)
+    kicked = bottle.now
+    while bottle.now < kicked + 20:
+        bottle.run(0.1)
+        if bob.session.speak(0, 0, b"not for cyd", bottle.now) is not None:
+            assert own.current is not known or bottle.now - kicked <= REMOVAL_LIFE
+    assert bob.session.room.hosting and own.current is not known
 
 
 def test_a_host_that_was_merely_dark_for_nine_seconds_stays_the_host(bottle: Bottle) -> None:

@@ -122,6 +122,19 @@ def test_after_a_removal_older_keys_of_others_live_two_seconds(pair: Pair) -> No
         pair.opens(late, 5.0 + REMOVAL_LIFE)
 
 
+def test_after_removals_a_key_from_before_them_seals_for_two_seconds(pair: Pair) -> None:
+    pair.own.hold(on=True, now=5.0)
+    for n, now in ((2, 5.0), (3, 6.0)):
+        pair.own.hurry(place(n), now)
+        key = pair.rotate(n, now)
+    assert pair.own.in_use(5.0 + REMOVAL_LIFE - 0.1) is pair.own.current is not None
+    assert pair.own.in_use(5.0 + REMOVAL_LIFE) is None
+    pair.own.hold(on=False, now=9.0)
+    pair.own.handle_timer(9.0 + PATIENCE)
+    used = pair.own.in_use(9.0 + PATIENCE)
+    assert used is not None and used.announcement == key
+
+
 def test_a_key_from_before_a_removal_that_comes_late_lives_two_seconds_too() -> None:
     pair = Pair()
     key = pair.rotate(1, 0.0)
