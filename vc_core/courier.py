@@ -10,7 +10,8 @@ stream: they need order, and letters may be lost or overtaken. Everything else a
 goes as letters. What is lost with a road is said again when the next stream opens;
 after *last words* there is none, so they go every way that there is, and are read
 even when the end of their road has come before them. Whoever is removed may hear
-nothing at that moment: it is told again for as long as it would wait for its host.
+nothing at that moment: it is told again for as long as it would wait for its host,
+by letters of the last link that we had with it.
 """
 
 from __future__ import annotations
@@ -60,8 +61,10 @@ class Removed:
     """Who must hear that it is out."""
 
     number: Member
-    letters: list[tuple[bytes, bytes]]
-    """(room secret of a mailbox, ``MEET`` body), of each link that it may know."""
+    secret: bytes
+    """The room secret whose mailbox it hears."""
+    letters: list[bytes]
+    """A ``MEET`` body of each link that it may know."""
     due: float
     until: float
 
@@ -106,13 +109,11 @@ class Courier:
     def remove(self, peer: Peer, message: NewEntry, now: float) -> None:
         """Last words to somebody whom we remove from the room."""
         self.part(peer, message)
-        letters = [
-            (link.secret or self._room.secrets[0], MEET.write(link.seal_letter(message)))
-            for link in (peer.link, peer.coming)
-            if link is not None
-        ]
+        links = (peer.link, peer.coming, peer.former)
+        letters = [MEET.write(link.seal_letter(message)) for link in links if link is not None]
+        secret = peer.found_by or self._mailboxes.known_to(peer)
         due, until = now + REMINDER_PAUSE, now + REMINDED
-        self._removed.append(Removed(peer.number, letters, due, until))
+        self._removed.append(Removed(peer.number, secret, letters, due, until))
 
     def _post_everywhere(self, peer: Peer, link: Link, letter: Letter) -> None:
         if peer.exchange is not None and self._mailboxes.connected:
@@ -130,8 +131,8 @@ class Courier:
         if not self._room.hosting:
             self._removed.clear()
         for one in [one for one in self._removed if now >= one.due]:
-            for secret, body in one.letters:
-                self._mailboxes.drop(one.number, body, secret)
+            for body in one.letters:
+                self._mailboxes.drop(one.number, body, one.secret)
             one.due = now + REMINDER_PAUSE
             if one.due > one.until:
                 self._removed.remove(one)

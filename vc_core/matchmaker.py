@@ -32,6 +32,11 @@ SEEKING = 20.0  # s between two greetings of a guest to members who are absent
 LAST_LETTER = 20.0  # s after its last packet that letters of a link which is over are read
 
 
+def _still_read(former: Link | None, now: float) -> bool:
+    """Whether letters of a link that is over may still be under way."""
+    return former is not None and now < former.last_life + LAST_LETTER
+
+
 class Matchmaker:
     """For one member."""
 
@@ -68,8 +73,8 @@ class Matchmaker:
 
     @staticmethod
     def _forget(peer: Peer, now: float) -> None:
-        """The keys of a link that is over, once nothing can be under way."""
-        if peer.former is not None and now >= peer.former.last_life + LAST_LETTER:
+        """The keys of a link that is over; who is absent may have to be told that it is out."""
+        if peer.seat.present and not _still_read(peer.former, now):
             peer.former = None
 
     def _should_greet(self, peer: Peer, now: float) -> bool:
@@ -190,7 +195,8 @@ class Matchmaker:
         if link is None:
             raise RemoteProtocolError("a letter of no link")
         message = link.open_letter(letter)
-        if link is peer.former and not isinstance(message, LAST_WORDS):
+        over = link is peer.former
+        if over and not (isinstance(message, LAST_WORDS) and _still_read(link, now)):
             raise RemoteProtocolError("a letter of a link that is over")
         if not peer.traffic.take(now, len(letter.sealed) + MESSAGE_COST):
             raise RemoteProtocolError("more letters than anybody needs")

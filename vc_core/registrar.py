@@ -98,13 +98,14 @@ class Registrar:
 
     def receive(self, peer: Peer, message: NewEntry, now: float) -> None:
         """A signed entry, whoever brought it."""
-        room = self._room
+        room, loyal = self._room, self._loyal(peer, now)
         try:
-            taken = room.roster.receive(message.entry, loyal=self._loyal(peer, now))
+            taken = room.roster.receive(message.entry, loyal=loyal)
         except Missing as missing:
             entry = missing.step.entry
             out = entry.action in REMOVALS and entry.subject == room.number
-            if out and room.roster.says_host(missing.step):  # nobody will tell us what we missed
+            # Nobody will tell us what we missed. A host yields by the whole way: others need it.
+            if out and room.roster.says_host(missing.step, loyal=loyal or room.hosting):
                 self._about_ourselves(Action(entry.action))
                 return
             newer = entry.term > room.roster.entry.term

@@ -182,11 +182,18 @@ class Roster:
             raise Missing(step)
         return taken
 
-    def says_host(self, step: Step) -> bool:
-        """Whether our host has signed an entry, whatever stands between ours and it."""
-        if step.entry.term != self.entry.term:
+    def says_host(self, step: Step, *, loyal: bool) -> bool:
+        """Whether who hosts has signed an entry, whatever stands between ours and it.
+
+        That is our host or, unless ``loyal``, a deputy of ours that took over meanwhile.
+        """
+        ours, entry = self.entry, step.entry
+        deputy = entry.term > ours.term and not loyal and entry.signer in ours.deputies
+        signer = ours.seat(entry.signer)
+        hosts = entry.term == ours.term or deputy
+        if not hosts or signer is None or signer.sign != entry.signer_key:
             return False
-        step.signed.open(self.entry.signer_key)
+        step.signed.open(signer.sign)
         return True
 
     def reconsider(self, *, loyal: bool, brought: Step | None = None) -> Taken:

@@ -158,6 +158,32 @@ def test_who_is_kicked_while_it_hears_nobody_is_told_when_it_is_back(
     assert names_here(host) == names_here(cyd) == {"host", "cyd"}
 
 
+@pytest.mark.parametrize("away", [1, 15])
+@pytest.mark.parametrize("later", [0.5, 11])
+def test_who_is_kicked_by_a_host_of_whom_it_has_not_heard_is_told_when_it_is_back(
+    away: float, later: float
+) -> None:
+    """Cyd is cut off; then the host dies, ann takes over, and may have missed her or not."""
+    bottle = Bottle(23)
+    host, ann, bob, cyd = bottle.party("host", "ann", "bob", "cyd")
+    bottle.meddle = lambda person, signal: [] if person is cyd else [signal]
+    for name in ("host", "ann", "bob"):
+        bottle.cut("cyd", name)
+    bottle.run(away)
+    bottle.kill(host)
+    assert bottle.run(15, lambda: ann.session.room.hosting)
+    bottle.run(later)
+    act(bottle, ann, "kick", cyd.number, bottle.now)
+    bottle.run(8)  # nothing that was said then is still under way
+    assert not cyd.ended
+    bottle.meddle = None
+    for name in ("ann", "bob"):
+        bottle.mend("cyd", name)
+    bottle.run(6)
+    assert cyd.ended and ending(cyd) == "kicked"
+    assert names_here(ann) == names_here(bob)
+
+
 @pytest.mark.parametrize("host_smaller", [True, False])
 @pytest.mark.parametrize("removal", [True, False])
 def test_who_was_absent_returns_without_a_code(host_smaller: bool, removal: bool) -> None:

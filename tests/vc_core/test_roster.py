@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.vectors.seeded import seeded
+from vc_core.chain import Step
 from vc_core.entry import Action, Entry, Seat, Signed, follow, room_name
 from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import FOUNDER, Member
@@ -92,6 +93,22 @@ def test_an_entry_whose_predecessor_is_missing_waits() -> None:
     second = host.extend(HOST, Action.UNLOCK, FOUNDER)
     with pytest.raises(Missing):
         guest.receive(second.write_fields())
+
+
+def test_who_may_remove_us_by_an_entry_whose_way_we_do_not_know() -> None:
+    """Our host; who is a deputy to us, if we do not hear our host; and nobody else."""
+    host = grown()
+    ann, bob = guest_of(host), guest_of(host)
+    ann.extend(ANN, Action.TAKEOVER, Member(1))
+    kick = ann.extend(ANN, Action.KICK, Member(2))
+    step = Step.of(kick, kick.read())
+    assert bob.says_host(step, loyal=False)
+    assert not bob.says_host(step, loyal=True)
+    forged = Signed.parse(signed_by(BOB, step.entry))
+    with pytest.raises(RemoteProtocolError):
+        bob.says_host(replace(step, signed=forged), loyal=False)
+    bob.receive(host.extend(HOST, Action.DEPUTIES, FOUNDER, deputies=(2,)).write_fields())
+    assert not bob.says_host(step, loyal=False)
 
 
 def test_two_signed_entries_at_one_place_are_a_fork_and_its_proof() -> None:
