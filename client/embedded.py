@@ -13,6 +13,8 @@ from vc_core.errors import CannotListenError
 from vc_core.invite import DEFAULT_PORT
 from vc_core.record import record
 
+LOOPBACK = "127.0.0.1"
+
 
 @record
 class Embedded:
@@ -25,6 +27,15 @@ class Embedded:
     """HOST:PORT for the code."""
     loopback: bool
     """Whether it can be reached from this machine only."""
+    follows: bool = False
+    """Whether its address is that of this machine, whatever that is."""
+
+    def moved(self) -> Embedded:
+        """The same server, where this machine is now; while that is nowhere, where it was."""
+        here = own_address() if self.follows else LOOPBACK
+        if here == LOOPBACK:
+            return self
+        return replace(self, address=join_address(here, self.server.port))
 
 
 def split_address(text: str, default_port: int) -> tuple[str, int]:
@@ -58,7 +69,7 @@ def own_address() -> str:
     from client.net.interfaces import interfaces
 
     found = interfaces(loopback=False).addresses
-    return str(found[0]) if found else "127.0.0.1"
+    return str(found[0]) if found else LOOPBACK
 
 
 async def embed(
@@ -92,10 +103,11 @@ async def embed(
         server = await serve(replace(settings, port=0))
     everywhere = host in ("", "0.0.0.0", "::")
     shown = own_address() if everywhere else host
-    loopback = shown in ("127.0.0.1", "::1", "localhost")
+    loopback = shown in (LOOPBACK, "::1", "localhost")
     if advertise is not None:
         shown, port = split_address(advertise, server.port)
     else:
         port = server.port
-    url = f"ws://{join_address('127.0.0.1' if everywhere else host, server.port)}"
-    return Embedded(server, url, join_address(shown, port), loopback)
+    url = f"ws://{join_address(LOOPBACK if everywhere else host, server.port)}"
+    follows = everywhere and advertise is None
+    return Embedded(server, url, join_address(shown, port), loopback, follows)

@@ -94,6 +94,13 @@ class OwnServer:
             return None
         return self.shown
 
+    def moved(self) -> str:
+        """This machine has other addresses: ``shown``, if that has changed; else empty."""
+        before = self.shown
+        if self.running is not None:
+            self.running = self.running.moved()
+        return self.shown if self.shown != before else ""
+
     async def close(self) -> None:
         """Stop it."""
         if self._announcer is not None:

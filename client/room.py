@@ -95,9 +95,8 @@ class Room:
         """Connect, host or knock.
 
         Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``,
-        ``vc_core.errors.CannotListenError``,
-        ``vc_core.invite.InvitationError``, ``ValueError`` for an address and
-        ``audio.codec.OpusMissing``.
+        ``vc_core.errors.CannotListenError``, ``vc_core.invite.InvitationError``,
+        ``ValueError`` for an address and ``audio.codec.OpusMissing``.
         """
         settings = self.settings
         self._offers.begin()
@@ -191,6 +190,8 @@ class Room:
     def _addresses_changed(self) -> None:
         """Another network, or one more: pairs and slots are looked for anew."""
         self._driver.addresses_changed()
+        if (url := self._own_server.moved()) and (office := self.session.office) is not None:
+            self._driver.feed(lambda: office.server_moved(url))
         if self.session.room.hosting:
             self._spawn(self._offer_anew())
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from vc_core.errors import RemoteProtocolError
 from vc_core.events import CodeEnded, CodeFailed, CodeReady
 from vc_core.ids import ExchangeId, Rng
-from vc_core.invite import Invitation, make_link, make_spoken, write_invitation
+from vc_core.invite import Invitation, at_server, make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, Kem, Met, OtherVersion, Password, WrongCode
 from vc_core.keys import Identity
 from vc_core.messages import JOIN, Ask, Confirm, Denial, Denied, Finish, Form, Letter
@@ -136,6 +136,17 @@ class Desk:
         self._knocking.clear()
         if self.code is not None or self._asked or self._ask_at is not None:
             self._ask(now)
+
+    def move(self, there: Desk) -> None:
+        """The server is where a desk made now says that it is: so does the open code."""
+        if there.link_server == self.link_server:
+            return
+        self.server, self.link_server = there.server, there.link_server
+        code = self.code
+        if code is not None:
+            code.spoken = at_server(code.spoken, self.server)
+            code.link = at_server(code.link, self.link_server)
+            self.events.append(self.code_ready(code))
 
     def _ask(self, now: float) -> None:
         self._asked, self._ask_at = True, None

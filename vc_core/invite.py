@@ -21,7 +21,7 @@ import base64
 import binascii
 import re
 import unicodedata
-from dataclasses import field
+from dataclasses import field, replace
 from enum import Enum, StrEnum
 from typing import ClassVar
 
@@ -136,8 +136,12 @@ def make_spoken(
         raise LocalProtocolError(f"a code of {words} words")
     numbers = (int.from_bytes(rng(2), "big") % len(WORDS) for _ in range(words))
     password = "-".join(WORDS[number] for number in numbers).encode()
-    servers = (server_url(server),) if server else ()
-    return Invitation(Kind.SPOKEN, _nameplate(nameplate), password, servers)
+    return at_server(Invitation(Kind.SPOKEN, _nameplate(nameplate), password), server)
+
+
+def at_server(invitation: Invitation, server: str) -> Invitation:
+    """The same invitation; its server is ``host:port``, a URL or empty."""
+    return replace(invitation, servers=(server_url(server),) if server else ())
 
 
 def make_link(

@@ -175,6 +175,17 @@ class Office:
             self._inside.legacy.share()
             self.settle()
 
+    def server_moved(self, url: str) -> None:
+        """The server that we keep is reached at another address."""
+        if self.state is State.CLOSED or not self._room.server:
+            return
+        self._room.server = url
+        self._inside.legacy.share()
+        if self.desk is not None and self._make_desk is not None:
+            room = self._room
+            self.desk.move(self._make_desk(room.identity, room.kem, room.rng))
+            self.settle()
+
     # Verbs
 
     def kick(self, peer: Peer, now: float) -> None:

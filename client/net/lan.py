@@ -207,7 +207,7 @@ class Announcer:
         self._announce = announce
         self._look = look
         self._wanted = ""
-        """The code to announce, without server; empty for none."""
+        """The code to announce; empty for none. With another server we are in another network."""
         self._announced = ""
         self._announcement: Announcement | None = None
         self._working: asyncio.Task[None] | None = None
@@ -215,7 +215,7 @@ class Announcer:
     def follow(self, event: object) -> None:
         """Take an event of the room."""
         if isinstance(event, CodeReady):
-            self._want(event.code.partition("@")[0])
+            self._want(event.code)
         elif isinstance(event, CodeEnded):
             self._want("")
 
@@ -258,7 +258,7 @@ class Announcer:
         self._announcement = await self._announce(service, ours)
         self._announced = code
         if code == self._wanted:
-            self._said(code)
+            self._said(code.partition("@")[0])
 
     def _ours(self, here: Interfaces) -> tuple[str, ...]:
         """Where the server can be reached from a network that we are in."""

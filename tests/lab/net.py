@@ -293,6 +293,15 @@ class World:
         run(*router.prefix, "conntrack", "-F")
         return Node(router.space, fresh)
 
+    def readdress(self, node: Node, router: Node) -> Node:
+        """A machine in the network of a router gets another address there."""
+        lan, numbers = self._lans[router.space]
+        fresh = f"{lan}{next(numbers)}"
+        self._ip(node.space, f"addr del {node.address}/24 dev eth0")
+        self._address(node.space, "eth0", f"{fresh}/24")
+        self._ip(node.space, f"route replace default via {lan}1")
+        return Node(node.space, fresh)
+
     def rebind(self, router: Node) -> int:
         """Every UDP port behind a router gets another one outside; how many there are.
 

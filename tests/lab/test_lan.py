@@ -86,6 +86,21 @@ def test_a_host_and_a_guest_on_one_machine_find_each_other(made: Scene) -> None:
     until_heard(host, made.join(one, host.code.partition("@")[0]))
 
 
+def test_a_host_that_moves_says_its_code_anew_and_is_found_by_both_forms(made: Scene) -> None:
+    router, (one, *two) = home(made, 3)
+    host = made.stage.host(listen="0.0.0.0:0", mic="tone:440", prefix=one.prefix)
+    host.wait("announced")
+    words, _, server = host.code.partition("@")
+    mark = host.mark()
+    moved = made.world.readdress(one, router)
+    code = host.wait("code", since=mark)["code"]
+    assert server.startswith(f"{one.address}:")
+    assert code == f"{words}@{server.replace(one.address, moved.address)}"
+    assert host.wait("announced", since=mark)["code"] == words
+    for node, form in zip(two, (code, words), strict=True):
+        until_heard(host, made.join(node, form))
+
+
 def test_a_network_of_ipv6_alone_will_do(made: Scene) -> None:
     one, two = (made.world.host(ip4=False, ip6=True) for _ in range(2))
     host = made.stage.host(listen="0.0.0.0:0", mic="tone:440", prefix=one.prefix)

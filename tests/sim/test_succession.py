@@ -429,3 +429,18 @@ def test_who_let_somebody_in_and_yields_is_reached_by_others_ways(bottle: Bottle
     host.session.say("back")
     bottle.pump(host)
     assert bottle.run(15, lambda: texts(ann) == ["back"])
+
+
+def test_guests_are_told_where_their_host_has_moved_its_server(bottle: Bottle) -> None:
+    host = bottle.host(embedded=True)
+    bottle.run(1)
+    (ann,) = guests(bottle, host, "ann")
+    here, there = "ws://host.example:8765", "ws://elsewhere.example:8765"
+    office = host.session.office
+    assert office is not None
+    office._make_desk = bottle._desk_of(lambda: there)
+    office.server_moved(there)
+    bottle.pump(host)
+    bottle.run(1)
+    assert bottle.code(host).endswith("@elsewhere.example:8765")
+    assert ann.servers.known == (there, here)

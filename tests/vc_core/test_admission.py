@@ -251,3 +251,19 @@ def test_an_expired_code_says_so(desk: Desk) -> None:
     desk.handle_timer(600.0)
     assert desk.code is None
     assert CodeEnded("expired") in desk.events
+
+
+def test_an_open_code_follows_its_server_and_keeps_its_words(desk: Desk) -> None:
+    (before,) = (event for event in desk.events if isinstance(event, CodeReady))
+    desk.admitted()
+    desk.events.clear()
+    desk.move(Desk(HOST, KEM, RNG, "10.0.0.7:1", "ws://10.0.0.7:1"))
+    (after,) = desk.events
+    assert isinstance(after, CodeReady)
+    assert after.code == f"{before.code}@10.0.0.7:1"
+    assert parse_invitation(after.link).servers == ("ws://10.0.0.7:1",)
+    assert parse_invitation(after.link).password == parse_invitation(before.link).password
+    assert after.guests_left == before.guests_left - 1
+    desk.move(Desk(HOST, KEM, RNG, "10.0.0.7:1", "ws://10.0.0.7:1"))
+    assert len(desk.events) == 1
+    assert knock(desk, 1) is not None
