@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
 import math
@@ -18,8 +17,8 @@ from typing import IO, Any
 import click
 
 from relay.limits import Limits
-from vc_core.bucket import Rate
 from vc_core.errors import reason
+from vc_core.limits import read_limits
 
 # Implementation
 SECRET_SIZE = 32
@@ -62,33 +61,10 @@ def _read_seconds(context: click.Context, option: click.Parameter, value: float)
 def _read_limits(
     context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Each ``NAME=NUMBER``, or ``NAME=PER_SECOND/BURST`` for a rate."""
-    changes: dict[str, Any] = {}
-    for value in values:
-        name, _, text = value.partition("=")
-        name = name.replace("-", "_")
-        if name not in {one.name for one in dataclasses.fields(Limits)}:
-            known = ", ".join(one.name for one in dataclasses.fields(Limits))
-            raise click.BadParameter(f"there is no limit {name!r}; there are {known}")
-        try:
-            changes[name] = _read_limit(getattr(Limits(), name), text)
-        except ValueError:
-            raise click.BadParameter(f"{text!r} is no value for {name}") from None
-    return changes
-
-
-def _read_limit(default: Rate | float, text: str) -> Rate | float:
-    if isinstance(default, Rate):
-        per_second, burst = (_read_number(part, float) for part in text.split("/"))
-        return Rate(per_second, burst)
-    return _read_number(text, type(default))
-
-
-def _read_number(text: str, kind: type[float]) -> float:
-    number = kind(text)
-    if not 0 < number < 1e12:
-        raise ValueError("out of range")
-    return number
+    try:
+        return read_limits(Limits(), values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _new_secret(context: click.Context, option: click.Parameter, value: bool) -> None:

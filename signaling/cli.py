@@ -17,8 +17,8 @@ from typing import IO, Any
 import click
 
 from signaling.limits import Limits
-from vc_core.bucket import Rate
 from vc_core.errors import CannotListenError, reason
+from vc_core.limits import read_limits
 from vc_core.relay_address import FORMS, parse_relay
 
 # Implementation
@@ -68,33 +68,10 @@ def _read_relays(
 def _read_limits(
     context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> Limits:
-    """Each ``NAME=NUMBER``, or ``NAME=PER_SECOND/BURST`` for a rate."""
-    changes: dict[str, Any] = {}
-    for value in values:
-        name, _, text = value.partition("=")
-        name = name.replace("-", "_")
-        if name not in {one.name for one in dataclasses.fields(Limits)}:
-            known = ", ".join(one.name for one in dataclasses.fields(Limits))
-            raise click.BadParameter(f"there is no limit {name!r}; there are {known}")
-        try:
-            changes[name] = _read_limit(getattr(Limits(), name), text)
-        except ValueError:
-            raise click.BadParameter(f"{text!r} is no value for {name}") from None
-    return Limits(**changes)
-
-
-def _read_limit(default: Rate | float, text: str) -> Rate | float:
-    if isinstance(default, Rate):
-        per_second, burst = (_read_number(part, float) for part in text.split("/"))
-        return Rate(per_second, burst)
-    return _read_number(text, type(default))
-
-
-def _read_number(text: str, kind: type[float]) -> float:
-    number = kind(text)
-    if not 0 < number < 1e12:
-        raise ValueError("out of range")
-    return number
+    try:
+        return Limits(**read_limits(Limits(), values))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command("signal")
