@@ -49,6 +49,8 @@ class Microphone:
         """A sentence for the user when it is not what was asked for."""
         self.started: float | None = None
         """Unix time of the first sample; None while there was none."""
+        self.calls: int | None = None
+        """How often the device has called; None: there is no device."""
 
     def close(self) -> None:
         """No frame comes afterwards; twice is fine."""
@@ -99,6 +101,7 @@ class DeviceMicrophone(Microphone):
 
     def __init__(self, device: Device, on_frame: OnFrame) -> None:
         super().__init__(device.name)
+        self.calls: int = 0
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._ring = Ring(0)
@@ -120,6 +123,7 @@ class DeviceMicrophone(Microphone):
         """On the device's thread."""
         self._ring.write(to_mono(block))
         self._mark = (self._ring.written, time.monotonic())
+        self.calls += 1
         if not self._woken and not self._closed:
             self._woken = True
             self._loop.call_soon_threadsafe(self._drain)

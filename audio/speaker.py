@@ -60,6 +60,8 @@ class Speaker:
         """A sentence for the user when it is not what was asked for."""
         self.started: float | None = None
         """Unix time of the first sample; None while there was none."""
+        self.calls: int | None = None
+        """How often the device has called; None: there is no device."""
         self.on_failure: Callable[[str], None] | None = None
         """Hears why a file is written no longer."""
 
@@ -132,6 +134,7 @@ class DeviceSpeaker(Speaker):
 
     def __init__(self, device: Device, pull: Pull) -> None:
         super().__init__(device.name)
+        self.calls: int = 0
         self.ran_dry = 0
         """Times that the device wanted more than there was."""
         self._loop = asyncio.get_running_loop()
@@ -155,6 +158,7 @@ class DeviceSpeaker(Speaker):
         """On the device's thread."""
         count = self._ring.read_into(out)
         out[count:] = 0.0
+        self.calls += 1
         if self.started is None:
             self.started = time.time()
         if self._ring.written and count < len(out):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audio.chain import Listening, VoicePacket, VoiceSender
 from audio.microphone import Microphone, open_microphone
-from audio.pcm import Frame, Samples
+from audio.pcm import Frame, Samples, silence
 from audio.receiver import VoiceStats
 from audio.record import Recorder
 from audio.speaker import Speaker, open_speaker
@@ -96,6 +96,12 @@ class Sound:
         if self._sender.talking is not self._talking:
             self._talking = self._sender.talking
             self._on_own_talking(self._talking)
+
+    def break_off(self) -> None:
+        """The microphone brings nothing more: what was being said has ended."""
+        self._sender.mute(True)
+        self.push(silence())
+        self._sender.mute(self.muted)
 
     def _send(self, packet: VoicePacket) -> None:
         self._speak(LAST_VOICE if packet.last else VOICE, packet.timestamp, packet.payload)

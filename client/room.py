@@ -26,7 +26,7 @@ from client.net.turn_uri import parse_turn
 from client.offers import Offers
 from client.preload import preload
 from client.settings import Settings
-from client.sounding import follow_loss, open_devices, unwritten
+from client.sounding import follow_loss, keep_devices, unwritten
 from vc_core.commands import OpenServer, UseServer
 from vc_core.errors import LocalProtocolError
 from vc_core.events import (
@@ -275,7 +275,7 @@ class Room:
         """Open the devices, once: right after the room is there for us."""
         if not self._sounding:
             self._sounding = True
-            self._spawn(open_devices(self.sound, self.settings, self._tell))
+            self._spawn(keep_devices(self.sound, self.settings, self._tell))
             self._spawn(follow_loss(self.sound, self._loss))
 
     def _loss(self) -> float:

@@ -266,6 +266,14 @@ WARNINGS: Mapping[str, Words] = {
         "the signaling server is gone: the call goes on, but nobody new can join"
     ),
     "signaling-back": Words("the signaling server is back: people can join again"),
+    "microphone-gone": Words(
+        "the microphone has gone: the default one takes its place, as soon as there is one",
+        "see what is in use now; /mute if others shall not hear it",
+    ),
+    "speaker-gone": Words(
+        "the speaker has gone: the default one takes its place, as soon as there is one",
+        "see what is in use now",
+    ),
     "no-sound": Words(
         "no sound device found: you can write, not talk",
         "install libportaudio2 if there is one; vchat doctor says more",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from audio.pcm import RATE
 from tests.audio.signal import speech
 from tests.calls.sounds import best_pieces, cut, read_wav, recorded
 from tests.calls.stage import Stage
@@ -53,4 +56,29 @@ def test_speech_goes_both_ways_between_default_devices(
         print(f"through PulseAudio: STOI {heard.stoi:.3f}, about {heard.delay:.3f} s late")
         assert heard.stoi > 0.7
         assert heard.delay < 0.8
+    assert (guest.leave(), host.leave()) == (0, 0)
+
+
+def test_a_device_that_is_unplugged_is_said_to_be_gone_and_replaced(
+    stage: Stage, machines: tuple[Pulse, Pulse], tmp_path: Path
+) -> None:
+    one, _ = machines
+    host = stage.host(variables=one.variables, mic="default", speaker="default")
+    host.wait("audio")
+    time.sleep(1.0)
+    mark = host.mark()
+    for module in ("module-remap-source", "module-null-sink"):
+        assert one.tell("unload-module", module) == 0
+    for word in ("speaker-gone", "microphone-gone"):
+        assert host.wait("warning", since=mark, code=word)["hint"]
+    host.wait("warning", since=mark, code="no-sound")
+    mark = host.mark()
+    one.tell("load-module", "module-null-sink", "sink_name=ear", f"rate={RATE}", "channels=1")
+    host.wait("audio", 30.0, mark, speaker="default", mic="default")
+    ear = tmp_path / "ear.wav"
+    guest = stage.join(host.code, mic="tone:440", speaker="none")
+    guest.meets(host)
+    one.record(ear)
+    recorded(ear, 2.0, 10.0)
+    assert np.abs(read_wav(ear)[-RATE:]).max() > 0.02
     assert (guest.leave(), host.leave()) == (0, 0)
