@@ -1,8 +1,8 @@
 """The engine: a call as a process without a face, speaking the JSON interface.
 
-Rule 1: a face that vanishes never leaves a live microphone behind: the call is
-        muted at once and left after 30 s, unless a face attaches again or the
-        one that went had said ``{"do":"detach"}``.
+Rule 1: a face that vanishes never leaves a live microphone, camera or screen behind:
+        the call is muted, and shows films at most, at once, and is left after 30 s,
+        unless a face attaches again or the one that went had said ``{"do":"detach"}``.
 Rule 2: stdout that nobody reads any more ends the call, and never holds it up.
 """
 
@@ -185,6 +185,8 @@ class Engine:
     def _fall_silent(self) -> None:
         with contextlib.suppress(LocalProtocolError):
             self._set_mute(True)
+        if self._opened:
+            self._room.pictures.unshare_all(live=True)
 
     # ---- Telling -----------------------------------------------------------------
 

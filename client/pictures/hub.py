@@ -75,10 +75,9 @@ class Pictures:
         """Show it no more."""
         self._showing.unshare(stream)
 
-    def unshare_all(self) -> None:
-        """Show nothing any more."""
-        for stream in self._showing.streams:
-            self._showing.unshare(stream)
+    def unshare_all(self, *, live: bool = False) -> None:
+        """Show nothing any more; ``live``: but films."""
+        self._showing.unshare_all(live=live)
 
     def resize(self, stream: int, width: int, height: int, fps: int) -> None:
         """Another size or rate of what we show; 0 means as it comes."""

@@ -90,6 +90,11 @@ class Showing:
         """End a stream."""
         self._end(self._show(stream))
 
+    def unshare_all(self, *, live: bool = False) -> None:
+        """End all, those included that are about to begin; ``live``: no films."""
+        for show in [one for one in self._shows if one.live or not live]:
+            self._end(show)
+
     def resize(self, stream: int, width: int, height: int, fps: int) -> None:
         """Another size or rate; the child says what became of it."""
         self._show(stream).child.order("size", width=width, height=height, fps=fps)

@@ -13,6 +13,8 @@ from vc_core.record import record
 from video.pipe import FrameRecord, Record
 from video.sources import WAITS_FOR_VIEWERS
 
+FILMS = ("file", "loop")  # kinds of sources
+
 Preview = Callable[[FrameRecord], None]
 
 
@@ -77,3 +79,8 @@ class Show:
     def waits(self) -> bool:
         """Whether it begins with its first viewer."""
         return self.wish.source.partition(":")[0] in WAITS_FOR_VIEWERS
+
+    @property
+    def live(self) -> bool:
+        """Whether it shows what is here now, and not a film."""
+        return self.wish.source.partition(":")[0] not in FILMS

@@ -31,10 +31,15 @@ class Room:
         self.settings, self.identity = settings, identity
         self.may_open = asyncio.Event()
         self.sound = SimpleNamespace(muted=False)
+        self.shown = ["camera", "film"]
+        self.pictures = SimpleNamespace(unshare_all=self._unshare_all)
         self.accepted: list[Member] = []
         seat = SimpleNamespace(name="bob", identity=Identity.generate(seeded("bob")).public)
         inside = SimpleNamespace(inside=True, peers={Member(2): SimpleNamespace(seat=seat)})
         self.session = SimpleNamespace(room=inside)
+
+    def _unshare_all(self, *, live: bool) -> None:
+        self.shown = ["film"] if live else []
 
     async def open(self) -> None:
         await self.may_open.wait()
@@ -82,6 +87,14 @@ async def test_a_face_that_vanishes_while_the_room_opens_leaves_no_live_micropho
     engine._watched(False)
     await opened(engine)
     assert engine._room.sound.muted
+
+
+async def test_a_face_that_vanishes_in_the_call_leaves_no_live_camera(engine: Engine) -> None:
+    engine._watched(True)
+    await opened(engine)
+    assert engine._room.shown == ["camera", "film"]  # type: ignore[attr-defined]
+    engine._watched(False)
+    assert engine._room.shown == ["film"]  # type: ignore[attr-defined]
 
 
 async def test_a_face_that_comes_back_while_the_room_opens_is_not_muted(engine: Engine) -> None:

@@ -68,3 +68,16 @@ async def test_a_child_that_has_ended_is_not(children: list[Child]) -> None:
     child.gone()
     await ours.close()
     assert not child.awaited
+
+
+async def test_what_is_here_is_shown_no_more_when_nobody_watches_over_it(
+    children: list[Child],
+) -> None:
+    """Also what is only about to be shown."""
+    ours = showing()
+    for source in ("camera:Front", "screen", "file:film.mkv"):
+        ours.share(Wish(source))
+    ours.unshare_all(live=True)
+    assert [child.stopped for child in children] == [True, True, False]
+    ours.unshare_all()
+    assert all(child.stopped for child in children)
