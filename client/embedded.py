@@ -87,6 +87,7 @@ async def embed(
     host, port = (
         ("0.0.0.0", DEFAULT_PORT) if listen is None else split_address(listen, DEFAULT_PORT)
     )
+    named = split_address(advertise, 0) if advertise is not None else None
     settings = ServerSettings(
         host=host or "0.0.0.0",
         port=port,
@@ -102,12 +103,9 @@ async def embed(
             raise
         server = await serve(replace(settings, port=0))
     everywhere = host in ("", "0.0.0.0", "::")
-    shown = own_address() if everywhere else host
-    loopback = shown in (LOOPBACK, "::1", "localhost")
-    if advertise is not None:
-        shown, port = split_address(advertise, server.port)
-    else:
-        port = server.port
+    here = own_address() if everywhere else host
+    loopback = here in (LOOPBACK, "::1", "localhost")
+    shown, port = named or (here, 0)
     url = f"ws://{join_address(LOOPBACK if everywhere else host, server.port)}"
-    follows = everywhere and advertise is None
-    return Embedded(server, url, join_address(shown, port), loopback, follows)
+    follows = everywhere and named is None
+    return Embedded(server, url, join_address(shown, port or server.port), loopback, follows)

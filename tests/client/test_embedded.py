@@ -26,3 +26,21 @@ async def test_the_address_follows_the_machine_unless_it_was_given(
     monkeypatch.setattr(embedded, "own_address", lambda: here)
     assert running.moved().address == f"{named}:{running.server.port}"
     await running.server.close()
+
+
+@pytest.mark.parametrize(
+    ("advertise", "named"), [("example.org", ""), ("example.org:0", ""), ("[::2]:7", "[::2]:7")]
+)
+async def test_a_port_that_is_not_advertised_is_the_servers(advertise: str, named: str) -> None:
+    running = await embed("127.0.0.1:0", advertise, ())
+    assert running.address == (named or f"example.org:{running.server.port}")
+    await running.server.close()
+
+
+async def test_an_address_that_is_none_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(_: object) -> None:
+        raise AssertionError("it was opened")
+
+    monkeypatch.setattr(embedded, "serve", serve)
+    with pytest.raises(ValueError, match="no port number"):
+        await embed("127.0.0.1:0", "example.org:nonsense", ())
