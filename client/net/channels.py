@@ -66,6 +66,8 @@ class Channel(Protocol):
     """udp or tcp."""
     place: str
     """The address that it leads to; empty if it needs none."""
+    rank: int
+    """Of several to one forwarder the lowest is the best: UDP, the pair to the host, TCP."""
 
     def open(self, taker: Taker) -> None:
         """Begin."""
@@ -81,6 +83,7 @@ class UdpChannel:
     """A UDP socket connected to a forwarder's port; tried for until there is a way."""
 
     transport = "udp"
+    rank = 0
 
     def __init__(self, target: Target, *, loopback: bool) -> None:
         self.place = str(target)
@@ -141,6 +144,7 @@ class WebChannel:
     """A WebSocket to a forwarder; connects again by itself."""
 
     transport = "tcp"
+    rank = 2
 
     def __init__(self, target: Target, *, loopback: bool) -> None:
         self.place = str(target)
@@ -197,15 +201,15 @@ class WebChannel:
 
         self._opened = opened
         try:
-            taker.on_ready()
+            _say(taker.on_ready)
             with suppress(ConnectionClosed):
                 async for message in opened:
                     if isinstance(message, bytes):
-                        taker.on_datagram(message)
+                        _say(taker.on_datagram, message)
         finally:
             self._opened = None
             opened.transport.abort()
-        taker.on_gone()
+        _say(taker.on_gone)
 
     def send(self, data: bytes) -> None:
         from websockets.asyncio.server import broadcast
@@ -224,6 +228,7 @@ class LinkChannel:
 
     transport = "udp"
     place = ""
+    rank = 1  # it dies with the pair, so what stands by itself is better
 
     def __init__(self) -> None:
         self._taker: Taker | None = None
@@ -262,6 +267,7 @@ class OwnChannel:
 
     transport = "udp"
     place = ""
+    rank = 0
 
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
@@ -286,6 +292,15 @@ class OwnChannel:
         link, self._link = self._link, None
         if link is not None:
             link.close()
+
+
+def _say(said: Callable[..., None], *words: bytes) -> None:
+    """A bug in who hears it is loud and ends no channel, as with a callback of the loop."""
+    try:
+        said(*words)
+    except Exception as error:
+        told = {"message": "a channel's taker failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(told)
 
 
 def _later(loop: asyncio.AbstractEventLoop, take: Callable[[bytes], None], data: bytes) -> None:

@@ -88,19 +88,14 @@ class Forwarders:
         return self.trusted.issuperset(order.addresses)
 
     def _channels(self, order: OpenForwarder) -> list[Channel]:
-        channels: list[Channel] = []
         if order.addresses == ("local",):
             return [OwnChannel(self._own)] if self._own is not None else []
-        found = targets(order.addresses, loopback=self._loopback)[:MAX_CHANNELS]
-        for target in found:
-            if target.transport == "udp":
-                channels.append(UdpChannel(target, loopback=self._loopback))
-        if order.rung is Rung.HOSTED:  # it dies with the pair, so what stands by itself is better
-            channels.append(LinkChannel())
-        for target in found:
-            if target.transport == "tcp":
-                channels.append(WebChannel(target, loopback=self._loopback))
-        return channels
+        kinds: dict[str, type[UdpChannel | WebChannel]] = {"udp": UdpChannel, "tcp": WebChannel}
+        channels: list[Channel] = [
+            kinds[target.transport](target, loopback=self._loopback)
+            for target in targets(order.addresses, loopback=self._loopback)[:MAX_CHANNELS]
+        ]
+        return [*channels, LinkChannel()] if order.rung is Rung.HOSTED else channels
 
     def shut(self, number: int) -> None:
         """Give a slot back."""
@@ -178,7 +173,8 @@ class Holding:
     def __init__(self, order: OpenForwarder, channels: list[Channel], told: Told) -> None:
         self._number = order.number
         self._told = told
-        self._channels = channels
+        self._channels: dict[int, Channel] = {}
+        """By their numbers in the attachment."""
         self._given_up: set[int] = set()
         """Channels to addresses that are named no longer."""
         self._loop = asyncio.get_running_loop()
@@ -186,18 +182,21 @@ class Holding:
         """The transport that was told last; empty for lost."""
         self._timer: asyncio.TimerHandle | None = None
         self.attachment = Attachment(order.grants, time.monotonic(), WANTS)
-        self._open_channels()
+        for channel in channels:
+            self._open(channel)
         self._patience = self._loop.call_later(PATIENCE, self._impatient)
         self._settle()
 
-    def _open_channels(self) -> None:
-        for index, channel in enumerate(self._channels):
-            channel.open(_Taker(self, index))
+    def _open(self, channel: Channel) -> None:
+        """One more, worse than all of its kind and better than all of a worse kind."""
+        index = channel.rank * MAX_PLACES + len(self._channels)
+        self._channels[index] = channel
+        channel.open(_Taker(self, index))
 
     def reopen(self) -> None:
         """Make the sockets anew."""
         now = time.monotonic()
-        for index, channel in enumerate(self._channels):
+        for index, channel in self._channels.items():
             if isinstance(channel, UdpChannel) and index not in self._given_up:
                 channel.close()
                 self.attachment.gone(index, now)
@@ -212,20 +211,19 @@ class Holding:
     def reach(self, channels: list[Channel]) -> None:
         """It is found at these places now; that of our slot is left only when it is silent."""
         now, wanted = time.monotonic(), {channel.place for channel in channels}
-        for index, channel in enumerate(self._channels):
+        for index, channel in self._channels.items():
             if channel.place not in wanted and index != self.attachment.channel:
                 self._given_up.add(index)
                 channel.close()
                 self.attachment.gone(index, now)
         for channel in channels[: MAX_PLACES - len(self._channels)]:
             if channel.place not in self._places():
-                self._channels.append(channel)
-                channel.open(_Taker(self, len(self._channels) - 1))
+                self._open(channel)
         self._settle()
 
     def _places(self) -> set[str]:
-        left = enumerate(self._channels)
-        return {channel.place for index, channel in left if index not in self._given_up}
+        left = (index for index in self._channels if index not in self._given_up)
+        return {self._channels[index].place for index in left}
 
     def want(self, wants: tuple[Want, ...]) -> None:
         """What we want copies of."""
@@ -234,13 +232,13 @@ class Holding:
 
     def link(self, send: Callable[[bytes], None] | None) -> None:
         """The direct pair to the host."""
-        for channel in self._channels:
+        for channel in self._channels.values():
             if isinstance(channel, LinkChannel):
                 channel.attach(send)
 
     def receive_from_host(self, data: bytes) -> None:
         """An envelope from the direct pair to the host."""
-        for channel in self._channels:
+        for channel in self._channels.values():
             if isinstance(channel, LinkChannel):
                 channel.receive(data)
 
@@ -323,5 +321,5 @@ class Holding:
         for handle in (self._timer, self._patience):
             if handle is not None:
                 handle.cancel()
-        for channel in self._channels:
+        for channel in self._channels.values():
             channel.close()

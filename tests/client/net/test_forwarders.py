@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from client.net import channels
 from client.net.channels import WebChannel
@@ -122,6 +123,17 @@ async def test_a_forwarder_that_is_found_elsewhere_is_asked_there_too(
     forwarders.close()
 
 
+async def test_a_new_udp_address_ranks_before_a_websocket_that_was_known_earlier() -> None:
+    forwarders = Forwarders(Told(), loopback=True, own=None)
+    web, udp = "ws://127.0.0.1:9", "udp://127.0.0.1:9"
+    for addresses in ((web,), (web, udp, "udp://127.0.0.1:10")):
+        forwarders.open(OpenForwarder(7, Rung.HOSTED, addresses, (GRANT,)))
+    channels = forwarders._holdings[7]._channels
+    ranked = [channels[index].place for index in sorted(channels)]
+    assert ranked == [udp, "udp://127.0.0.1:10", "", web]
+    forwarders.close()
+
+
 async def test_a_name_that_nobody_knew_is_asked_for_again(
     relay: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,3 +224,34 @@ async def test_a_proxy_that_cannot_be_used_does_not_end_the_tries(
     task = channel._task
     assert task is not None and not (await asyncio.wait([task], timeout=0.3))[0]
     channel.close()
+
+
+async def test_a_bug_in_who_hears_a_channel_is_loud_and_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channels, "WEB_DELAY", 0.0)
+    heard, loud = list[bytes](), list[object]()
+
+    class Clumsy(Silent):
+        def on_ready(self) -> None:
+            raise ZeroDivisionError
+
+        def on_datagram(self, data: bytes) -> None:
+            heard.append(data)
+            raise ZeroDivisionError
+
+    async def talk(one: ServerConnection) -> None:
+        for number in range(3):
+            await one.send(bytes([number]))
+        await one.wait_closed()
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: loud.append(told["exception"]))
+    async with serve(talk, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        channel = WebChannel(Target("ws", "127.0.0.1", port), loopback=True)
+        channel.open(Clumsy())
+        async with asyncio.timeout(5):
+            while len(heard) < 3:
+                await asyncio.sleep(0.01)
+        channel.close()
+    assert len(loud) == 4 and all(isinstance(one, ZeroDivisionError) for one in loud)
