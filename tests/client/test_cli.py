@@ -568,3 +568,17 @@ def test_a_sealed_identity_asks_for_its_passphrase_without_showing_it(home: Path
     terminal.wait_for("fingerprint")
     assert b"secret" not in terminal.seen
     assert terminal.end() == 0
+
+
+def test_ctrl_c_before_the_program_is_loaded_ends_it_quietly() -> None:
+    program = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'client.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from client.start import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
