@@ -258,11 +258,10 @@ class Desk:
         code = self.code
         if exchange in self._knocking:
             return
-        full = len(self._knocking) >= MAX_EXCHANGES
-        if code is None or signal.nameplate != code.nameplate or full:
+        if code is None or signal.nameplate != code.nameplate:
             self._deny(exchange, Denial.USED)
             return
-        if not self._has_a_try(code, now):
+        if len(self._knocking) >= MAX_EXCHANGES or not self._has_a_try(code, now):
             self._deny(exchange, Denial.TOO_MANY_TRIES)
             return
         handshake = HostExchange(signal.mailbox, self.identity, self.kem, self.rng)

@@ -243,6 +243,8 @@ def test_exchanges_are_bounded_and_closed_when_they_are_over() -> None:
         knock(desk, exchange)
     assert sum(desk.holds(ExchangeId(n)) for n in range(100)) == MAX_EXCHANGES
     desk.signals.clear()
+    desk.receive(Opened(99, MAILBOX, "1234"), 1.0)
+    assert posts(desk) == [Denied(Denial.TOO_MANY_TRIES)], "so it knocks again"
     desk.handle_timer(61.0)
     assert sum(isinstance(s, Close) for s in desk.signals) == MAX_EXCHANGES
 
