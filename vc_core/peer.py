@@ -155,7 +155,7 @@ class Peer:
         """Whether a greeting may still be answered; the more failed, the longer."""
         if self.greeting is None:
             return False
-        patience = min(GREETING_LIFE * 1.5**self.greetings, LONGEST_GREETING)
+        patience = min(GREETING_LIFE * 1.5 ** (self.greetings - 1), LONGEST_GREETING)
         return now - self.greeting.begun < patience
 
     def greet_anew(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.sim.bottle import Bottle
@@ -290,3 +292,23 @@ def test_a_link_that_lives_again_is_kept_when_the_greeting_of_its_darkness_is_an
     assert bottle.run(5.0, lambda: peer(greeter).greeting is None)
     bottle.run(1.0)
     assert [peer(one).link for one in people] == before
+
+
+def test_greetings_that_nobody_answers_are_given_up_after_five_seconds_and_then_later(
+    bottle: Bottle,
+) -> None:
+    hosts, anns = ordered(bottle, host_smaller=True)
+    host = bottle.host(identity=hosts)
+    bottle.run(1)
+    ann = bottle.join("ann", bottle.code(host), identity=anns)
+    assert bottle.run(10, lambda: names_here(host) == {"host", "ann"} and ann.living)
+    bottle.run(3)
+    bottle.kill(ann)
+    peer = host.session.room.peers[ann.number]
+    begun = []
+    for _ in range(4):
+        before = peer.greetings
+        assert bottle.run(20, lambda before=before: peer.greetings > before)  # type: ignore[misc]
+        begun.append(bottle.now)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(begun)]
+    assert pauses == pytest.approx([5.0, 7.5, 11.25], abs=0.6)
