@@ -21,6 +21,7 @@ from client import words
 from client.contacts import Contacts
 from client.faces import Faces
 from client.identity import open_identity, passphrase_given
+from client.loop import Hands
 from client.loop import run as run_loop
 from client.net.lan import NotFoundError
 from client.net.mailbox import SignalingUnreachable
@@ -43,11 +44,14 @@ MAX_PERCENT = 400.0  # of a member's volume
 
 def run(settings: Settings) -> int:
     """Run one call to its end; the exit code. Raises ``IdentityError`` when there is none."""
-    engine = Engine(settings)
+    engine, hands = Engine(settings), Hands()
     try:
-        return run_loop(engine.run())
+        code = run_loop(engine.run(), hands)
     finally:
         engine.close()
+    if hands.hang:  # a device that does not close keeps nobody in a call that is over
+        os._exit(code)
+    return code
 
 
 def why_not_opened(error: Exception, server: str) -> tuple[Ending, str, str] | None:

@@ -5,8 +5,10 @@ by half of that; whoever then asks for the rest is called at once, again and
 again until the time has come. Ours comes with the first millisecond that is not
 too early, which also lets timers of the same millisecond share a wake-up.
 
-It also keeps a UDP socket whose opening is cancelled half-way; here that is closed
+uvloop also keeps a UDP socket whose opening is cancelled half-way; here that is closed
 as soon as it is open, within two turns.
+
+Threads that a sound library holds (``Hands``) are waited for at the end, and not for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import math
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
@@ -31,6 +34,33 @@ Words = TypeVarTuple("Words")
 # Implementation
 SWITCH_INTERVAL = 0.0005  # s; audio callbacks wait at most this long for busy threads
 ROUNDING = 0.001  # ms that a float of many seconds may be off
+LAST_WORK = 2.0  # s that a device may take to close at the end
+
+
+class Hands(ThreadPoolExecutor):
+    """Threads for what blocks and may be left undone at the end: files read, devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._work: set[Future[Any]] = set()
+
+    def submit(self, work: Callable[..., T], /, *words: Any, **named: Any) -> Future[T]:
+        """Do it on a thread."""
+        done = super().submit(work, *words, **named)
+        self._work.add(done)
+        done.add_done_callback(self._work.discard)
+        return done
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more; wait for what is being done, and no longer than ``LAST_WORK``."""
+        super().shutdown(False, cancel_futures=cancel_futures)
+        if wait:
+            wait_for(tuple(self._work), LAST_WORK)
+
+    @property
+    def hang(self) -> bool:
+        """Whether something is still being done: Python would wait for it for ever."""
+        return bool(self._work)
 
 
 def whole_ms(delay: float, now: float) -> int:
@@ -66,8 +96,11 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return Loop()
 
 
-async def _watched(main: Coroutine[Any, Any, T]) -> T:
-    asyncio.get_running_loop().set_exception_handler(_complain)
+async def _watched(main: Coroutine[Any, Any, T], hands: Hands | None) -> T:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_complain)
+    if hands is not None:
+        loop.set_default_executor(hands)
     return await main
 
 
@@ -100,11 +133,11 @@ def run_from_thread(make: Callable[[], Coroutine[Any, Any, T]], at: asyncio.Abst
     return done.result()
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` to its end in a fresh loop."""
+def run(main: Coroutine[Any, Any, T], hands: Hands | None = None) -> T:
+    """Run ``main`` to its end in a fresh loop, with ``hands`` for what blocks."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # modules stay; to look through them now and then would hold the voice for 25 ms
-    main = _watched(main)
+    main = _watched(main, hands)
     try:
         import uvloop  # noqa: F401
     except ImportError:

@@ -6,6 +6,8 @@ import asyncio
 import math
 import random
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -107,3 +109,23 @@ def test_who_stops_opening_a_socket_leaves_none(turns: int) -> None:
         return peer.opened
 
     assert not run(main())
+
+
+@pytest.mark.parametrize(("busy", "hang"), [(0.05, False), (30.0, True)])
+def test_a_thread_that_hangs_is_waited_for_a_moment_and_not_for_ever(
+    busy: float, hang: bool
+) -> None:
+    program = (
+        "import asyncio, os, sys, time\n"
+        "from client.loop import Hands, run\n"
+        "async def main():\n"
+        f"    asyncio.get_running_loop().run_in_executor(None, time.sleep, {busy})\n"
+        "hands = Hands()\n"
+        "run(main(), hands)\n"
+        "print(hands.hang, flush=True)\n"
+        "os._exit(7) if hands.hang else sys.exit(7)\n"
+    )
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (7, f"{hang}\n".encode())
+    assert time.monotonic() - begun < 10.0
