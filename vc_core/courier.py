@@ -61,10 +61,8 @@ class Removed:
     """Who must hear that it is out."""
 
     number: Member
-    secret: bytes
-    """The room secret whose mailbox it hears."""
-    letters: list[bytes]
-    """A ``MEET`` body of each link that it may know."""
+    letters: list[tuple[bytes, bytes]]
+    """(room secret of a mailbox, ``MEET`` body), of each link that it may know."""
     due: float
     until: float
 
@@ -109,11 +107,15 @@ class Courier:
     def remove(self, peer: Peer, message: NewEntry, now: float) -> None:
         """Last words to somebody whom we remove from the room."""
         self.part(peer, message)
-        links = (peer.link, peer.coming, peer.former)
-        letters = [MEET.write(link.seal_letter(message)) for link in links if link is not None]
-        secret = peer.found_by or self._mailboxes.known_to(peer)
+        known = peer.found_by or self._mailboxes.known_to(peer)
+        letters = [
+            (secret, MEET.write(link.seal_letter(message)))
+            for link in (peer.link, peer.coming, peer.former)
+            if link is not None
+            for secret in dict.fromkeys((link.secret or known, known))
+        ]
         due, until = now + REMINDER_PAUSE, now + REMINDED
-        self._removed.append(Removed(peer.number, secret, letters, due, until))
+        self._removed.append(Removed(peer.number, letters, due, until))
 
     def _post_everywhere(self, peer: Peer, link: Link, letter: Letter) -> None:
         if peer.exchange is not None and self._mailboxes.connected:
@@ -131,8 +133,8 @@ class Courier:
         if not self._room.hosting:
             self._removed.clear()
         for one in [one for one in self._removed if now >= one.due]:
-            for body in one.letters:
-                self._mailboxes.drop(one.number, body, one.secret)
+            for secret, body in one.letters:
+                self._mailboxes.drop(one.number, body, secret)
             one.due = now + REMINDER_PAUSE
             if one.due > one.until:
                 self._removed.remove(one)

@@ -160,6 +160,25 @@ def test_who_is_kicked_while_it_hears_nobody_is_told_when_it_is_back(
     assert names_here(host) == names_here(cyd) == {"host", "cyd"}
 
 
+def test_who_is_kicked_as_soon_as_it_has_come_is_told_where_it_listens(bottle: Bottle) -> None:
+    """The room secret of its welcome is younger than what it would surely have learned."""
+    host, ann = bottle.party("host", "ann")
+    act(bottle, host, "kick", ann.number, bottle.now)
+    act(bottle, host, "invite", bottle.now)
+    bottle.run(0.5)
+    cyd = bottle.join("cyd", bottle.code(host))
+    assert bottle.run(2, lambda: bool(joined(cyd)))
+    bottle.meddle = lambda person, signal: [] if person is cyd else [signal]
+    bottle.cut("host", "cyd")
+    bottle.run(0.2)
+    act(bottle, host, "kick", cyd.number, bottle.now)
+    bottle.run(3)  # nothing that was said then is still under way
+    assert not cyd.ended
+    bottle.meddle = None
+    bottle.run(5)
+    assert cyd.ended and ending(cyd) == "kicked"
+
+
 @pytest.mark.parametrize("away", [1, 15])
 @pytest.mark.parametrize("later", [0.5, 11])
 def test_who_is_kicked_by_a_host_of_whom_it_has_not_heard_is_told_when_it_is_back(
