@@ -31,9 +31,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "ifaddr": ("client/net/interfaces.py",),
     "jeepney": ("video/portal.py",),
     "miniaudio": ("audio/devices.py",),
-    "nacl": tuple(
-        f"vc_core/{room}.py" for room in ("aead", "keys", "noise", "pake", "seal")
-    ),
+    "nacl": tuple(f"vc_core/{room}.py" for room in ("aead", "keys", "noise", "pake", "seal")),
     "mss": ("video/screen.py",),
     "numpy": ("audio/*.py", "video/*.py", "client/ui/picture.py"),
     "opuslib": ("audio/libopus.py",),
