@@ -190,7 +190,8 @@ class Room:
     def _addresses_changed(self) -> None:
         """Another network, or one more: pairs and slots are looked for anew."""
         self._driver.addresses_changed()
-        if (url := self._own_server.moved()) and (office := self.session.office) is not None:
+        office = self.session.office if not self._offers.private else None
+        if office is not None and (url := self._own_server.moved()):
             self._driver.feed(lambda: office.server_moved(url))
         if self.session.room.hosting:
             self._spawn(self._offer_anew())
@@ -226,8 +227,7 @@ class Room:
     async def events(self) -> AsyncIterator[RoomEvent]:
         """Everything that happens, until the room has ended for us."""
         while True:
-            event = await self._events.get()
-            yield event
+            yield (event := await self._events.get())
             if isinstance(event, Ended):
                 return
 

@@ -145,6 +145,27 @@ async def test_who_hides_its_address_opens_no_server_for_the_others(
     assert opened == [None]
 
 
+@pytest.mark.parametrize(("only", "told"), [(RUNGS, ["ws://10.0.0.7:1"]), (("relayed",), [])])
+async def test_where_our_server_has_moved_is_told_unless_nobody_may_learn_our_address(
+    only: tuple[str, ...], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    room = Room(HOST, Identity.generate(seeded("ann")))
+    office = SimpleNamespace(server_moved=found.append)
+    session = SimpleNamespace(office=office, room=SimpleNamespace(hosting=False))
+    double = SimpleNamespace(
+        session=session,
+        feed=lambda action: action(),
+        addresses_changed=lambda: None,
+        allow=lambda _: None,
+    )
+    room._driver = cast(Driver, double)
+    monkeypatch.setattr(room._own_server, "moved", lambda: "ws://10.0.0.7:1")
+    room.only(only)
+    room._addresses_changed()
+    assert found == told
+
+
 @pytest.mark.parametrize("how", ["takes over", "moves"])
 async def test_a_host_that_takes_over_or_moves_asks_routers_and_relays_anew(
     how: str, monkeypatch: pytest.MonkeyPatch
@@ -157,7 +178,7 @@ async def test_a_host_that_takes_over_or_moves_asks_routers_and_relays_anew(
 
     room = Room(replace(GUEST, signal="wss://b.example"), Identity.generate(seeded("ann")))
     room._post = Post("wss://b.example", on_signal=print, on_change=print)
-    session = SimpleNamespace(room=SimpleNamespace(hosting=True))
+    session = SimpleNamespace(room=SimpleNamespace(hosting=True), office=None)
     room._driver = cast(
         Driver,
         SimpleNamespace(
