@@ -26,8 +26,8 @@ OPENING_LIMIT = 15.0  # s; a library that looks for its server takes one or two
 LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
 NO_ROOM = "is there room, and may vchat write there?"
 PATIENCE = 3.0  # s that the report about devices waits for their first sample
-LOOK = 0.5  # s between two looks at whether devices call
-STILL = 4  # looks without a call, after which a device has gone; this process may have slept in one
+LOOK = 1.0  # s between two looks at whether devices call
+STILL = 2  # looks without a call, after which a device has gone; this process may sleep in one
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0  # s between two tries to open another one, doubling
 
 Tell = Callable[[RoomEvent], None]
