@@ -134,13 +134,14 @@ class Listening:
     @property
     def silent(self) -> bool:
         """Whether nobody needs a pull until the next packet comes."""
-        resting = self.tracks.at_rest and all(one.at_rest for one in self.receivers.values())
-        return self.on_member_frame is None and resting
+        if self.on_member_frame is not None:
+            return False
+        return all([one.at_rest for one in self.receivers.values()]) and self.tracks.at_rest
 
     def pull(self, now: float, count: int = BLOCK) -> Samples:
         """The next ``count`` samples of everybody together; stereo while a track plays."""
         voices = [(member, one.pull(now, count)) for member, one in self.receivers.items()]
-        if any(one.talking != (member in self._talking) for member, one in self.receivers.items()):
+        if self._talking != {who for who, one in self.receivers.items() if one.talking}:
             self._note_talking()
         if self.on_member_frame is not None:
             self._show_frames(self.on_member_frame, voices, count)

@@ -33,28 +33,24 @@ class Least:
     """The minimum of the last one to two windows."""
 
     def __init__(self, window: float) -> None:
+        self.value = math.inf
+        """The minimum; infinite before the first value."""
+        self.full = False
+        """Whether at least one whole window was seen."""
         self._window = window
-        self._before = math.inf
         self._now = math.inf
         self._since: float | None = None
-
-    @property
-    def value(self) -> float:
-        """The minimum; infinite before the first value."""
-        return min(self._before, self._now)
-
-    @property
-    def full(self) -> bool:
-        """Whether at least one whole window was seen."""
-        return self._before < math.inf
 
     def add(self, value: float, now: float) -> None:
         """Take one more value."""
         if self._since is None:
             self._since = now
         if now - self._since >= self._window:
-            self._before, self._now, self._since = self._now, math.inf, now
-        self._now = min(self._now, value)
+            self.value, self._now, self._since, self.full = self._now, math.inf, now, True
+        if value < self._now:
+            self._now = value
+            if value < self.value:
+                self.value = value
 
 
 class Lateness:
@@ -121,6 +117,8 @@ class Delay:
     """The delays of one talker's packets."""
 
     def __init__(self) -> None:
+        self.base = math.inf
+        """The fastest recent transit in seconds (only differences have a meaning)."""
         self.jitter = 0.0
         """Interarrival jitter of RFC 3550 in seconds."""
         self.target = 0.0
@@ -131,29 +129,23 @@ class Delay:
         self._reference: float | None = None
         self._last_transit: float | None = None
 
-    @property
-    def base(self) -> float:
-        """The fastest recent transit in seconds (only differences have a meaning)."""
-        return self._least.value
-
     def learn(self, transit: float, now: float) -> None:
         """Take the transit of a packet that arrived ``now``."""
-        self._learn_jitter(transit)
+        if self._last_transit is not None:
+            self.jitter += (abs(transit - self._last_transit) - self.jitter) / SMOOTHING
+        self._last_transit = transit
         self._least.add(transit, now)
-        self._follow_base()
+        if self._least.value != self.base:
+            self.base = self._least.value
+            self._follow_base()
         self._learned += 1
-        self._lateness.learn(min(BINS - 1, max(0, int((transit - self.base) / BIN))))
+        self._lateness.learn(min(BINS - 1, int((transit - self.base) / BIN)))
         self.target = max(LEAST, self._lateness.reached * BIN + MARGIN)
 
     def forget_lateness(self) -> None:
         """Begin to learn anew; the base stays."""
         self._lateness = Lateness()
         self.target = FIRST_LATENESS * BIN + MARGIN
-
-    def _learn_jitter(self, transit: float) -> None:
-        if self._last_transit is not None:
-            self.jitter += (abs(transit - self._last_transit) - self.jitter) / SMOOTHING
-        self._last_transit = transit
 
     def _follow_base(self) -> None:
         """Move the histogram along when the base moved by whole bins."""

@@ -185,7 +185,8 @@ class Jitter:
         if at < self._next:
             return
         self._packets[at] = _Packet(payload, last, now)
-        self._keep_bounded()
+        if len(self._packets) > MOST_PACKETS:
+            self._keep_bounded()
 
     def _unwrap(self, timestamp: int) -> int:
         """The timestamp counted on beyond 2**32, nearest to the newest one."""
@@ -210,8 +211,6 @@ class Jitter:
         self._begun = False
 
     def _keep_bounded(self) -> None:
-        if len(self._packets) <= MOST_PACKETS:
-            return
         del self._packets[min(self._packets)]
         if self.state is State.PLAYING:
             self._next = max(self._next, min(self._packets))

@@ -25,5 +25,5 @@ def level(samples: Samples) -> float:
 
 def loudest_block(frame: Frame) -> float:
     """dBFS of the loudest 5 ms of a frame."""
-    powers = [float(block.dot(block)) for block in frame.reshape(FRAME // BLOCK, BLOCK)]
-    return decibels(max(powers) / BLOCK)
+    blocks = frame.reshape(FRAME // BLOCK, BLOCK)
+    return decibels(max(np.vecdot(blocks, blocks).tolist()) / BLOCK)

@@ -2,7 +2,7 @@
 
 After every input: commands, then events; then the one timer. Inputs that arise
 while commands are carried out wait in a queue, so that a session is never
-entered twice. Voice takes the short way: ``speak`` and ``hear``.
+entered twice. Voice takes the short way: ``speak``, and ``RoadEar.media``.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Driver:
         self._reach = reach
         self._tries = Tries()
         self._on_event = on_event
-        self._on_voice = on_voice
+        self.on_voice = on_voice
+        """Hears what opened of others' voices and pictures."""
         self._on_server = on_server
         self.on_feedback: Callable[[Member, LinkId, bytes], None] = lambda *_: None
         """Hears what viewers say of our pictures."""
@@ -135,7 +136,7 @@ class Driver:
             while (command := session.next_command()) is not None:
                 self._obey(command)
             for opened in session.ready_media():
-                self._on_voice(opened)
+                self.on_voice(opened)
             if not self._inputs:
                 break
             self._inputs.popleft()()
@@ -350,14 +351,6 @@ class Driver:
             road = self._roads.get(link)
             if road is not None:
                 road.send(datagram)
-
-    def hear(self, member: Member, link: LinkId, way: Way, datagram: bytes) -> None:
-        """Open one packet of voice or pictures."""
-        session = self.session
-        if session is not None:
-            opened = session.hear(member, link, way, datagram, time.monotonic())
-            if opened is not None:
-                self._on_voice(opened)
 
     # ---- End ---------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from vc_core.record import record
 
 if TYPE_CHECKING:
     from vc_core.forwarding import Forwarding
+    from vc_core.senderkeys import Opened
     from vc_core.session import Session
 
 
@@ -20,12 +21,10 @@ class Inputs(Protocol):
 
     session: Session | None
     on_feedback: Callable[[Member, LinkId, bytes], None]
+    on_voice: Callable[[Opened], None]
 
     def feed(self, action: Callable[[], None]) -> None:
         """An input of the session: now, or behind those that wait."""
-
-    def hear(self, member: Member, link: LinkId, way: Way, datagram: bytes) -> None:
-        """Sealed media of a member."""
 
     def envelope(self, member: Member, link: LinkId, datagram: bytes) -> None:
         """An envelope, by a direct pair."""
@@ -73,7 +72,12 @@ class RoadEar:
 
     def media(self, way: Way, datagram: bytes) -> None:
         """Sealed media came."""
-        self.driver.hear(self.member, self.link, way, datagram)
+        driver = self.driver
+        if driver.session is not None:
+            now = time.monotonic()
+            opened = driver.session.hear(self.member, self.link, way, datagram, now)
+            if opened is not None:
+                driver.on_voice(opened)
 
     def stream_opened(self) -> None:
         """Stream 0 stands."""

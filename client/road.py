@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from client.net.candidates import Description
@@ -127,7 +128,7 @@ class Road:
 
         pair = self._pairs[attempt] = self._make_pair(
             lambda description: self._described(attempt, description),
-            lambda datagram: self.receive(way, datagram),
+            partial(self.receive, way),
             state,
         )
         self._spawn(pair.start())

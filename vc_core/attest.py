@@ -50,7 +50,7 @@ def picture_digest(number: int, timestamp: int, key: bool, codec: int, body: byt
 def _parts(
     room: bytes, key: SenderKey, kid: Kid, frames: tuple[Attested, ...]
 ) -> tuple[bytes, ...]:
-    body = b"".join(frame.write_fields() for frame in frames)
+    body = b"".join([frame.write_fields() for frame in frames])
     return room, key.position.hash, digest(LABEL_KEY, key.key), kid.pack(), body
 
 

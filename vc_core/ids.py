@@ -9,7 +9,7 @@ several *ways*: an ICE pair, or a forwarder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from enum import IntEnum
 from typing import NamedTuple, NewType
 
 Member = NewType("Member", int)
@@ -25,7 +25,7 @@ Rng = Callable[[int], bytes]
 """Chance as an argument: a function from a count to that many random bytes."""
 
 
-class Rung(Enum):
+class Rung(IntEnum):
     """How packets reach a member; the value is the order of preference."""
 
     DIRECT = 1

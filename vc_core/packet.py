@@ -128,8 +128,11 @@ class MediaKey:
 
     def aad(self, ctr: int) -> bytes:
         """SFrame header, room, roster hash."""
-        bits, ctr_bytes = _sframe_half(ctr)
-        return bytes((self.sframe_bits | bits,)) + self.sframe_kid + ctr_bytes + self.aad_tail
+        if ctr < _SMALL:
+            return bytes((self.sframe_bits | ctr,)) + self.sframe_kid + self.aad_tail
+        size = (ctr.bit_length() + 7) // 8
+        head = bytes((self.sframe_bits | 8 | size - 1,)) + self.sframe_kid
+        return head + ctr.to_bytes(size, "big") + self.aad_tail
 
 
 def media_key(sender_key: bytes, room: bytes, kid: Kid, roster: bytes) -> MediaKey:

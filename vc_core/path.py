@@ -352,7 +352,10 @@ class Path:
     def media(self, now: float) -> None:
         """Sealed media opened that came over this path."""
         self._media_at = now
-        self._live(now)
+        if self.state is State.ALIVE:
+            self.last_life = now
+        else:
+            self._live(now)
 
     def _live(self, now: float) -> None:
         self.last_life = now

@@ -117,7 +117,7 @@ class Room:
 
     def fresh(self, now: float) -> bool:
         """Whether the host is known to be alive, or is ourselves."""
-        return self.hosting or (not self.host_left and now - self.fresh_at < NONCE_LIFE)
+        return (now - self.fresh_at < NONCE_LIFE and not self.host_left) or self.hosting
 
     def flows(self, now: float) -> bool:
         """Whether media is sealed and played: while fresh, and while a deputy may take over."""

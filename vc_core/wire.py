@@ -163,13 +163,13 @@ class Many:
     def write(self, value: tuple[Any, ...]) -> bytes:
         if len(value) > self.limit:
             raise LocalProtocolError(f"{len(value)} values where at most {self.limit} belong")
-        return bytes([len(value)]) + b"".join(self.of.write(one) for one in value)
+        return bytes([len(value)]) + b"".join([self.of.write(one) for one in value])
 
     def read(self, reader: Reader) -> tuple[Any, ...]:
         count = reader.take(1)[0]
         if count > self.limit:
             raise RemoteProtocolError(f"{count} values, allowed are {self.limit}")
-        return tuple(self.of.read(reader) for _ in range(count))
+        return tuple([self.of.read(reader) for _ in range(count)])
 
     def describe(self) -> str:
         return f"u8 count ≤ {self.limit}, each: {self.of.describe()}"
@@ -185,7 +185,7 @@ class Record:
 
     def write_fields(self) -> bytes:
         """The fields one after another, without a kind."""
-        return b"".join(codec.write(getattr(self, name)) for name, codec in self.LAYOUT)
+        return b"".join([codec.write(getattr(self, name)) for name, codec in self.LAYOUT])
 
     @classmethod
     def read_fields(cls: type[R], reader: Reader) -> R:

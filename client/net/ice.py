@@ -173,7 +173,8 @@ class IceConnection(Owner):
         """Send on the nominated pair; dropped when there is none."""
         pair = self._nominated.get(COMPONENT)
         if pair is not None:
-            cast(IceSocket, pair.protocol).carry(data, pair.remote_addr)
+            opened: Any = pair.protocol
+            opened.carry(data, pair.remote_addr)
 
     def selected(self) -> tuple[str, str] | None:
         """Types of the nominated pair's candidates: (local, remote)."""

@@ -10,7 +10,7 @@ import logging
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import aioice
 from aioice import stun
@@ -58,8 +58,7 @@ class IceSocket(StunProtocol):
         super().__init__(receiver)
         self._checks: dict[Address, tuple[stun.Message, int]] = {}
 
-    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        data = cast(bytes, data)
+    def datagram_received(self, data: Any, addr: tuple[Any, ...]) -> None:
         if data and data[0] > LAST_STUN_BYTE:
             self.receiver.take(data, self, (addr[0], addr[1]))
             return

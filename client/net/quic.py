@@ -84,7 +84,7 @@ class QuicLink:
         self._idle_timeout = idle_timeout
         self._state = State.NEW
         self._connection: BoundedConnection | None = None
-        self._pumping = False
+        self._pumping = self._again = False
 
     # getters
 
@@ -205,34 +205,35 @@ class QuicLink:
 
     def _pump(self, ending: str = "broken") -> None:
         """Events, then datagrams, then perhaps the end."""
+        self._again = True
         if self._pumping:
             return
         self._pumping = True
         try:
-            while self._turn():
-                pass
+            while self._again:
+                self._again = False
+                self._turn()
         finally:
             self._pumping = False
         known = self._connection
         if known is not None and known.ending is not None:
             self._end("closed" if known.left_politely else ending)
 
-    def _turn(self) -> bool:
-        """Hand events on and datagrams out; whether there may be more."""
+    def _turn(self) -> None:
+        """Hand all events on, then all datagrams out."""
         while self._connection is not None:
             if not self._connection.hand_on(self._became_ready, self._on_stream):
                 break
         known = self._connection
         if known is None:
-            return False
+            return
         try:
             datagrams = known.datagrams_to_send(self._now())
         except Exception as error:
             self._break(error)
-            return False
+            return
         for datagram, _ in datagrams:
             self._send(datagram)
-        return bool(datagrams)
 
     def _became_ready(self) -> None:
         self._state = State.READY
