@@ -140,8 +140,11 @@ class Listening:
 
     def pull(self, now: float, count: int = BLOCK) -> Samples:
         """The next ``count`` samples of everybody together; stereo while a track plays."""
-        voices = [(member, one.pull(now, count)) for member, one in self.receivers.items()]
-        if self._talking != {who for who, one in self.receivers.items() if one.talking}:
+        voices, changed = [], False
+        for member, one in self.receivers.items():
+            voices.append((member, one.pull(now, count)))
+            changed = changed or one.talking is not (member in self._talking)
+        if changed:
             self._note_talking()
         if self.on_member_frame is not None:
             self._show_frames(self.on_member_frame, voices, count)

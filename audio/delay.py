@@ -49,8 +49,7 @@ class Least:
             self.value, self._now, self._since, self.full = self._now, math.inf, now, True
         if value < self._now:
             self._now = value
-            if value < self.value:
-                self.value = value
+            self.value = min(self.value, value)
 
 
 class Lateness:

@@ -84,7 +84,7 @@ class Signer:
     def made(self, key: SenderKey, frame: Attested, now: float) -> list[Attest]:
         """Remember one frame; attestations that became full come out."""
         ready = []
-        if self._frames and self._key != key:
+        if self._frames and self._key is not key:
             ready.append(self._sign())
         if not self._frames:
             self._next = now + INTERVAL

@@ -33,7 +33,7 @@ class Audience:
         """Whom voice is sent to one by one: all, or who is not reached by ``spread``."""
         copied = self._ways.berths.way(spread) if spread is not None else None
         return [
-            (peer.number, peer.link.id)
+            (peer.seat.number, peer.link.id)
             for peer in self._peers.values()
             if peer.link is not None
             and peer.link.used is not None

@@ -178,7 +178,7 @@ class Keyring:
         """What a member's packet says; None if its key has not come yet."""
         if peer.blocked or not peer.seat.present or not self._room.flows(now):
             raise RemoteProtocolError("media from somebody who may not be heard now")
-        opened = self._others.open(peer.number, datagram, now)
+        opened = self._others.open(peer.seat.number, datagram, now)
         if opened is not None and opened.stream == VOICE:
             peer.witness.heard(opened, now)
         return opened

@@ -13,12 +13,26 @@ Every field is bounded here, so that a reader needs no limits of its own.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from vc_core.errors import LocalProtocolError
 from vc_core.grant import Grant
 from vc_core.keys import KEY_SIZE, SIGNATURE_SIZE
 from vc_core.record import record
-from vc_core.wire import Bytes, Codec, Family, Fixed, Flag, Layout, Many, Nested, Record, Text, UInt
+from vc_core.wire import (
+    Bytes,
+    Codec,
+    Family,
+    Fixed,
+    Flag,
+    Layout,
+    Many,
+    Nested,
+    Reader,
+    Record,
+    Text,
+    UInt,
+)
 
 # Specification
 PROTOCOL_VERSION = 1
@@ -474,6 +488,18 @@ class Attested(Record):
     digest: bytes
 
     LAYOUT: ClassVar[Layout] = (("counter", _U48), ("digest", Fixed(12)))
+
+    def write_fields(self) -> bytes:
+        """As ``LAYOUT`` says; written out, since every frame is written twice and read once."""
+        if len(self.digest) != 12 or not 0 <= self.counter < 1 << 48:
+            raise LocalProtocolError("a frame that no attestation can name")
+        return self.counter.to_bytes(6, "big") + self.digest
+
+    @classmethod
+    def read_fields(cls, reader: Reader) -> Self:
+        """The frame that stands next."""
+        data = reader.take(18)
+        return cls(int.from_bytes(data[:6], "big"), data[6:])
 
 
 @record

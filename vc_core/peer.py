@@ -48,8 +48,6 @@ class Peer:
     def __init__(self, seat: Seat, room: bytes, now: float, *, greets: bool = False) -> None:
         """``greets``: our side begins handshakes with it."""
         self.seat = seat
-        self.number = seat.number
-        """Its number in the room."""
         self.name = clean_name(seat.name)
         self.greets = greets
         self.link: Link | None = None
@@ -97,6 +95,11 @@ class Peer:
         self.hinted = Bucket(HINTS, now)
         self.openings = Bucket(OPENINGS, now)
         self.servers = Bucket(SERVERS, now)
+
+    @property
+    def number(self) -> Member:
+        """Its number in the room."""
+        return self.seat.number
 
     @property
     def streaming(self) -> bool:

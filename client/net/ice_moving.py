@@ -77,7 +77,9 @@ class MovingConnection(IceConnection):
             life = self._lives.of((opened.id, source))
             life.heard = life.spoke = now
             self.on_datagram(data)
-            self._spoken(opened, source, now)
+            used = self._nominated.get(COMPONENT)
+            if used and (used.protocol is not opened or used.remote_addr != source):
+                self._spoken_beside(used, opened, source, now)
 
     def _stranger(self, opened: IceSocket, source: Address) -> None:
         """A datagram from an unchecked address: perhaps the peer has a new one."""
@@ -86,11 +88,10 @@ class MovingConnection(IceConnection):
         if self._lives.may_ask_stranger((opened.id, source), self._clock()):
             self._ask_beside(self._pair_with(opened, source))
 
-    def _spoken(self, opened: IceSocket, source: Address, now: float) -> None:
-        """A datagram from a checked address: is it the one in use?"""
-        used = self._nominated.get(COMPONENT)
-        if used is None or (used.protocol is opened and used.remote_addr == source):
-            return
+    def _spoken_beside(
+        self, used: CandidatePair, opened: IceSocket, source: Address, now: float
+    ) -> None:
+        """A datagram from a checked address that is not the one in use."""
         if now - self._life(used).spoke > QUIET:
             self._recheck(self._pair_with(opened, source))
 

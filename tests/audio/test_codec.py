@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio import libopus
+from audio import codec, libopus
 from audio.codec import FULLBAND, Decoder, Encoder, carries_fec
 from audio.pcm import FRAME, silence
 from tests.audio.signal import frames, speech
@@ -22,6 +22,11 @@ VOICE = frames(speech(2.0))
 def test_packets_have_the_size_of_the_bit_rate() -> None:
     assert {len(Encoder().encode(frame)) for frame in VOICE} == {96}
     assert {len(Encoder(48_000, FULLBAND).encode(frame)) for frame in VOICE} == {120}
+
+
+def test_an_older_library_encodes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "_APPLICATION_RESTRICTED_SILK", 1)
+    assert {len(Encoder().encode(frame)) for frame in VOICE} == {96}
 
 
 def test_fec_is_in_the_packets_only_while_packets_get_lost() -> None:
