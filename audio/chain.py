@@ -131,12 +131,14 @@ class Listening:
             receiver = self.receivers[member] = self._make_receiver()
         receiver.receive(timestamp, payload, last, now)
 
-    @property
     def silent(self) -> bool:
         """Whether nobody needs a pull until the next packet comes."""
         if self.on_member_frame is not None:
             return False
-        return all([one.at_rest for one in self.receivers.values()]) and self.tracks.at_rest
+        for one in self.receivers.values():
+            if not one.at_rest:
+                return False
+        return self.tracks.at_rest
 
     def pull(self, now: float, count: int = BLOCK) -> Samples:
         """The next ``count`` samples of everybody together; stereo while a track plays."""

@@ -154,6 +154,7 @@ class Encoder:
         self._pcm = np.empty(self._shape, np.float32)
         self._pcm_at = self._pcm.ctypes.data
         self._out = ctypes.create_string_buffer(MAX_PAYLOAD)
+        self._packet = memoryview(self._out)[: self.packet_size]
         self._loss = -1
         self._set(_SET_BITRATE, round(bitrate * self.filled))
         self._set(_SET_VBR, 1)
@@ -196,7 +197,7 @@ class Encoder:
             raise LocalProtocolError(f"opus could not encode a frame ({size})")
         if self._pad(self._out, size, self.packet_size) != 0:
             raise LocalProtocolError(f"opus could not pad {size} bytes to {self.packet_size}")
-        return ctypes.string_at(self._out, self.packet_size)
+        return bytes(self._packet)
 
     def __del__(self) -> None:
         if getattr(self, "_state", None):

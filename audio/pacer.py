@@ -37,7 +37,7 @@ class Pacer:
         origin: float,
         clock: Callable[[], float] = time.monotonic,
         period: float = FRAME_SECONDS,
-        may_nap: Callable[[], bool] = lambda: False,
+        may_nap: Callable[[], bool] | None = None,
         nap: float = NAP,
     ) -> None:
         """``origin`` is the time of beat 0 on ``clock``; ``period`` and ``nap`` in seconds.
@@ -60,7 +60,7 @@ class Pacer:
         self._arm()
 
     def _arm(self) -> None:
-        self._napping = self._may_nap()
+        self._napping = self._may_nap is not None and self._may_nap()
         due = self._origin + self._next * self._period + (self._nap if self._napping else 0.0)
         self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._run)
 

@@ -102,15 +102,13 @@ class TimedSpeaker(Speaker):
         self._pacer.wake()
 
     def _play(self, _beat: int) -> None:
-        self._keep(self._pull(self._block))
+        block = self._pull(self._block)
+        if self._file is not None:
+            self._try(partial(self._file.write, block))
 
     def _lose(self, count: int) -> None:
         if self._file is not None:
-            self._keep(silence(self._block * count))
-
-    def _keep(self, block: Samples) -> None:
-        if self._file is not None:
-            self._try(partial(self._file.write, block))
+            self._try(partial(self._file.write, silence(self._block * count)))
 
     def _try(self, work: Callable[[], None]) -> None:
         """Something with the file; one that fails is written no longer."""

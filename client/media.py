@@ -73,7 +73,7 @@ class Sound:
 
     async def open_speaker(self, spec: str) -> None:
         """``AudioUnavailable`` if it cannot be had."""
-        self.speaker = await open_speaker(spec, self._pull, silent=self._silent)
+        self.speaker = await open_speaker(spec, self._pull, silent=self.listening.silent)
         self.speaker.on_failure = self._on_unwritten
 
     async def open_microphone(self, spec: str) -> None:
@@ -82,9 +82,6 @@ class Sound:
 
     def _pull(self, count: int) -> Samples:
         return self.listening.pull(time.monotonic(), count)
-
-    def _silent(self) -> bool:
-        return self.listening.silent
 
     def _captured(self, frame: Frame, _captured_at: float) -> None:
         self.push(frame)

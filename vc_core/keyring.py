@@ -171,7 +171,8 @@ class Keyring:
             return None
         ctr = current.sealer.next_ctr
         datagram = current.sealer.seal(kind, timestamp, payload)
-        self._attest(self._signer.sealed(current.announcement, ctr, datagram, now))
+        if full := self._signer.sealed(current.announcement, ctr, datagram, now):
+            self._attest(full)
         return datagram
 
     def open(self, peer: Peer, datagram: bytes, now: float) -> Opened | None:

@@ -122,17 +122,14 @@ class MediaKey:
     sframe_kid: bytes
     """The KID's bytes of the SFrame header."""
 
-    def nonce(self, ctr: int) -> bytes:
-        """24 bytes."""
-        return (self.salt ^ ctr).to_bytes(SALT_SIZE, "big")
-
-    def aad(self, ctr: int) -> bytes:
-        """SFrame header, room, roster hash."""
+    def bound(self, ctr: int) -> tuple[bytes, bytes]:
+        """(AAD: SFrame header, room, roster hash; nonce: 24 bytes) of one packet."""
+        nonce = (self.salt ^ ctr).to_bytes(SALT_SIZE, "big")
         if ctr < _SMALL:
-            return bytes((self.sframe_bits | ctr,)) + self.sframe_kid + self.aad_tail
+            return bytes((self.sframe_bits | ctr,)) + self.sframe_kid + self.aad_tail, nonce
         size = (ctr.bit_length() + 7) // 8
         head = bytes((self.sframe_bits | 8 | size - 1,)) + self.sframe_kid
-        return head + ctr.to_bytes(size, "big") + self.aad_tail
+        return head + ctr.to_bytes(size, "big") + self.aad_tail, nonce
 
 
 def media_key(sender_key: bytes, room: bytes, kid: Kid, roster: bytes) -> MediaKey:
@@ -185,7 +182,7 @@ def seal_media(key: MediaKey, ctr: int, kind: int, timestamp: int, payload: byte
     if len(payload) > MAX_PAYLOAD:
         raise LocalProtocolError(f"{len(payload)} bytes of media in one packet")
     inside = bytes((kind,)) + timestamp.to_bytes(4, "big") + payload
-    sealed = encrypt(inside, key.aad(ctr), key.nonce(ctr), key.key)
+    sealed = encrypt(inside, *key.bound(ctr), key.key)
     return b"\x80" + key.route + ctr.to_bytes(6, "big") + sealed
 
 
@@ -200,8 +197,7 @@ def parse_header(datagram: bytes) -> MediaHeader:
 
 def open_media(key: MediaKey, header: MediaHeader, datagram: bytes) -> Media:
     """The inside; ``RemoteProtocolError`` when the tag is wrong. Knows no window."""
-    sealed, ctr = datagram[HEADER_SIZE:], header.ctr
-    inside = decrypt(sealed, key.aad(ctr), key.nonce(ctr), key.key)
+    inside = decrypt(datagram[HEADER_SIZE:], *key.bound(header.ctr), key.key)
     return Media(inside[0], int.from_bytes(inside[1:5], "big"), inside[5:])
 
 

@@ -47,8 +47,13 @@ class Roads:
         if self._room.ways.receive_probe(peer, link, way, datagram, now):
             peer.alive(now)
 
-    def hear(self, peer: Peer, link: Link, way: Way, datagram: bytes, now: float) -> Opened | None:
+    def hear(
+        self, member: Member, number: LinkId, way: Way, datagram: bytes, now: float
+    ) -> Opened | None:
         """A sealed datagram; None unless it opens."""
+        if (found := self.find(member, number)) is None:
+            return None
+        peer, link = found
         try:
             opened = self._inside.keyring.open(peer, datagram, now)
         except RemoteProtocolError:

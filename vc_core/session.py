@@ -189,8 +189,9 @@ class Session:
         self, member: Member, link: LinkId, way: Way, datagram: bytes, now: float
     ) -> Opened | None:
         """A sealed datagram that came from a member by one way; None unless it opens."""
-        found = self._find(member, link)
-        return self._roads.hear(*found, way, datagram, now) if found is not None else None
+        if self._inside is None or self.room.ended:
+            return None
+        return self._roads.hear(member, link, way, datagram, now)
 
     # ---- World in: signaling -----------------------------------------------------
 

@@ -174,7 +174,8 @@ class IceConnection(Owner):
         pair = self._nominated.get(COMPONENT)
         if pair is not None:
             opened: Any = pair.protocol
-            opened.carry(data, pair.remote_addr)
+            there = pair.remote_candidate
+            opened.carry(data, (there.host, there.port))
 
     def selected(self) -> tuple[str, str] | None:
         """Types of the nominated pair's candidates: (local, remote)."""

@@ -77,8 +77,10 @@ class MovingConnection(IceConnection):
             life = self._lives.of((opened.id, source))
             life.heard = life.spoke = now
             self.on_datagram(data)
-            used = self._nominated.get(COMPONENT)
-            if used and (used.protocol is not opened or used.remote_addr != source):
+            if (used := self._nominated.get(COMPONENT)) is None:
+                return
+            there = used.remote_candidate
+            if used.protocol is not opened or (there.host, there.port) != source:
                 self._spoken_beside(used, opened, source, now)
 
     def _stranger(self, opened: IceSocket, source: Address) -> None:

@@ -37,13 +37,14 @@ def _kid(kid: Kid) -> dict[str, int]:
 
 
 def _derived(key: MediaKey, ctr: int) -> dict[str, Any]:
+    aad, nonce = key.bound(ctr)
     return {
         "key": key.key.hex(),
         "salt": key.salt.to_bytes(24, "big").hex(),
         "route": key.route.hex(),
         "ctr": ctr,
-        "nonce": key.nonce(ctr).hex(),
-        "aad": key.aad(ctr).hex(),
+        "nonce": nonce.hex(),
+        "aad": aad.hex(),
     }
 
 
