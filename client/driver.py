@@ -118,6 +118,20 @@ class Driver:
         self._inputs.append(action)
         self.pump()
 
+    def feed_media(self, action: Callable[[], None]) -> None:
+        """The same for packets of media: they seldom give the session more to do or to wait for."""
+        session = self.session
+        if self._pumping or session is None:
+            self._inputs.append(action)
+            return
+        self._pumping = True
+        try:
+            action()
+        finally:
+            self._pumping = False
+        if self._inputs or session.room.commands or session.room.events:
+            self.pump()
+
     def pump(self) -> None:
         """Inputs, commands, events, timer."""
         if self._pumping or self.session is None:

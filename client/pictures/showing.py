@@ -4,7 +4,8 @@
                 ◄─ orders ─ ``Sharer.orders`` ◄─ feedback of viewers
 
 Rule 1: a stream is offered when its source is open, and ends with its child.
-Rule 2: whatever changes the session goes through the driver's ``feed``.
+Rule 2: whatever changes the session goes through the driver's ``feed``; what only sends, through
+        ``feed_media``.
 """
 
 from __future__ import annotations
@@ -290,7 +291,7 @@ class Showing:
         feedback = pictures.open_feedback(member, link, datagram, now)
         if feedback is not None:
             self._sharer.feedback(member, feedback, now)
-            self._driver.feed(self._flush)
+            self._driver.feed_media(self._flush)
 
     def moved(self) -> None:
         """Somebody is reached another way."""
@@ -328,4 +329,4 @@ class Showing:
 
     def _ring(self) -> None:
         self._timer = None
-        self._driver.feed(self._flush)
+        self._driver.feed_media(self._flush)
