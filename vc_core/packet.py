@@ -29,6 +29,7 @@ Rule 3: a sender counts up and never seals twice under one CTR; what is sent
 
 from __future__ import annotations
 
+import struct
 from dataclasses import field
 
 from vc_core.aead import TAG_SIZE, decrypt, encrypt
@@ -44,7 +45,8 @@ MAX_DATAGRAM = 1200  # bytes of an inner datagram
 ROUTE_SIZE = 8
 SALT_SIZE = 24  # also the nonce's
 HEADER_SIZE = 1 + ROUTE_SIZE + 6
-INNER_SIZE = 1 + 4
+_INSIDE = struct.Struct(">BI")
+INNER_SIZE = _INSIDE.size
 OVERHEAD = HEADER_SIZE + INNER_SIZE + TAG_SIZE  # 36 bytes
 MAX_PAYLOAD = MAX_DATAGRAM - OVERHEAD
 CTR_LIMIT = 1 << 48
@@ -181,7 +183,7 @@ def seal_media(key: MediaKey, ctr: int, kind: int, timestamp: int, payload: byte
         raise LocalProtocolError("the counter of a media key has run out")
     if len(payload) > MAX_PAYLOAD:
         raise LocalProtocolError(f"{len(payload)} bytes of media in one packet")
-    inside = bytes((kind,)) + timestamp.to_bytes(4, "big") + payload
+    inside = _INSIDE.pack(kind, timestamp) + payload
     sealed = encrypt(inside, *key.bound(ctr), key.key)
     return b"\x80" + key.route + ctr.to_bytes(6, "big") + sealed
 
@@ -198,7 +200,8 @@ def parse_header(datagram: bytes) -> MediaHeader:
 def open_media(key: MediaKey, header: MediaHeader, datagram: bytes) -> Media:
     """The inside; ``RemoteProtocolError`` when the tag is wrong. Knows no window."""
     inside = decrypt(datagram[HEADER_SIZE:], *key.bound(header.ctr), key.key)
-    return Media(inside[0], int.from_bytes(inside[1:5], "big"), inside[5:])
+    kind, timestamp = _INSIDE.unpack_from(inside)
+    return Media(kind, timestamp, inside[INNER_SIZE:])
 
 
 class MediaSealer:
