@@ -42,13 +42,9 @@ _MAC = 16
 _U16, _U32 = 1 << 16, 1 << 32
 
 
-@record
-class Arrival:
-    """One packet that came."""
-
-    ctr: int
-    at: float
-    """Seconds on the viewer's clock; its zero is the viewer's own affair."""
+Arrival = tuple[int, float]
+"""One packet that came: its CTR, and when, in seconds on the viewer's clock, whose zero is the
+viewer's own affair. No record, since two thousand are made each second."""
 
 
 @record
@@ -76,21 +72,21 @@ def fit(
     """Arrivals of one generation in as many datagrams as they need, oldest first."""
     found: list[Feedback] = []
     some: list[Arrival] = []
-    low = high = 0
+    low = high = before = 0
     for one in arrivals:
-        low, high = (min(low, one.ctr), max(high, one.ctr)) if some else (one.ctr, one.ctr)
-        if some and not (
-            _follows(some[-1], one) and high - low < _U16 and len(some) < MAX_ARRIVALS
-        ):
-            found.append(Feedback(stream, generation, tuple(some)))
-            some, low, high = [], one.ctr, one.ctr
+        ctr, tick = one[0], round(one[1] / TICK)
+        if some:
+            low, high = (ctr if ctr < low else low), (ctr if ctr > high else high)
+            follows = 0 <= tick - before < _U16
+            if not (follows and high - low < _U16 and len(some) < MAX_ARRIVALS):
+                found.append(Feedback(stream, generation, tuple(some)))
+                some = []
+        if not some:
+            low = high = ctr
         some.append(one)
+        before = tick
     found.append(Feedback(stream, generation, tuple(some), tuple(wanted[:MAX_WANTED])))
     return found
-
-
-def _follows(last: Arrival, one: Arrival) -> bool:
-    return 0 <= round(one.at / TICK) - round(last.at / TICK) < _U16
 
 
 class Feedbacks:
@@ -109,8 +105,8 @@ class Feedbacks:
         arrivals, wanted = feedback.arrivals, feedback.wanted
         if len(arrivals) > MAX_ARRIVALS or len(wanted) > MAX_WANTED:
             raise LocalProtocolError("more feedback than one datagram carries")
-        base = min((one.ctr for one in arrivals), default=0)
-        ticks = [round(one.at / TICK) for one in arrivals]
+        base = min([ctr for ctr, _ in arrivals], default=0)
+        ticks = [round(at / TICK) for _, at in arrivals]
         self._sequence += 1
         head = FEEDBACK_LAYOUT.pack(
             FEEDBACK,
@@ -125,7 +121,7 @@ class Feedbacks:
         )
         before = [*ticks[:1], *ticks]
         times = zip(arrivals, ticks, before, strict=False)
-        rows = [_ARRIVAL.pack(one.ctr - base, at - last) for one, at, last in times]
+        rows = [_ARRIVAL.pack(ctr - base, at - last) for (ctr, _), at, last in times]
         rows += [_WANTED.pack(one.frame, one.index) for one in wanted]
         body = head + b"".join(rows)
         return body + mac16(self._send_key, body)
@@ -160,7 +156,7 @@ class Feedbacks:
         found = []
         for offset, later in _ARRIVAL.iter_unpack(rows):
             at += later
-            found.append(Arrival(base + offset, at * TICK))
+            found.append((base + offset, at * TICK))
         if found:
             self._latest = max(self._latest, at)
         return tuple(found)

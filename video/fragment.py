@@ -76,7 +76,7 @@ class Picture:
         return SIZE_LAYOUT.pack(self.width, self.height) + self.data
 
 
-@record
+@record(slots=True)
 class Piece:
     """One piece as it was read."""
 
@@ -88,11 +88,6 @@ class Piece:
     codec: int
     back: int
     data: bytes
-
-    @property
-    def head(self) -> tuple[int, int, int]:
-        """What all pieces of a frame say alike."""
-        return self.count, self.codec, self.back
 
 
 def read_piece(payload: bytes) -> Piece:
@@ -128,6 +123,7 @@ class Fragments:
         if self.count > MAX_PIECES or not 0 <= picture.back <= MAX_BACK:
             raise LocalProtocolError("a frame that cannot be sent")
         self._picture = picture
+        self._flags = Flag.KEY if picture.key else 0
 
     def size(self, index: int) -> int:
         """Bytes of a data piece's payload."""
@@ -144,6 +140,5 @@ class Fragments:
         return self._head(index, Flag.PARITY) + rows
 
     def _head(self, index: int, flags: int) -> bytes:
-        one = self._picture
-        flags |= Flag.KEY if one.key else 0
+        one, flags = self._picture, flags | self._flags
         return PIECE_LAYOUT.pack(one.number, index, self.count, flags, one.codec, one.back)

@@ -24,7 +24,7 @@ MAX_AGAIN = 256  # pieces that wait to be sent again
 Item = TypeVar("Item")
 
 
-@dataclass
+@dataclass(slots=True)
 class Queued(Generic[Item]):
     """One piece that waits."""
 
@@ -84,10 +84,11 @@ class Lane(Generic[Item]):
 
     def pop(self, now: float) -> Item | None:
         """The next piece, if one may leave now."""
-        if self.empty or self._free_at > now:
+        waiting = self._again or self._frames
+        if not waiting or self._free_at > now:
             return None
-        queued = self._again.popleft() if self._again else self._frames.popleft()
-        self._bytes -= queued.size
-        start = max(self._free_at, now - CREDIT)
-        self._free_at = start + 8 * queued.size / (self.rate * self.gain)
+        queued = waiting.popleft()
+        size = queued.size
+        self._bytes -= size
+        self._free_at = max(self._free_at, now - CREDIT) + 8 * size / (self.rate * self.gain)
         return queued.item

@@ -80,7 +80,7 @@ Name = tuple[int, int, int]
 """A packet: stream, generation, CTR."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Sent:
     """One packet under way."""
 
@@ -110,7 +110,7 @@ class LowestDelay:
     """The lowest of the last windows; forgets, so that clocks may drift."""
 
     def __init__(self) -> None:
-        self._now = self._before = float("inf")
+        self._now = self._before = self._least = float("inf")
         self._until = float("-inf")
 
     def take(self, delay: float, now: float) -> float:
@@ -118,8 +118,11 @@ class LowestDelay:
         if now >= self._until:
             self._before, self._now = self._now, float("inf")
             self._until = now + BASE_WINDOW
-        self._now = min(self._now, delay)
-        return delay - min(self._now, self._before)
+            self._least = self._before
+        if delay < self._now:
+            self._now = delay
+            self._least = min(delay, self._before)
+        return delay - self._least
 
 
 class RateControl:
@@ -206,12 +209,13 @@ class RateControl:
             packet = self._sent.pop(name, None)
             if packet is None:
                 continue
-            self._arrived.add(at, packet.size)
-            self._newest = max(self._newest, packet.at)
+            sent, size = packet.at, packet.size
+            self._arrived.add(at, size)
+            self._newest = max(self._newest, sent)
             if not packet.again:
-                self._fates.add(packet.at, False)
-                self._bunches.add(at, self._base.take(at - packet.at, now))
-                self._trains.add(packet.at, at, packet.size, self.target)
+                self._fates.add(sent, False)
+                self._bunches.add(at, self._base.take(at - sent, now))
+                self._trains.add(sent, at, size, self.target)
         self._unanswered_since = None
         self._count_lost(now)
         self._measure()

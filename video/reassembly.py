@@ -64,10 +64,21 @@ class Partial:
     """When a piece of a later frame came."""
     body: bytes | None = None
 
+    def __post_init__(self) -> None:
+        self.blocks = blocks_of(self.first.count)
+
+    def contradicts(self, piece: Piece, timestamp: int) -> bool:
+        """Whether a piece says anything else of the frame than the first one did."""
+        first = self.first
+        same = (
+            piece.count == first.count and piece.codec == first.codec and piece.back == first.back
+        )
+        return not same or timestamp != self.timestamp
+
     def take(self, piece: Piece, now: float) -> int:
         """Keep a piece; how many bytes that costs (less than 0: the frame is whole)."""
         self.last = now
-        before, blocks = self.size, blocks_of(self.first.count)
+        before, blocks = self.size, self.blocks
         if piece.parity:
             row, block = divmod(piece.index, blocks)
             rows = self.rows.setdefault(block, {})
@@ -77,14 +88,17 @@ class Partial:
             if len(self.pieces) < self.first.count:
                 self.gap_at = min(self.gap_at, now)
         else:
-            block = piece.index % blocks
-            self._keep(piece.index, piece.data)
-            if piece.index > self.highest + 1:
-                self.gap_at = min(self.gap_at, now)
-            self.highest = max(self.highest, piece.index)
+            index = piece.index
+            block = index % blocks
+            self._keep(index, piece.data)
+            if index > self.highest:
+                if index > self.highest + 1:
+                    self.gap_at = min(self.gap_at, now)
+                self.highest = index
         if self.rows.get(block):
             self._complete(block, blocks)
-        self._join()
+        if len(self.pieces) == self.first.count:
+            self._join()
         return self.size - before
 
     def _keep(self, index: int, data: bytes) -> None:
@@ -113,22 +127,20 @@ class Partial:
         return len(data) == PIECE_SIZE or (last and 0 < len(data) <= PIECE_SIZE)
 
     def _join(self) -> None:
-        if len(self.pieces) == self.first.count:
-            self.body = b"".join(self.pieces[one] for one in range(self.first.count))
-            self.pieces.clear()
-            self.rows.clear()
-            self.asked.clear()
-            self.size = len(self.body)
+        self.body = b"".join([self.pieces[one] for one in range(self.first.count)])
+        self.pieces.clear()
+        self.rows.clear()
+        self.asked.clear()
+        self.size = len(self.body)
 
     def needed(self) -> Iterator[int]:
         """Missing data pieces without which the frame cannot be made whole."""
-        blocks = blocks_of(self.first.count)
         spare = {block: len(rows) for block, rows in self.rows.items() if rows}
         for one in range(self.first.count):
             if one in self.pieces:
                 continue
-            if spare and spare.get(one % blocks, 0) > 0:
-                spare[one % blocks] -= 1
+            if spare and spare.get(one % self.blocks, 0) > 0:
+                spare[one % self.blocks] -= 1
             else:
                 yield one
 
@@ -166,6 +178,8 @@ class Reassembly:
         """Frames of which nothing came."""
         self.lost = 0
         """Frames that were given up."""
+        self.troubled = False
+        """Whether what waits is more than one frame whose pieces come in order."""
 
     @property
     def waiting(self) -> int:
@@ -174,27 +188,34 @@ class Reassembly:
 
     # World in
 
-    def take(self, piece: Piece, timestamp: int, generation: int, now: float) -> None:
-        """One piece; ignored when it is late, doubled or contradicts its frame."""
+    def take(self, piece: Piece, timestamp: int, generation: int, now: float) -> bool:
+        """One piece; ignored when it is late, doubled or contradicts its frame.
+
+        Whether its frame is whole now, so that something may be ``ready``.
+        """
         number = piece.frame
         if self.delivered is not None and number <= self.delivered:
             if not piece.key or number > self.delivered - RESTART:
-                return
+                return False
             self._give_up()
         frame = self._frames.get(number)
         if frame is None:
             frame = self._begin(piece, timestamp, generation, now)
-        elif frame.first.head != piece.head or frame.timestamp != timestamp:
-            return
-        if frame.body is None:
-            self._bytes += frame.take(piece, now)
-            self._claimed -= frame.first.count if frame.body is not None else 0
+        elif frame.body is not None or frame.contradicts(piece, timestamp):
+            return False
+        self._bytes += frame.take(piece, now)
+        self.troubled |= frame.gap_at <= now
+        if frame.body is not None:
+            self._claimed -= frame.first.count
         self._bound()
+        return frame.body is not None
 
     def _begin(self, piece: Piece, timestamp: int, generation: int, now: float) -> Partial:
         number = piece.frame
         frame = self._frames[number] = Partial(piece, timestamp, now, now, generation)
         self._claimed += piece.count
+        needed = self.delivered is not None and number - piece.back == self.delivered
+        self.troubled = len(self._frames) > 1 or not (piece.key or needed)
         if number > self._newest:
             self._newest = number
             for other in self._frames.values():
@@ -325,8 +346,9 @@ class Reassembly:
         elif now - frame.gap_at >= REORDER:
             yield from (one for one in frame.needed() if one < frame.highest)
 
-    def next_timer(self, now: float, rtt: float) -> float:
+    def next_timer(self, now: float) -> float:
         """When something may have to be asked for or given up; infinity for never."""
         if not self._frames:
             return float("inf")
-        return now + REORDER
+        silent_at = now if self.troubled else next(iter(self._frames.values())).last + TAIL
+        return max(silent_at, now + REORDER)

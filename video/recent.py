@@ -10,7 +10,7 @@ class Recent:
 
     __slots__ = ("_entries", "_most", "total")
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: float = float("inf")) -> None:
         """``most`` entries are kept, whatever their times are."""
         self._entries: deque[tuple[float, int]] = deque()
         self._most = most
@@ -21,15 +21,17 @@ class Recent:
 
     def add(self, at: float, amount: int) -> None:
         """Something happened."""
-        self._entries.append((at, amount))
+        entries = self._entries
+        entries.append((at, amount))
         self.total += amount
-        if self._most is not None and len(self._entries) > self._most:
-            self._drop()
+        if len(entries) > self._most:
+            self.total -= entries.popleft()[1]
 
     def forget(self, before: float) -> None:
         """What stands in front and is older than ``before``."""
-        while self._entries and self._entries[0][0] < before:
-            self._drop()
+        entries = self._entries
+        while entries and entries[0][0] < before:
+            self.total -= entries.popleft()[1]
 
     def clear(self) -> None:
         """Forget all."""
@@ -56,6 +58,3 @@ class Recent:
     def newest(self) -> tuple[float, int]:
         """(when, amount) of the last; there must be one."""
         return self._entries[-1]
-
-    def _drop(self) -> None:
-        self.total -= self._entries.popleft()[1]

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from vc_core.attest import picture_digest
 from vc_core.feedback import EVERY_PIECE, Feedback, Wanted
 from vc_core.ids import Member
+from vc_core.keyring import SealedPiece
 from vc_core.packet import MAX_DATAGRAM, OVERHEAD
 from video.fragment import MAX_BACK, Picture
 from video.history import LOSSY, History, OnItsWay, rows_for
@@ -265,34 +266,56 @@ class Sharer:
         found: list[Outgoing] = []
         for streaming in self._streams.values():
             for name, out in list(streaming.outs.items()):
-                while len(found) < MOST_AT_ONCE and (item := out.lane.pop(now)) is not None:
-                    self._send(streaming, name, item, now, found)
+                if out.lane.next_time() <= now:
+                    self._empty(streaming, name, out.lane, now, found)
         self._interrupted = len(found) >= MOST_AT_ONCE
         return found
 
-    def _send(
-        self, streaming: Streaming, name: LaneKey, item: Item, now: float, to: list[Outgoing]
+    def _empty(
+        self,
+        streaming: Streaming,
+        name: LaneKey,
+        lane: Lane[Item],
+        now: float,
+        found: list[Outgoing],
     ) -> None:
-        frame, of_parity, index = item
-        piece = streaming.history.sealed(frame, of_parity, index, now)
-        if piece is None:
-            return
+        """What may leave of a lane."""
         stream, member, forwarder = name
-        for viewer in streaming.behind(name, self._viewers):
-            twice = self._comes_twice(streaming, viewer.member, frame)
-            if member is None and twice:
-                continue  # counted with the other copy; each by itself would look like loss
-            packet = stream, piece.generation, piece.ctr
-            again = not of_parity and (viewer.member, index) in frame.sent
-            # Which of two copies an arrival speaks of, nobody knows.
-            viewer.rate.sent(packet, len(piece.datagram), now, again=again or twice)
-            if not of_parity:
-                frame.sent[viewer.member, index] = now
-                streaming.sent["again"] += again and member is not None
-        streaming.sent["parity" if of_parity else "data"] += 1
-        streaming.sent["bytes"] += len(piece.datagram)
         handle = stream if member is None else 0
-        to.append(Outgoing(piece.datagram, member, forwarder, handle))
+        reached = streaming.behind(name, self._viewers)
+        while len(found) < MOST_AT_ONCE and (item := lane.pop(now)) is not None:
+            frame, of_parity, index = item
+            piece = streaming.history.sealed(frame, of_parity, index, now)
+            if piece is None:
+                continue
+            for viewer in reached:
+                self._count(streaming, viewer, piece, item, now, copied=member is None)
+            streaming.sent["parity" if of_parity else "data"] += 1
+            streaming.sent["bytes"] += len(piece.datagram)
+            found.append(Outgoing(piece.datagram, member, forwarder, handle))
+
+    def _count(
+        self,
+        streaming: Streaming,
+        viewer: Viewer,
+        piece: SealedPiece,
+        item: Item,
+        now: float,
+        *,
+        copied: bool,
+    ) -> None:
+        """A piece leaves for a viewer, by itself or ``copied`` by a forwarder."""
+        (frame, of_parity, index), member = item, viewer.member
+        twice = bool(streaming.spread) and self._comes_twice(streaming, member, frame)
+        if copied and twice:
+            return  # counted with the other copy; each by itself would look like loss
+        packet = streaming.number, piece.generation, piece.ctr
+        again = not of_parity and (member, index) in frame.sent
+        # Which of two copies an arrival speaks of, nobody knows.
+        viewer.rate.sent(packet, len(piece.datagram), now, again=again or twice)
+        if not of_parity:
+            frame.sent[member, index] = now
+            streaming.sent["again"] += again and not copied
 
     @staticmethod
     def _comes_twice(streaming: Streaming, member: Member, frame: OnItsWay) -> bool:
@@ -309,7 +332,7 @@ class Sharer:
         if streaming is None or viewer is None or member not in streaming.viewers:
             return
         stream, generation = feedback.stream, feedback.generation
-        names = [((stream, generation, one.ctr), one.at) for one in feedback.arrivals]
+        names = [((stream, generation, ctr), at) for ctr, at in feedback.arrivals]
         before = viewer.rate.target
         viewer.rate.receive(names, now)
         if viewer.rate.target < before:

@@ -21,7 +21,8 @@ from video.fragment import read_piece
 from video.reassembly import Reassembly, Whole
 
 # Implementation
-REPORT = 0.05  # s between two feedbacks
+REPORT = 0.05  # s between two feedbacks, …
+MANY = MAX_ARRIVALS // 2  # … or arrivals of which none was told
 HURRY = 0.01  # s, when pieces are missing
 FAR = 0.08  # s of round trip from which pieces are asked for once more at once: words get lost too
 KEY_AGAIN = 0.5  # s until a key frame is asked for once more, and a round trip
@@ -85,24 +86,32 @@ class Watching:
         except RemoteProtocolError:
             self.broken += 1
             return []
-        self._generation = max(self._generation, opened.generation)
-        self._fresh.append((opened.generation, Arrival(opened.ctr, now)))
-        if len(self._fresh) >= MAX_ARRIVALS // 2:
+        generation = opened.generation
+        self._generation = max(self._generation, generation)
+        self._fresh.append((generation, (opened.ctr, now)))
+        if len(self._fresh) == MANY:
             self._report_at = min(self._report_at, now)
-        self._reassembly.take(piece, opened.media.timestamp, opened.generation, now)
+        self._useless += 1
+        if not self._reassembly.take(piece, opened.media.timestamp, opened.generation, now):
+            return []
         whole = self._reassembly.ready()
-        self._useless = 0 if whole else self._useless + 1
         for _ in whole:
             self._count(now)
         return whole
 
     def _count(self, now: float) -> None:
         self.frames += 1
+        self._useless = 0
         if self._last_frame is not None and now - self._last_frame > FREEZE:
             self.freezes += 1
         self._last_frame = now
 
     # Out
+
+    @property
+    def hurried(self) -> bool:
+        """Whether ``next_time`` may be sooner than before the last piece came."""
+        return self._reassembly.troubled or len(self._fresh) >= MANY
 
     def feedback(self, now: float) -> list[Feedback]:
         """What the sharer should hear now."""
@@ -134,7 +143,7 @@ class Watching:
     def next_time(self, now: float) -> float:
         """When ``feedback`` and ``key_wanted`` should be called next."""
         due = self._report_at if self._fresh else float("inf")
-        due = min(due, self._reassembly.next_timer(now, self.rtt))
+        due = min(due, self._reassembly.next_timer(now))
         return min(due, self._key_at if self._reassembly.delivered is None else float("inf"))
 
 

@@ -58,6 +58,8 @@ class Showing:
         """Over, but for their children."""
         self._sharer: Sharer | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+        """When the timer rings."""
         self._reaching = Reaching(driver)
 
     @property
@@ -319,10 +321,13 @@ class Showing:
         self._arm(sharer, now)
 
     def _arm(self, sharer: Sharer, now: float) -> None:
+        due = sharer.next_time()
+        if due == self._due and self._timer is not None:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = sharer.next_time()
+        self._due = due
         if due < math.inf:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(LEAST_PAUSE, due - now), self._ring)

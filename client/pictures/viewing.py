@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # Implementation
 BEAT = 0.005  # s between two looks at what a sharer should hear
+SOON = 2 * BEAT  # s until a look that need not come sooner
 KEY_PAUSE = 0.5  # s between two wishes of one child
 MAX_VIEWS = 16
 WRAP = 1 << 32
@@ -71,6 +72,8 @@ class View:
         """What the child said last of rate and delay."""
         self.bytes = 0
         self.timer: asyncio.TimerHandle | None = None
+        self.due = math.inf
+        """When the timer rings."""
         self.key_at = -math.inf
         self._number = 0
         self._skipping = False
@@ -157,7 +160,7 @@ class Viewing:
                 self._hearing.begin(name)
             if again:
                 pictures.want_key(member, stream)
-            self._beat_soon(view, 0.0)
+            self._beat_soon(view, time.monotonic())
         self._driver.pump()
 
     def unwatch(self, member: Member, stream: int) -> None:
@@ -178,21 +181,22 @@ class Viewing:
             self._hearing.receive(opened)
             return
         view = self._views.get((opened.member, opened.stream))
-        pictures = self._pictures
-        if view is None or pictures is None:
+        if view is None:
             return
         now = time.monotonic()
         view.bytes += len(opened.datagram)
         for whole in view.watching.receive(opened, now):
-            self._whole(view, whole, pictures, now)
+            self._whole(view, whole, now)
         if view.watching.hopeless:
             self._tell(Warned("pictures-broken", opened.member))
             self._end(view)
-        elif view.timer is None:
+        elif view.due > now + SOON and (view.timer is None or view.watching.hurried):
             self._beat_soon(view, now)
 
-    def _whole(self, view: View, whole: Whole, pictures: Pictures, now: float) -> None:
-        picture = whole.picture
+    def _whole(self, view: View, whole: Whole, now: float) -> None:
+        picture, pictures = whole.picture, self._pictures
+        if pictures is None:
+            return
         pictures.whole(*view.name, picture.number, digest_of(whole), whole.generation, now)
         captured = pictures.captured_at(*view.name, picture.timestamp)
         taken = max(0, round((now if captured is None else captured) * 1e6))
@@ -225,13 +229,16 @@ class Viewing:
 
     def _beat_soon(self, view: View, now: float) -> None:
         """What the sharer should hear is looked at again when it is time, not more often."""
-        due = view.watching.next_time(now) if now else 0.0
-        if due < math.inf:
+        if view.timer is not None:
+            view.timer.cancel()
+            view.timer = None
+        view.due = view.watching.next_time(now)
+        if view.due < math.inf:
             loop = asyncio.get_running_loop()
-            view.timer = loop.call_later(max(BEAT, due - now), self._beat, view)
+            view.timer = loop.call_later(max(BEAT, view.due - now), self._beat, view)
 
     def _beat(self, view: View) -> None:
-        view.timer = None
+        view.timer, view.due = None, math.inf
         pictures = self._pictures
         if pictures is None or self._views.get(view.name) is not view:
             return

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from tests.video.links import STREAM, Stage
 from vc_core.errors import RemoteProtocolError
-from vc_core.feedback import FEEDBACK_LAYOUT, Arrival, Feedback, Feedbacks, Wanted
+from vc_core.feedback import FEEDBACK_LAYOUT, Feedback, Feedbacks, Wanted
 from vc_core.ids import Member
 from vc_core.keys import mac16
 from vc_core.packet import MAX_PAYLOAD, Media
@@ -25,7 +25,7 @@ def feedback(data: bytes) -> None:
         ends.read(data)
     read = ends.read(data + mac16(KEY, data))
     assert len(data) + 16 <= 1200
-    assert all(one.ctr < 1 << 49 for one in read.arrivals)
+    assert all(ctr < 1 << 49 for ctr, _ in read.arrivals)
 
 
 def pieces(data: bytes) -> None:
@@ -71,7 +71,7 @@ def sharer(data: bytes) -> None:
 
 
 def _some() -> Feedback:
-    arrivals = tuple(Arrival(n, 1.0 + n / 1000) for n in range(4))
+    arrivals = tuple((n, 1.0 + n / 1000) for n in range(4))
     return Feedback(STREAM, 1, arrivals, (Wanted(0, 0), Wanted(1, 65535)))
 
 

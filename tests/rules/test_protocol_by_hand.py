@@ -20,7 +20,7 @@ from client.net.kem import MlKem
 from vc_core import envelope, grant
 from vc_core.attest import Signer, picture_digest
 from vc_core.entry import Action, Seat
-from vc_core.feedback import Arrival, Feedback, Wanted
+from vc_core.feedback import Feedback, Wanted
 from vc_core.ids import Rung, Way
 from vc_core.invite import make_link, make_spoken, write_invitation
 from vc_core.join import HostExchange, JoinerExchange, Met, Password
@@ -370,7 +370,7 @@ def product(one: int, other: int) -> int:
 def test_feedback_is_what_page_16_says() -> None:
     ours, theirs = bytes([1]) * 32, bytes([2]) * 32
     link = Link(0, 1, bytes(8), (ours, theirs), leading=True, now=0.0)  # type: ignore[arg-type]
-    arrivals = Arrival(70, 1000 * 0.000016), Arrival(69, 1250 * 0.000016)
+    arrivals = (70, 1000 * 0.000016), (69, 1250 * 0.000016)
     told = link.feedback.write(Feedback(2, 5, arrivals, (Wanted(300, 65535),)))
     head = bytes([17, 2, 1]) + struct.pack(">HII", 2, 1, 5) + (69).to_bytes(6, "big")
     rows = struct.pack(">IHHHHIH", 1000, 1, 0, 0, 250, 300, 65535)

@@ -15,7 +15,7 @@ from vc_core.events import (
     StreamWatched,
     Warned,
 )
-from vc_core.feedback import Arrival, Feedback
+from vc_core.feedback import Feedback
 from vc_core.ids import LinkId, Rung, Way
 from vc_core.pictures import FEEDBACK, SCREEN, Pictures
 from vc_core.senderkeys import MAX_STREAMS, Opened
@@ -265,7 +265,7 @@ def test_feedback_counts_from_viewers_only(bottle: Bottle) -> None:
     host, ann, bob = bottle.party("host", "ann", "bob")
     share = Share(bottle, host)
     share.watch(ann)
-    feedback = Feedback(share.stream, 1, (Arrival(3, 1.0),))
+    feedback = Feedback(share.stream, 1, ((3, 1.0),))
     for viewer, counts in ((ann, True), (bob, False)):
         datagram = pictures(viewer).seal_feedback(host.number, feedback)
         assert datagram is not None

@@ -11,7 +11,6 @@ from vc_core.feedback import (
     MAX_ARRIVALS,
     MAX_WANTED,
     TICK,
-    Arrival,
     Feedback,
     Feedbacks,
     Wanted,
@@ -27,7 +26,7 @@ def pair() -> tuple[Feedbacks, Feedbacks]:
 
 
 def some(count: int = 3, start: float = 10.0) -> Feedback:
-    arrivals = tuple(Arrival(7 + n, start + n * 0.001) for n in range(count))
+    arrivals = tuple((7 + n, start + n * 0.001) for n in range(count))
     return Feedback(1, 4, arrivals, (Wanted(9, 2), Wanted(10, EVERY_PIECE)))
 
 
@@ -35,8 +34,8 @@ def test_what_is_written_is_read() -> None:
     viewer, sharer = pair()
     read = sharer.read(viewer.write(some()))
     assert (read.stream, read.generation, read.wanted) == (1, 4, some().wanted)
-    assert [one.ctr for one in read.arrivals] == [7, 8, 9]
-    assert [one.at for one in read.arrivals] == pytest.approx([10.0, 10.001, 10.002], abs=TICK)
+    assert [ctr for ctr, _ in read.arrivals] == [7, 8, 9]
+    assert [at for _, at in read.arrivals] == pytest.approx([10.0, 10.001, 10.002], abs=TICK)
 
 
 def test_the_largest_fits_into_a_datagram() -> None:
@@ -83,16 +82,16 @@ def test_ones_own_words_do_not_come_back() -> None:
 def test_times_go_on_beyond_thirty_two_bits() -> None:
     viewer, sharer = pair()
     late = (1 << 32) * TICK
-    before = sharer.read(viewer.write(some(1, late - 1))).arrivals[0].at
-    after = sharer.read(viewer.write(some(1, late + 1))).arrivals[0].at
+    before = sharer.read(viewer.write(some(1, late - 1))).arrivals[0][1]
+    after = sharer.read(viewer.write(some(1, late + 1))).arrivals[0][1]
     assert after - before == pytest.approx(2.0, abs=0.001)
 
 
 def test_counters_and_times_far_apart_go_into_datagrams_of_their_own() -> None:
-    arrivals = [Arrival(1, 0.0), Arrival(70_000, 0.1), Arrival(70_001, 5.0)]
+    arrivals = [(1, 0.0), (70_000, 0.1), (70_001, 5.0)]
     found = fit(1, 2, arrivals, [Wanted(1, 1)])
     assert [len(one.arrivals) for one in found] == [1, 1, 1]
     assert [bool(one.wanted) for one in found] == [False, False, True]
     viewer, sharer = pair()
     read = [one for each in found for one in sharer.read(viewer.write(each)).arrivals]
-    assert [one.ctr for one in read] == [1, 70_000, 70_001]
+    assert [ctr for ctr, _ in read] == [1, 70_000, 70_001]

@@ -130,7 +130,8 @@ class Seat:
     """Delay of frames from capture to whole, in s."""
     voice: list[tuple[float, float]] = field(default_factory=list)
     """(sent, delay) of voice packets."""
-    looks: bool = False
+    look: float = math.inf
+    """When it looks next at what the sharer should hear."""
     """Whether it will look at what to tell the sharer."""
     still_until: float = 0.0
     """Until when its process stands still."""
@@ -287,18 +288,18 @@ class Stage:
             seat.shown.append(now)
             seat.sizes.append(len(whole.picture.data))
             seat.late.append(now - whole.picture.timestamp / 1000)
-        if not seat.looks:
+        if seat.look > now + 2 * BEAT and (seat.look == math.inf or seat.watching.hurried):
             self._look_soon(seat)
 
     def _look_soon(self, seat: Seat) -> None:
         now = self.clock.now
-        due = seat.watching.next_time(now)
-        seat.looks = due < math.inf
-        if seat.looks:
-            when = max(now + BEAT, due)
-            self.clock.at(when, lambda: self._when_awake(seat, lambda: self._look(seat)))
+        seat.look = when = max(now + BEAT, seat.watching.next_time(now))
+        if when < math.inf:
+            self.clock.at(when, lambda: self._when_awake(seat, lambda: self._look(seat, when)))
 
-    def _look(self, seat: Seat) -> None:
+    def _look(self, seat: Seat, when: float) -> None:
+        if when != seat.look:
+            return  # another one was planned in its place
         now = self.clock.now
         for feedback in seat.watching.feedback(now):
             datagram = seat.own_end.write(feedback)
