@@ -2,7 +2,10 @@
 
 Measured on a scrolling 1080p page at 6 Mb/s on one core: x264 ultrafast 6.2 ms,
 with CABAC and small intra blocks 7.0 ms and 2.5 dB better, superfast 10.4 ms
-and no better than that.
+and no better than that. Other ways of searching, weighted prediction, psy, dead zones and the
+8x8 transform are within 3 % of its time; deblocking and adaptive quantization add 7 % for .005 of
+SSIM on film. A constant quantizer saves 30 %, for then nothing is searched in a picture of
+half the size to foretell bits; but it cannot be changed while the encoder is open.
 """
 
 from __future__ import annotations

@@ -28,8 +28,16 @@ class Session:
     def __init__(self) -> None:
         self.commands: deque[Command] = deque()
         peers = {one: self._peer(one) for one in LINKS}
-        self.room = SimpleNamespace(epoch=0.0, hosting=False, peers=peers, host=peers[ANN])
+        self.room = SimpleNamespace(
+            epoch=0.0,
+            hosting=False,
+            peers=peers,
+            host=peers[ANN],
+            commands=self.commands,
+            events=[],
+        )
         self.forwarding = None
+        self.asked = 0
 
     @staticmethod
     def _peer(member: Member) -> Any:
@@ -45,7 +53,7 @@ class Session:
         return []
 
     def next_timer(self) -> None:
-        return None
+        self.asked += 1
 
 
 Sent = list[tuple[Member, bytes]]
@@ -113,3 +121,29 @@ async def test_without_a_pair_to_the_host_its_forwarder_is_not_asked_by_one(
     open_hosted(driver, 7)
     await asyncio.sleep(0)
     assert sent == []
+
+
+async def test_media_asks_a_session_for_its_timer_only_when_it_gave_it_something_to_do(
+    driver: Driver, sent: Sent
+) -> None:
+    session = cast(Any, driver.session)
+    await asyncio.sleep(0)
+    before = session.asked
+    driver.feed_media(lambda: driver.send_to(ANN, b"picture"))
+    await asyncio.sleep(0)
+    assert sent == [(ANN, b"picture")] and session.asked == before
+    driver.feed_media(lambda: session.commands.append(UseWay(BOB, LINKS[BOB], DIRECT)))
+    await asyncio.sleep(0)
+    assert not session.commands and session.asked == before + 1
+
+
+async def test_what_arises_while_media_is_sent_waits_until_it_was(driver: Driver) -> None:
+    order = []
+
+    def media() -> None:
+        driver.feed(lambda: order.append("after"))
+        driver.feed_media(lambda: order.append("media after"))
+        order.append("first")
+
+    driver.feed_media(media)
+    assert order == ["first", "after", "media after"]

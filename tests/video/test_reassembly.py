@@ -309,3 +309,35 @@ def test_a_block_that_parity_cannot_restore_is_tried_once() -> None:
             frame.take(read_piece(payload), 99, 1, 0.0)
     assert len(tries) == 1
     assert frame.wanted(1.0, 0.05) == [Wanted(3, 2), Wanted(3, 3)]
+
+
+def test_pieces_in_order_are_looked_at_when_they_fall_silent_and_a_gap_at_once(
+    table: Table,
+) -> None:
+    one = picture(1)
+    pieces = cut(one)
+    assert table.reassembly.next_timer(table.now) == float("inf")
+    table.take(one, pieces[:2])
+    assert not table.reassembly.troubled
+    assert table.reassembly.next_timer(table.now) == table.now + TAIL
+    table.take(one, pieces[3:4])
+    assert table.reassembly.troubled
+    assert table.reassembly.next_timer(table.now) == table.now + REORDER
+    assert table.take(one, pieces[2:3] + pieces[4:]) == [1]
+    assert table.reassembly.next_timer(table.now) == float("inf")
+
+
+@pytest.mark.parametrize("back", [1, 2])
+def test_a_frame_whose_need_is_missing_is_looked_at_soon(table: Table, back: int) -> None:
+    one = picture(2, back)
+    table.take(one, cut(one)[:1])
+    assert table.reassembly.troubled is (back == 1)
+
+
+def test_a_frame_before_which_another_is_not_whole_is_looked_at_soon(table: Table) -> None:
+    one, two = picture(1), picture(2)
+    table.take(one, cut(one)[:-1])
+    assert not table.reassembly.troubled
+    table.take(two, cut(two)[:1])
+    assert table.reassembly.troubled
+    assert table.reassembly.next_timer(table.now) == table.now + REORDER
