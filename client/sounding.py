@@ -27,6 +27,7 @@ LOSS_INTERVAL = 1.0  # s between two looks at the paths' loss
 NO_ROOM = "is there room, and may vchat write there?"
 PATIENCE = 3.0  # s that the report about devices waits for their first sample
 LOOK = 1.0  # s between two looks at whether devices call
+SELDOM = 60.0  # s; where there is no device that could go
 STILL = 2  # looks without a call, after which a device has gone; this process may sleep in one
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0  # s between two tries to open another one, doubling
 
@@ -82,12 +83,14 @@ class _End:
     async def goes(self) -> None:
         """Wait until it calls no more; one that never called is only slow."""
         still, before = 0, None
-        while still < STILL:
-            await asyncio.sleep(LOOK)
+        while True:
             device = self.device()
             calls = device.calls if device is not None else None
             still = still + 1 if calls and calls == before else 0
+            if still == STILL:
+                return
             before = calls
+            await asyncio.sleep(LOOK if calls is not None else SELDOM)
 
     async def replace(self) -> bool:
         """Open the default one, or none; whether it is one that calls."""
