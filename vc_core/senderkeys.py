@@ -169,12 +169,6 @@ class OwnKeys:
         if not self._waiting or now >= self._deadline:
             self.current, self.coming = self.coming, None
 
-    def seal(self, kind: int, timestamp: int, payload: bytes) -> bytes:
-        """One datagram of voice under the current generation."""
-        if self.current is None:
-            raise LocalProtocolError("no sender key is in use yet")
-        return self.current.sealer.seal(kind, timestamp, payload)
-
     def sealer(self, stream: int) -> MediaSealer:
         """Seals pictures of a stream under the current generation."""
         if self.current is None:
