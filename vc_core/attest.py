@@ -3,7 +3,7 @@
 Media keys are shared by the group, so any member could seal a packet in another
 one's name. On a direct path the packet's road betrays that; in general each
 sender signs, twice a second and on the reliable plane, which frames were its
-own: for each the CTR and the first 12 bytes of BLAKE2s over the sealed bytes.
+own: for each the CTR and 12 bytes of BLAKE2s over the sealed bytes.
 Frames that nobody signs within 2 s are shown as forged by a member of the room;
 the one they name is not muted for them. The seconds are those in which the witness
 itself runs: while its process is stopped, signatures wait unread in its own socket.
@@ -21,7 +21,7 @@ from collections import OrderedDict
 from vc_core.errors import RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import Identity, digest, verify
-from vc_core.messages import MAX_ATTESTED, Attest, Attested, SenderKey
+from vc_core.messages import FRAME_DIGEST_SIZE, MAX_ATTESTED, Attest, Attested, SenderKey
 from vc_core.packet import Kid
 from vc_core.senderkeys import VOICE, Opened, pictures_of
 
@@ -38,13 +38,13 @@ MAX_UNSIGNED = 2048  # frames that wait for a signature, of one member: more tha
 
 def frame_digest(datagram: bytes) -> bytes:
     """12 bytes that stand for a sealed frame."""
-    return hashlib.blake2s(datagram, digest_size=12).digest()
+    return hashlib.blake2s(datagram, digest_size=FRAME_DIGEST_SIZE).digest()
 
 
 def picture_digest(number: int, timestamp: int, key: bool, codec: int, body: bytes) -> bytes:
     """12 bytes that stand for a frame of pictures, whatever packets it came in."""
     head = number.to_bytes(4, "big") + timestamp.to_bytes(4, "big") + bytes((key, codec))
-    return hashlib.blake2s(head + body, digest_size=12).digest()
+    return hashlib.blake2s(head + body, digest_size=FRAME_DIGEST_SIZE).digest()
 
 
 def _parts(

@@ -48,6 +48,7 @@ MAX_NAME = 64  # bytes of UTF-8
 MAX_MEMBERS = 64  # seats of one roster
 MAX_FORWARDERS = 4  # of one room
 MAX_ATTESTED = 64  # frames that one attestation covers
+FRAME_DIGEST_SIZE = 12  # bytes of BLAKE2s that stand for a frame in it
 MAX_BANNED = 255  # keys of people who were kicked, the newest
 
 _U8, _U16, _U32, _U48, _U64 = UInt(1), UInt(2), UInt(4), UInt(6), UInt(8)
@@ -482,24 +483,23 @@ class Reveal(Record):
 
 @record
 class Attested(Record):
-    """One sealed frame: its CTR and the first 12 bytes of its digest."""
+    """One sealed frame: its CTR and its digest of 12 bytes."""
 
     counter: int
     digest: bytes
 
-    LAYOUT: ClassVar[Layout] = (("counter", _U48), ("digest", Fixed(12)))
+    LAYOUT: ClassVar[Layout] = (("counter", _U48), ("digest", Fixed(FRAME_DIGEST_SIZE)))
 
     def write_fields(self) -> bytes:
         """As ``LAYOUT`` says; written out, since every frame is written twice and read once."""
-        if len(self.digest) != 12 or not 0 <= self.counter < 1 << 48:
-            raise LocalProtocolError("a frame that no attestation can name")
-        return self.counter.to_bytes(6, "big") + self.digest
+        if len(self.digest) != FRAME_DIGEST_SIZE:
+            raise LocalProtocolError(f"{len(self.digest)} bytes where a digest belongs")
+        return _U48.write(self.counter) + self.digest
 
     @classmethod
     def read_fields(cls, reader: Reader) -> Self:
         """The frame that stands next."""
-        data = reader.take(18)
-        return cls(int.from_bytes(data[:6], "big"), data[6:])
+        return cls(_U48.read(reader), reader.take(FRAME_DIGEST_SIZE))
 
 
 @record

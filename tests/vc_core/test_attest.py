@@ -16,12 +16,13 @@ from vc_core.attest import (
     Witness,
     picture_digest,
 )
-from vc_core.errors import RemoteProtocolError
+from vc_core.errors import LocalProtocolError, RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.keys import Identity
 from vc_core.messages import MAX_ATTESTED, Attest, Attested, Position, SenderKey
 from vc_core.packet import Media
 from vc_core.senderkeys import VOICE, Opened
+from vc_core.wire import Reader, Record
 
 RNG = seeded("attest")
 ANN, BOB = Identity.generate(RNG), Identity.generate(RNG)
@@ -171,3 +172,13 @@ def test_a_frame_of_pictures_is_known_by_its_number_in_any_generation() -> None:
 def test_a_signature_for_one_stream_is_none_for_another(witness: Witness) -> None:
     with pytest.raises(RemoteProtocolError):
         witness.receive(replace(signed(), stream=1), KEY)
+
+
+def test_a_frame_is_written_as_its_layout_says() -> None:
+    frame = Attested((1 << 48) - 2, bytes(range(12)))
+    written = Record.write_fields(frame)
+    assert frame.write_fields() == written and len(written) == 18
+    assert Attested.read_fields(Reader(written)) == frame
+    for wrong in (Attested(1 << 48, bytes(12)), Attested(-1, bytes(12)), Attested(1, bytes(11))):
+        with pytest.raises(LocalProtocolError):
+            wrong.write_fields()
