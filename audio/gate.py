@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from enum import Enum
 
-from audio.level import SILENT, loudest_block
+from audio.level import loudest_block, power
 from audio.pcm import Frame
 
 # Implementation
 HANGOVER = 20  # frames: 400 ms bridge the pauses within a sentence
-QUIETEST = -58.0  # dBFS; no threshold is lower: the hiss of a good microphone
-LOUDEST = -40.0  # dBFS; no threshold is higher: a soft voice
-ABOVE_NOISE = 9.0  # dB of a voice's onset above the noise of the room
+QUIETEST = power(-58.0)  # no threshold is lower: the hiss of a good microphone
+LOUDEST = power(-40.0)  # no threshold is higher: a soft voice
+ABOVE_NOISE = power(9.0)  # a voice's onset above the noise of the room
 NOISE_WINDOW = 75  # frames: 1.5 s hold at least one breath of any talker
 
 
@@ -30,20 +30,28 @@ class Verdict(Enum):
 
 
 class NoiseFloor:
-    """The level of the room: the minimum over the last 1.5 to 3 s."""
+    """The room when nobody talks: the minimum over the last 1.5 to 3 s."""
 
     def __init__(self) -> None:
-        self.level = QUIETEST - ABOVE_NOISE
-        self._now = 0.0
+        self.threshold = QUIETEST
+        """Mean square that the loudest 5 ms of a frame must reach."""
+        self._level = QUIETEST / ABOVE_NOISE
+        self._lowest = 1.0
         self._count = 0
 
     def learn(self, loudness: float) -> None:
-        """Take the level of one more frame, in dBFS."""
-        self._now = min(self._now, loudness)
-        self.level = min(self.level, max(loudness, SILENT))
+        """Take the mean square of one more frame."""
+        self._lowest = min(self._lowest, loudness)
         self._count += 1
         if self._count == NOISE_WINDOW:
-            self.level, self._now, self._count = self._now, 0.0, 0
+            self._settle(self._lowest)
+            self._lowest, self._count = 1.0, 0
+        elif loudness < self._level:
+            self._settle(loudness)
+
+    def _settle(self, level: float) -> None:
+        self._level = level
+        self.threshold = min(LOUDEST, max(QUIETEST, level * ABOVE_NOISE))
 
 
 class Gate:
@@ -58,15 +66,10 @@ class Gate:
         """Whether the last frame was sent and was not the last one."""
         return self._left > 0
 
-    @property
-    def threshold(self) -> float:
-        """dBFS that the loudest 5 ms of a frame must reach."""
-        return min(LOUDEST, max(QUIETEST, self._floor.level + ABOVE_NOISE))
-
     def judge(self, frame: Frame) -> Verdict:
         """Whether this frame is sent, and whether it is the last one."""
         loudness = loudest_block(frame)
-        loud = loudness >= self.threshold
+        loud = loudness >= self._floor.threshold
         self._floor.learn(loudness)
         if loud:
             self._left = HANGOVER

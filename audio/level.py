@@ -1,4 +1,4 @@
-"""How loud something is, in dBFS (0 = a full-scale square wave)."""
+"""How loud something is: mean squares, and dBFS (0 = a full-scale square wave)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ SILENT = -120.0  # dBFS; said of digital silence
 BLOCK = 240  # samples: 5 ms, short enough that an onset late in a frame is seen
 
 
-def decibels(power: float) -> float:
-    """dBFS of a mean square."""
-    return max(SILENT, 10.0 * math.log10(power)) if power > 0.0 else SILENT
+def power(decibels: float) -> float:
+    """The mean square of so many dBFS."""
+    return float(10.0 ** (decibels / 10))
 
 
 def level(samples: Samples) -> float:
     """dBFS of the root mean square of all samples."""
-    return decibels(float(np.dot(samples, samples)) / len(samples)) if len(samples) else SILENT
+    mean = float(np.dot(samples, samples)) / len(samples) if len(samples) else 0.0
+    return max(SILENT, 10.0 * math.log10(mean)) if mean > 0.0 else SILENT
 
 
 def loudest_block(frame: Frame) -> float:
-    """dBFS of the loudest 5 ms of a frame."""
+    """The mean square of the loudest 5 ms of a frame."""
     blocks = frame.reshape(FRAME // BLOCK, BLOCK)
-    return decibels(max(np.vecdot(blocks, blocks).tolist()) / BLOCK)
+    return float(max(np.vecdot(blocks, blocks).tolist()) / BLOCK)
