@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from vc_core.record import record
 
 # Implementation
-BLOCK_SECONDS = 0.01  # asked of a device; it may do as it likes
+# Asked of a device; it may do as it likes
+HEARD_AT_ONCE = 0.02  # seconds of a microphone: less would wait for the rest of its frame
+PLAYED_AT_ONCE = 0.01  # seconds of a speaker: more would wait in its buffer
 
 
 @record(slots=True)

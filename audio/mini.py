@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from audio.backend import BLOCK_SECONDS, Deliver, Device, Fetch, Stream
+from audio.backend import HEARD_AT_ONCE, PLAYED_AT_ONCE, Deliver, Device, Fetch, Stream
 from audio.pcm import RATE
 from audio.unavailable import AudioUnavailable
 
 # Implementation
-PERIODS = 3  # of 10 ms in the device's own buffer: two crackle on a busy machine
+PERIODS = 3  # in the device's own buffer: two crackle on a busy machine
 SPEAKERS = 2  # channels that are played
 APP_NAME = "vchat"
 
@@ -73,7 +73,7 @@ class MiniAudio:
                 deliver(np.frombuffer((yield), np.float32))
 
         options = {"input_format": self._ma.SampleFormat.FLOAT32, "nchannels": 1}
-        return self._open(self._ma.CaptureDevice, device, receive(), options)
+        return self._open(self._ma.CaptureDevice, device, receive(), HEARD_AT_ONCE, options)
 
     def play(self, device: Device, fetch: Fetch) -> Stream:
         """See ``Backend``."""
@@ -86,14 +86,16 @@ class MiniAudio:
                 count = yield both[:count].data.cast("B")
 
         options = {"output_format": self._ma.SampleFormat.FLOAT32, "nchannels": SPEAKERS}
-        return self._open(self._ma.PlaybackDevice, device, produce(), options)
+        return self._open(self._ma.PlaybackDevice, device, produce(), PLAYED_AT_ONCE, options)
 
-    def _open(self, kind: Any, device: Device, callback: Any, options: dict[str, Any]) -> Stream:
+    def _open(
+        self, kind: Any, device: Device, callback: Any, block: float, options: dict[str, Any]
+    ) -> Stream:
         next(callback)
         try:
             opened = kind(
                 sample_rate=RATE,
-                buffersize_msec=round(BLOCK_SECONDS * 1000),
+                buffersize_msec=round(block * 1000),
                 callback_periods=PERIODS,
                 device_id=device.handle,
                 backends=self._systems,
@@ -105,16 +107,16 @@ class MiniAudio:
             raise AudioUnavailable(
                 "audio-device", f"'{device.name}' cannot be opened: {error}", "try another device"
             ) from error
-        return _Stream(opened)
+        return _Stream(opened, block)
 
 
 class _Stream:
     """An open miniaudio device."""
 
     rate = RATE
-    latency = BLOCK_SECONDS
 
-    def __init__(self, opened: Any) -> None:
+    def __init__(self, opened: Any, latency: float) -> None:
+        self.latency = latency
         self._opened = opened
 
     def close(self) -> None:

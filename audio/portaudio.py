@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.backend import BLOCK_SECONDS, Deliver, Device, Fetch, Stream
+from audio.backend import HEARD_AT_ONCE, PLAYED_AT_ONCE, Deliver, Device, Fetch, Stream
 from audio.pcm import RATE
 from audio.unavailable import AudioUnavailable
 
@@ -64,7 +64,7 @@ class PortAudio:
         def callback(block: NDArray[np.float32], _frames: int, _time: Any, _status: Any) -> None:
             deliver(block)
 
-        return self._open(self._sd.InputStream, device, callback)
+        return self._open(self._sd.InputStream, device, HEARD_AT_ONCE, callback)
 
     def play(self, device: Device, fetch: Fetch) -> Stream:
         """See ``Backend``."""
@@ -77,14 +77,16 @@ class PortAudio:
             else:
                 np.mean(both[:frames], axis=1, keepdims=True, out=block)
 
-        return self._open(self._sd.OutputStream, device, callback)
+        return self._open(self._sd.OutputStream, device, PLAYED_AT_ONCE, callback)
 
-    def _open(self, kind: Any, device: Device, callback: Callable[..., None]) -> Stream:
+    def _open(
+        self, kind: Any, device: Device, block: float, callback: Callable[..., None]
+    ) -> Stream:
         """At 48 kHz if the device can, else at the rate it likes."""
         error: Exception | None = None
         for rate in dict.fromkeys((RATE, device.rate)):
             try:
-                return _Stream(kind, device, rate, callback, self._settings(device))
+                return _Stream(kind, device, rate, block, callback, self._settings(device))
             except (self._sd.PortAudioError, ValueError) as refusal:
                 error = refusal
         raise AudioUnavailable(
@@ -103,12 +105,18 @@ class _Stream:
     """An open PortAudio stream."""
 
     def __init__(
-        self, kind: Any, device: Device, rate: int, callback: Callable[..., None], settings: Any
+        self,
+        kind: Any,
+        device: Device,
+        rate: int,
+        block: float,
+        callback: Callable[..., None],
+        settings: Any,
     ) -> None:
         self.rate = rate
         self._stream = kind(
             samplerate=rate,
-            blocksize=round(rate * BLOCK_SECONDS),
+            blocksize=round(rate * block),
             device=device.handle,
             channels=min(device.channels, MOST_CHANNELS),
             dtype="float32",
