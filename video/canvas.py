@@ -18,7 +18,7 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any
 
-from video.pipe import FrameRecord
+from video.pipe import FrameRecord, SoundRecord
 from video.sink import ClosedError, Shown, UnusableError
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ class Canvas:
     def unit(self, frame: FrameRecord) -> bool:
         """Only pictures count."""
         return True
+
+    def sound(self, sound: SoundRecord) -> None:
+        """The engine plays it."""
 
     def picture(self, picture: VideoFrame, frame: FrameRecord) -> None:
         """The newest one; what was not asked for in time is gone."""

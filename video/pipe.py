@@ -1,10 +1,11 @@
-"""Records between the engine and a picture process: frames and words in one stream.
+"""Records between the engine and a picture process: frames, words and sound in one stream.
 
     u32 length | u8 kind | body          big-endian; length counts kind and body
 
     kind 1, FRAME   u32 number | u64 captured | u8 flags | u8 codec | u16 width | u16 height
                     | one access unit
     kind 2, WORDS   one JSON object (UTF-8): an order, an event
+    kind 3, SOUND   u64 captured | one Opus packet of 20 ms
 
 ``captured`` is µs of the monotonic clock: the sharer's on its side, the viewer's
 on the other. Flag 1 says key frame, flag 2 (sharer's side only) that it belongs to
@@ -31,6 +32,8 @@ LENGTH = struct.Struct(">I")
 FRAME_HEAD = struct.Struct(">BIQBBHH")  # with its kind
 KIND_FRAME = 1
 KIND_WORDS = 2
+KIND_SOUND = 3
+SOUND_HEAD = struct.Struct(">BQ")  # with its kind
 FLAG_KEY, FLAG_SECOND = 1, 2
 MAX_RECORD = 8 * 1024 * 1024  # bytes of kind and body
 MAX_SIDE = 0xFFFF  # pixels
@@ -68,8 +71,18 @@ class FrameRecord:
     """Whether it belongs to the second, smaller encoding."""
 
 
+@record(slots=True)
+class SoundRecord:
+    """20 ms of the sound of a stream, for a recording."""
+
+    captured: int
+    """µs of the monotonic clock when its first sample was played."""
+    data: bytes
+    """One Opus packet, in stereo."""
+
+
 Words = dict[str, Any]
-Record = FrameRecord | Words
+Record = FrameRecord | SoundRecord | Words
 
 
 def frame_head(record: FrameRecord, size: int) -> bytes:
@@ -93,6 +106,14 @@ def write_frame(record: FrameRecord) -> bytes:
     return frame_head(record, len(record.data)) + record.data
 
 
+def write_sound(record: SoundRecord) -> bytes:
+    """SOUND as it goes into the pipe; ``LocalProtocolError`` if too long."""
+    size = SOUND_HEAD.size + len(record.data)
+    if size > MAX_RECORD:
+        raise LocalProtocolError("sound too long for the pipe")
+    return LENGTH.pack(size) + SOUND_HEAD.pack(KIND_SOUND, record.captured) + record.data
+
+
 def write_words(words: Words) -> bytes:
     """WORDS as they go into the pipe; ``LocalProtocolError`` if too long."""
     body = json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode()
@@ -109,6 +130,8 @@ def parse(record: memoryview | bytes) -> Record:
         return _parse_frame(record)
     if record[0] == KIND_WORDS:
         return _parse_words(bytes(record[1:]))
+    if record[0] == KIND_SOUND:
+        return _parse_sound(record)
     raise RemoteProtocolError("unknown kind of record")
 
 
@@ -123,6 +146,13 @@ def _parse_frame(record: memoryview | bytes) -> FrameRecord:
     data = bytes(record[FRAME_HEAD.size :])
     key, second = bool(flags & FLAG_KEY), bool(flags & FLAG_SECOND)
     return FrameRecord(number, captured, key, Codec(codec), width, height, data, second)
+
+
+def _parse_sound(record: memoryview | bytes) -> SoundRecord:
+    if len(record) <= SOUND_HEAD.size:
+        raise RemoteProtocolError("short sound")
+    _, captured = SOUND_HEAD.unpack_from(record)
+    return SoundRecord(captured, bytes(record[SOUND_HEAD.size :]))
 
 
 def _parse_words(body: bytes) -> Words:

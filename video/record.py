@@ -23,7 +23,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vc_core.errors import RemoteProtocolError, reason
-from video.pipe import Codec, FrameRecord
+from video.pipe import Codec, FrameRecord, SoundRecord
 from video.sink import ClosedError, Shown, UnusableError
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ FOURCC = {Codec.VP9: b"VP90", Codec.AV1: b"AV01"}
 MS = Fraction(1, 1000)
 
 # Implementation
-FILE = ("matroska", {"cluster_time_limit": "1000", "flush_packets": "1"})
+FILE = (
+    "matroska",
+    {"cluster_time_limit": "1000", "flush_packets": "1", "max_interleave_delta": "500000"},
+)
 LIVE = ("mpegts", {"omit_video_pes_length": "0", "flush_packets": "1"})
 LIVE_ELSE = ("matroska", {"live": "1", "cluster_time_limit": "1", "flush_packets": "1"})
 """Formats and their options; a cluster of its own for each frame."""
@@ -45,6 +48,9 @@ LATE = tuple(f"av.{kind}.stream" for kind in ("video", "audio", "subtitles"))
 """What PyAV would load with the first stream, when nothing can be loaded any more."""
 MOST_WAITING = 4 * 1024 * 1024  # bytes that a player has not taken
 PARTING = 1.0  # s that a player has to end by itself
+RATE = 48_000  # Hz, the clock of Opus
+SOUND_MS = 20
+MOST_APART = 40  # ms that sound is moved so that it goes on without a gap: clocks are estimates
 
 
 def load() -> None:
@@ -54,33 +60,52 @@ def load() -> None:
 
 
 class Muxer:
-    """One track."""
+    """One track of pictures, perhaps one of sound."""
 
-    def __init__(self, target: Any, kind: tuple[str, dict[str, str]]) -> None:
+    def __init__(
+        self, target: Any, kind: tuple[str, dict[str, str]], *, sound: bool = False
+    ) -> None:
         import av
 
         load()
         self._av = av
         self._error = av.error.FFmpegError
         self._container = av.open(target, "w", format=kind[0], options=kind[1])
+        self._hears = sound
         self._stream: Any = None
+        self._track: Any = None
         self._first = 0
-        self._last = -1
+        self._last = self._last_sound = -1
 
     def write(self, frame: FrameRecord) -> None:
         """One frame; the first one is a key frame. ``RemoteProtocolError`` if it is none."""
         try:
             if self._stream is None:
                 self._begin(frame)
-            packet = self._av.Packet(frame.data)
-            stamp = max(self._last + 1, (frame.captured - self._first) // 1000)
-            packet.pts = packet.dts = self._last = stamp
-            packet.time_base = MS
-            packet.stream = self._stream
-            packet.is_keyframe = frame.key
-            self._container.mux(packet)
+            self._last = max(self._last + 1, (frame.captured - self._first) // 1000)
+            self._mux(self._stream, frame.data, self._last, key=frame.key)
         except (self._error, ValueError, IndexError) as error:
             raise RemoteProtocolError("a frame cannot be written") from error
+
+    def hear(self, sound: SoundRecord) -> None:
+        """20 ms of sound, between the pictures of its time; what comes too late is left out."""
+        stamp = (sound.captured - self._first) // 1000
+        if self._track is None or stamp < 0:
+            return
+        due = self._last_sound + SOUND_MS if self._last_sound >= 0 else stamp
+        if stamp <= due - MOST_APART:
+            return
+        self._last_sound = due if stamp < due + MOST_APART else stamp
+        with contextlib.suppress(self._error, ValueError):
+            self._mux(self._track, sound.data, self._last_sound, key=True)
+
+    def _mux(self, stream: Any, data: bytes, stamp: int, *, key: bool) -> None:
+        packet = self._av.Packet(data)
+        packet.pts = packet.dts = stamp
+        packet.time_base = MS
+        packet.stream = stream
+        packet.is_keyframe = key
+        self._container.mux(packet)
 
     def close(self) -> None:
         """Write what comes last."""
@@ -98,6 +123,8 @@ class Muxer:
             )
         self._stream.time_base = MS
         self._first = frame.captured
+        if self._hears:  # its encoder is never asked for anything but what it is called
+            self._track = self._container.add_stream("libopus", rate=RATE, layout="stereo")
 
     def _probe(self, frame: FrameRecord) -> av.container.InputContainer:
         if frame.codec is Codec.H264:
@@ -113,14 +140,15 @@ class Recording:
 
     decodes, opens_files, writes_files, patience = True, False, True, 1.0
 
-    def __init__(self, path: str, shown: Shown) -> None:
+    def __init__(self, path: str, shown: Shown, *, sound: bool = False) -> None:
+        """``sound``: whether some comes along."""
         self._shown = shown
         self._path = path
         try:
             self._file = open(path, "wb")  # noqa: SIM115  (open until the stream ends)
         except OSError as error:
             raise self._unwritable(error) from error
-        self._muxer = Muxer(self._file, FILE)
+        self._muxer = Muxer(self._file, FILE, sound=sound)
 
     def unit(self, frame: FrameRecord) -> bool:
         """Into the file."""
@@ -130,6 +158,13 @@ class Recording:
             raise self._unwritable(error) from error
         self._shown(frame)
         return True
+
+    def sound(self, sound: SoundRecord) -> None:
+        """Into the file as well, not decoded."""
+        try:
+            self._muxer.hear(sound)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def picture(self, picture: VideoFrame, frame: FrameRecord) -> None:
         """It is in the file already."""
@@ -192,6 +227,9 @@ class Player:
         self._waiting += len(data)
         self._pieces.put(bytes(data))
         return len(data)
+
+    def sound(self, sound: SoundRecord) -> None:
+        """The engine plays it."""
 
     def picture(self, picture: VideoFrame, frame: FrameRecord) -> None:
         """The player decodes for itself."""

@@ -31,7 +31,7 @@ from video import orders
 from video.chain import Inbox, Over, Taken
 from video.edition import Edition
 from video.outlet import Outlet
-from video.pipe import FrameRecord, Reader, Words
+from video.pipe import Reader, Words
 from video.studio import Sharing
 from video.unavailable import PictureUnavailable
 
@@ -180,7 +180,7 @@ def listen(descriptor: int, inbox: Inbox) -> None:
     try:
         while data := os.read(descriptor, _READ):
             for record in reader.feed(data):
-                inbox.order({} if isinstance(record, FrameRecord) else record)
+                inbox.order(record if isinstance(record, dict) else {})
     except (OSError, RemoteProtocolError) as error:
         log.warning("orders: %s", error)
     inbox.order(None)

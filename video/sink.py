@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vc_core.errors import VchatError
-from video.pipe import FrameRecord
+from video.pipe import FrameRecord, SoundRecord
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -45,6 +45,9 @@ class Sink(Protocol):
     def unit(self, frame: FrameRecord) -> bool:
         """A frame that can be decoded; False when it had to be left out."""
 
+    def sound(self, sound: SoundRecord) -> None:
+        """What goes with the pictures, for places that keep it."""
+
     def picture(self, picture: VideoFrame, frame: FrameRecord) -> None:
         """The newest picture."""
 
@@ -72,6 +75,9 @@ class Nowhere:
     def unit(self, frame: FrameRecord) -> bool:
         """Nothing to keep."""
         return True
+
+    def sound(self, sound: SoundRecord) -> None:
+        """The engine plays it."""
 
     def picture(self, picture: VideoFrame, frame: FrameRecord) -> None:
         """Count it."""

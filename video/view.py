@@ -21,9 +21,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vc_core.errors import RemoteProtocolError, VchatError
+from vc_core.record import record
 from video.confine import close_inherited, confine, stay_alive
 from video.decode import Decoder
-from video.pipe import Codec, FrameRecord, Reader, Record, Words, write_words
+from video.pipe import Codec, FrameRecord, Reader, Record, SoundRecord, Words, write_words
 from video.sequence import MOST_BEHIND, Sequence
 from video.sink import ClosedError, Nowhere, Shown, Sink, UnusableError
 from video.tally import Tally
@@ -36,6 +37,17 @@ PIECE = 256 * 1024  # bytes of one read
 MOST_PIECES = 16  # read ahead of the decoder; more waits in the pipe
 DAMAGED = "ask whoever shares it to share it again, and which version of vchat that is"
 Say = Callable[[Words], None]
+
+
+@record
+class Wish:
+    """What the order ``open`` asks for, besides the kind of place."""
+
+    what: str
+    """A path, a socket, a command."""
+    title: str
+    sound: bool
+    """Whether sound comes along."""
 
 
 class _StoppedError(VchatError):
@@ -63,12 +75,15 @@ class Viewer:
     def take(self, records: list[Record]) -> None:
         """What came through the pipe; the newest picture of it is shown."""
         newest: tuple[VideoFrame, FrameRecord] | None = None
-        for record in self._recent(records):
-            if isinstance(record, FrameRecord):
-                picture = self._frame(record)
-                newest = (picture, record) if picture is not None else newest
+        for one in self._recent(records):
+            if isinstance(one, FrameRecord):
+                picture = self._frame(one)
+                newest = (picture, one) if picture is not None else newest
+            elif isinstance(one, SoundRecord):
+                if self._sink is not None:
+                    self._sink.sound(one)
             else:
-                self._order(record)
+                self._order(one)
         if newest is not None and self._sink is not None:
             self._sink.picture(*newest)
 
@@ -97,19 +112,20 @@ class Viewer:
     def _order(self, words: Words) -> None:
         do = words.get("do")
         if do == "open" and self._sink is None:
-            self._open(str(words.get("to", "")), str(words.get("title", "")))
+            self._open(str(words.get("to", "")), words)
         elif do == "overlay" and self._sink is not None:
             self._sink.overlay(str(words.get("text", "")))
         elif do == "stop":
             raise _StoppedError("stopped")
 
-    def _open(self, to: str, title: str) -> None:
+    def _open(self, to: str, order: Words) -> None:
         import av  # noqa: F401  (nothing can be loaded once the process is confined)
 
         place, _, what = to.partition(":")
         if place not in SINKS:
             raise UnusableError("bad-place", f"pictures cannot be shown in '{place}'")
-        self._sink = sink = SINKS[place](what, title, self._was_shown, self._say)
+        wish = Wish(what, str(order.get("title", "")), bool(order.get("sound")))
+        self._sink = sink = SINKS[place](wish, self._was_shown, self._say)
         confine(opens_files=sink.opens_files, writes_files=sink.writes_files)
         stay_alive()
 
@@ -171,7 +187,7 @@ class Viewer:
 # ---- Places ---------------------------------------------------------------------------
 
 
-def _window(_what: str, title: str, shown: Shown, say: Say) -> Sink:
+def _window(wish: Wish, shown: Shown, say: Say) -> Sink:
     from video.window import Window
 
     def lost() -> None:
@@ -180,33 +196,33 @@ def _window(_what: str, title: str, shown: Shown, say: Say) -> Sink:
         say({"event": "ended", "reason": "display-gone"})
         os._exit(0)  # we are inside Xlib, which cannot go on
 
-    return Window(title, shown, lost)
+    return Window(wish.title, shown, lost)
 
 
-def _terminal(what: str, _title: str, shown: Shown, _say: Say) -> Sink:
+def _terminal(wish: Wish, shown: Shown, _say: Say) -> Sink:
     from video.canvas import Canvas
 
-    return Canvas(what, shown)
+    return Canvas(wish.what, shown)
 
 
-def _file(what: str, _title: str, shown: Shown, _say: Say) -> Sink:
+def _file(wish: Wish, shown: Shown, _say: Say) -> Sink:
     from video.record import Recording
 
-    return Recording(what, shown)
+    return Recording(wish.what, shown, sound=wish.sound)
 
 
-def _player(what: str, _title: str, shown: Shown, _say: Say) -> Sink:
+def _player(wish: Wish, shown: Shown, _say: Say) -> Sink:
     from video.record import Player
 
-    return Player(what, shown)
+    return Player(wish.what, shown)
 
 
-SINKS: Mapping[str, Callable[[str, str, Shown, Say], Sink]] = {
+SINKS: Mapping[str, Callable[[Wish, Shown, Say], Sink]] = {
     "window": _window,
     "terminal": _terminal,
     "file": _file,
     "player": _player,
-    "none": lambda _what, _title, shown, _say: Nowhere(shown),
+    "none": lambda _wish, shown, _say: Nowhere(shown),
 }
 """By the word before the colon of ``to``."""
 

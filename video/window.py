@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from video.pipe import FrameRecord
+from video.pipe import FrameRecord, SoundRecord
 from video.sink import ClosedError, Shown, UnusableError
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class Window:
     def unit(self, frame: FrameRecord) -> bool:
         """Only pictures count."""
         return True
+
+    def sound(self, sound: SoundRecord) -> None:
+        """The engine plays it."""
 
     def picture(self, picture: VideoFrame, frame: FrameRecord) -> None:
         """Up to the card, and onto the display."""

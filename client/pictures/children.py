@@ -29,7 +29,16 @@ from client.fields import clean
 from client.pictures.murmur import Murmur
 from vc_core.errors import RemoteProtocolError
 from video.confine import environment
-from video.pipe import FrameRecord, Reader, Record, Words, frame_head, write_words
+from video.pipe import (
+    FrameRecord,
+    Reader,
+    Record,
+    SoundRecord,
+    Words,
+    frame_head,
+    write_sound,
+    write_words,
+)
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +119,11 @@ class Child(asyncio.SubprocessProtocol):
     def frame(self, record: FrameRecord) -> None:
         """A frame; ``LocalProtocolError`` if it is too large for the pipe."""
         self._write(frame_head(record, len(record.data)), record.data)
+
+    def sound(self, record: SoundRecord) -> None:
+        """20 ms of sound, unless it does not keep up; a gap is left then."""
+        if not self.stalled:
+            self._write(write_sound(record))
 
     def _write(self, *data: bytes) -> None:
         if self._ending or self._over.is_set():

@@ -43,15 +43,17 @@ class Hearing:
         if self._lips.pop(name, None) is not None:
             self._sound.listening.tracks.close(name)
 
-    def receive(self, opened: Opened) -> None:
-        """A packet of sound that was opened; dropped unless it was asked for."""
+    def receive(self, opened: Opened) -> Name | None:
+        """A packet of sound that was opened; its stream, or None and nothing if nobody asked."""
         session = self._driver.session
         pictures = session.pictures if session is not None else None
         if pictures is None:
-            return
+            return None
         stream = pictures.takes_sound(opened, time.monotonic())
-        if stream is not None:
-            self._sound.receive_track((opened.member, stream), opened.media)
+        if stream is None:
+            return None
+        self._sound.receive_track((opened.member, stream), opened.media)
+        return opened.member, stream
 
     def shown(self, name: Name, words: Words) -> None:
         """How old the pictures are that the viewing child shows."""

@@ -28,7 +28,7 @@ from vc_core.events import (
 )
 from vc_core.ids import Member, member_word
 from vc_core.senderkeys import Opened
-from video.pipe import FrameRecord, Record
+from video.pipe import Record
 
 if TYPE_CHECKING:
     from client.driver import Driver
@@ -97,7 +97,7 @@ class Pictures:
         found: list[tuple[str, str]] = []
 
         def said(record: Record) -> None:
-            if not isinstance(record, FrameRecord) and len(found) < MAX_LISTED:
+            if isinstance(record, dict) and len(found) < MAX_LISTED:
                 found.append((clean(record, "source"), clean(record, "about")))
 
         def gone() -> None:

@@ -162,7 +162,11 @@ class Showing:
     def _said(self, show: Show, record: Record) -> None:
         if isinstance(record, FrameRecord):
             self._frame(show, record)
-        elif record.get("event") == "opened":
+        elif isinstance(record, dict):
+            self._heard(show, record)
+
+    def _heard(self, show: Show, record: Words) -> None:
+        if record.get("event") == "opened":
             self._driver.feed(partial(self._opened, show, record))
         elif record.get("event") == "second" and record.get("on") is False:
             if self._sharer is not None:

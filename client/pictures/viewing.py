@@ -24,7 +24,7 @@ from vc_core.events import StreamCarried, Warned
 from vc_core.ids import Member
 from vc_core.pictures import Pictures
 from vc_core.senderkeys import Opened, pictures_of, sound_of
-from video.pipe import Codec, FrameRecord, Record, Words
+from video.pipe import Codec, FrameRecord, Record, SoundRecord, Words
 from video.reassembly import Whole
 from video.watching import Watching, digest_of
 
@@ -68,6 +68,8 @@ class View:
         """Whether its trouble, and its first picture, were told: each once."""
         self.size = (0, 0)
         """Of the pictures, as the child said last."""
+        self.keeps_sound = False
+        """Whether the child records what is heard."""
         self.shown: Words = {}
         """What the child said last of rate and delay."""
         self.bytes = 0
@@ -149,14 +151,16 @@ class Viewing:
             self._let_go(before)
         view = View(name, time.monotonic(), self._said, self._gone)
         self._views[name] = view
-        view.child.order("open", to=to, title=title)
+        offer = pictures.offered.get(name)
+        view.keeps_sound = to.startswith("file:") and offer is not None and offer.sound
+        view.child.order("open", to=to, title=title, sound=view.keeps_sound)
         self._spawn(view.child.start())
         if self._mine(name):
             self._showing.preview(stream, view, partial(self._put, view))
         else:
             again = before is not None
             pictures.watch(member, stream)
-            if pictures.offered[name].sound:
+            if offer is not None and offer.sound:
                 self._hearing.begin(name)
             if again:
                 pictures.want_key(member, stream)
@@ -178,7 +182,7 @@ class Viewing:
     def receive(self, opened: Opened) -> None:
         """A packet of pictures, or of their sound, that was opened."""
         if pictures_of(opened.stream) is not None:
-            self._hearing.receive(opened)
+            self._hear(opened)
             return
         view = self._views.get((opened.member, opened.stream))
         if view is None:
@@ -192,6 +196,16 @@ class Viewing:
             self._end(view)
         elif view.due > now + SOON and (view.timer is None or view.watching.hurried):
             self._beat_soon(view, now)
+
+    def _hear(self, opened: Opened) -> None:
+        """20 ms of sound: for the speaker, and for a recording of the pictures."""
+        name, pictures = self._hearing.receive(opened), self._pictures
+        view = self._views.get(name) if name is not None else None
+        if view is None or pictures is None or not view.keeps_sound:
+            return
+        played = pictures.heard_at(*view.name, opened.media.timestamp, time.monotonic())
+        if played is not None:
+            view.child.sound(SoundRecord(max(0, round(played * 1e6)), opened.media.payload))
 
     def _whole(self, view: View, whole: Whole, now: float) -> None:
         picture, pictures = whole.picture, self._pictures
@@ -268,7 +282,7 @@ class Viewing:
     # ---- From the child --------------------------------------------------------------
 
     def _said(self, view: View, record: Record) -> None:
-        if isinstance(record, FrameRecord) or self._views.get(view.name) is not view:
+        if not isinstance(record, dict) or self._views.get(view.name) is not view:
             return
         event = record.get("event")
         if event in ("started", "size"):

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from audio.pcm import RATE
+from audio.pcm import RATE, Stereo
 from audio.soundtrack import Tones
 from tests.calls.engines import EngineProcess, Told
 from tests.calls.sounds import wait_until
@@ -108,13 +108,35 @@ def test_a_film_is_heard_in_time_with_its_pictures(stage: Stage, tmp_path: Path)
     assert len(late) >= 5
     assert -0.05 < float(np.median(late)) < 0.15
     assert all(-0.1 < one < 0.3 for one in late[1:])
+    kept = bursts(recorded_sound(seen)[:, 0], 440, 0.25)
+    began = zero - recording_began(seen)
+    late = [at - began - round(at - began) for at in kept]
+    print(f"in the recording {[round(1000 * one) for one in late]} ms after them")
+    assert len(late) >= 5
+    assert all(-0.05 < one < 0.05 for one in late)
+
+
+def recorded_sound(seen: Path) -> Stereo:
+    """The sound of a recording, from its first picture on."""
+    with av.open(str(seen)) as container:
+        frames = list(container.decode(audio=0))
+    sides = np.concatenate([np.asarray(one.to_ndarray(), np.float32) for one in frames], axis=1)
+    assert frames[0].time is not None
+    before = np.zeros((2, round(frames[0].time * RATE)), np.float32)
+    return np.concatenate((before, sides), axis=1).T
+
+
+def recording_began(seen: Path) -> float:
+    """The monotonic time of its first picture."""
+    unix = time.time() - time.monotonic()
+    with av.open(str(seen)) as container:
+        return datetime.fromisoformat(container.metadata["creation_time"]).timestamp() - unix
 
 
 def film_began(seen: Path) -> float:
     """When a film's clock showed 0, by the pictures that a viewer recorded: monotonic time."""
-    unix = time.time() - time.monotonic()
+    begun = recording_began(seen)
     with av.open(str(seen)) as container:
-        begun = datetime.fromisoformat(container.metadata["creation_time"]).timestamp() - unix
         zeros = []
         for frame in container.decode(video=0):
             mark = read_mark(np.asarray(frame.to_ndarray(format="yuv420p"), np.uint8)[:180])

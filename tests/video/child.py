@@ -67,6 +67,7 @@ class Child:
             if isinstance(record, FrameRecord):
                 self.frames.append(record)
             else:
+                assert isinstance(record, dict)
                 self.events.append(record)
 
     def wait(self, event: str, patience: float = PATIENCE) -> Words:

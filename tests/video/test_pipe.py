@@ -15,8 +15,10 @@ from video.pipe import (
     Codec,
     FrameRecord,
     Reader,
+    SoundRecord,
     parse,
     write_frame,
+    write_sound,
     write_words,
 )
 
@@ -37,6 +39,14 @@ FRAMES = st.builds(
 def test_a_frame_has_the_bytes_of_the_document() -> None:
     head = struct.pack(">IBIQBBHH", 27, 1, 7, 123_456_789, 1, 1, 1920, 1080)
     assert write_frame(FRAME) == head + b"\0\0\0\1unit"
+
+
+def test_sound_has_the_bytes_of_the_document() -> None:
+    record = write_sound(SoundRecord(123_456_789, b"opus"))
+    assert record == struct.pack(">IBQ", 13, 3, 123_456_789) + b"opus"
+    assert parse(record[4:]) == SoundRecord(123_456_789, b"opus")
+    with pytest.raises(RemoteProtocolError):
+        parse(record[4:-4])
 
 
 def test_a_flag_says_that_a_frame_is_of_the_second_encoding_and_others_are_refused() -> None:
@@ -77,7 +87,7 @@ def test_a_length_that_cannot_be_is_refused_before_anything_is_kept(length: int)
         list(Reader().feed(struct.pack(">I", length)))
 
 
-@pytest.mark.parametrize("body", [b"\2[]", b"\2{", b"\2\xff", b"\2" + b"[" * 100_000, b"\3{}"])
+@pytest.mark.parametrize("body", [b"\2[]", b"\2{", b"\2\xff", b"\2" + b"[" * 100_000, b"\4{}"])
 def test_words_are_one_object(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         parse(body)
@@ -86,3 +96,5 @@ def test_words_are_one_object(body: bytes) -> None:
 def test_what_is_too_large_is_never_written() -> None:
     with pytest.raises(LocalProtocolError):
         write_words({"text": "x" * MAX_RECORD})
+    with pytest.raises(LocalProtocolError):
+        write_sound(SoundRecord(0, bytes(MAX_RECORD)))

@@ -6,15 +6,21 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from av.error import FFmpegError
 
+from audio.codec import StereoEncoder
+from audio.pcm import RATE
+from audio.soundtrack import Tones
+from tests.calls.stereo import pitches
 from tests.video.encoded import stream
 from tests.video.viewing import Child
-from video.pipe import Codec
+from video.pipe import Codec, FrameRecord, SoundRecord, write_frame, write_sound
 
 READER = """
 import os, sys
@@ -53,6 +59,37 @@ def test_a_recording_has_every_frame_at_the_time_of_its_capture(
     assert max(abs(a - b) for a, b in zip(stamps, wanted, strict=True)) <= 1
     assert pictures(path) == len(frames)
     assert abs(date.astimezone(UTC).timestamp() - began) < 5
+
+
+def test_sound_is_recorded_beside_the_pictures_of_its_time(tmp_path: Path) -> None:
+    path, frames = tmp_path / "seen.mkv", list(stream(50))
+    begin, encoder, tones = frames[0].captured, StereoEncoder(), Tones()
+    span = (frames[-1].captured - begin) // 20_000
+    sound = []
+    for beat in range(-5, span):  # the first come before the first picture
+        jitter = 3_000 * ((beat + 1) % 3 - 1)  # of the estimate of the sharer's clock
+        packet = encoder.encode(tones.read(beat * 0.02))
+        sound.append(SoundRecord(begin + beat * 20_000 + jitter, packet))
+    twice = replace(sound[40], captured=sound[40].captured - 200_000)  # came late: left out
+    with Child(f"file:{path}", sound=True) as child:
+        both: list[FrameRecord | SoundRecord] = [*frames, *sound]
+        for one in sorted(both, key=lambda one: one.captured):
+            child.raw(write_frame(one) if isinstance(one, FrameRecord) else write_sound(one))
+        child.raw(write_sound(twice))
+        child.hear("started")
+        child.order(do="stop")
+        assert child.end()[1] == 0
+    with av.open(str(path), "r") as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+        assert container.streams.audio[0].codec_context.name == "opus"
+    stamps = [round(1000 * (packet.pts or 0) * packet.time_base) for packet in packets]
+    steps = {after - before for before, after in pairwise(stamps)}
+    assert (len(packets), steps) == (span, {20})
+    with av.open(str(path), "r") as container:
+        heard = np.concatenate([one.to_ndarray() for one in container.decode(audio=0)], axis=1)
+    left = np.asarray(heard[0] if len(heard) == 2 else heard[0, ::2], np.float32)
+    assert pitches(np.stack([left, left], axis=1)[RATE // 5 :])[0] == pytest.approx(440, abs=2)
+    assert pictures(path) == len(frames)
 
 
 def test_what_cannot_be_decoded_is_not_recorded(tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ Words = dict[str, Any]
 class Child:
     """Orders and frames in, events out."""
 
-    def __init__(self, to: str = "none", more: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, to: str = "none", more: Mapping[str, str] | None = None, *, sound: bool = False
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "video.view"],
             cwd=ROOT,
@@ -37,7 +39,7 @@ class Child:
         self.events: list[Words] = []
         self._heard: queue.SimpleQueue[Words | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
-        self.order(do="open", to=to, title="ann's screen")
+        self.order(do="open", to=to, title="ann's screen", sound=sound)
 
     def __enter__(self) -> Child:
         return self
