@@ -3,8 +3,10 @@
     python -m tests.bench.relay [--seconds 0.7] [--rounds 9]
 
 CPU is that of the server's process, from /proc. Peers run at the same rates, in
-turns with ours, in the same run; what is not installed is left out. Everything is
-on loopback and bounded in number and time.
+turns with ours, in the same run; what is not installed is left out. What one sends at
+a rate goes out in small bursts, as its clock ticks; packets of many come at random,
+and most find a server that sleeps. Everything is on loopback and bounded in number
+and time.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import random
 import shutil
 import socket
 import ssl
@@ -118,27 +122,37 @@ def drain(one: socket.socket) -> int:
     return count
 
 
+def evenly(rate: float, seconds: float) -> list[float]:
+    """When packets are due of one who sends at a rate."""
+    return [number / rate for number in range(int(seconds * rate))]
+
+
+def at_random(rate: float, seconds: float) -> list[float]:
+    """When those of many are, who know nothing of each other."""
+    chance = random.Random(1)
+    return sorted(chance.uniform(0, seconds) for _ in range(int(seconds * rate)))
+
+
 def pump(
     sender: socket.socket,
     data: bytes,
-    receivers: list[socket.socket],
-    rate: float,
-    seconds: float,
-) -> tuple[int, int]:
-    """Send at a rate; (sent, received)."""
-    for one in (sender, *receivers):
+    receiver: socket.socket,
+    times: list[float],
+    tick: float,
+) -> int:
+    """Send what is due at each tick; how many arrive."""
+    for one in (sender, receiver):
         one.setblocking(False)
     began = time.monotonic()
-    sent = received = 0
-    while (passed := time.monotonic() - began) < seconds:
-        due = min(int(passed * rate), int(seconds * rate)) - sent
-        for _ in range(due):
-            sender.send(data)
-        sent += due
-        received += sum(map(drain, receivers))
-        time.sleep(TICK)
+    received = 0
+    for number, due in enumerate(times):
+        while time.monotonic() - began < due:
+            time.sleep(tick)
+        sender.send(data)
+        if number % 16 == 0:
+            received += drain(receiver)
     time.sleep(0.05)
-    return sent, received + sum(map(drain, receivers))
+    return received + drain(receiver)
 
 
 class Ours:
@@ -191,13 +205,13 @@ class Theirs:
         self.server.stop()
 
 
-def cost(side: Ours | Theirs, size: int, rate: float, seconds: float) -> tuple[float, float]:
+def cost(side: Ours | Theirs, size: int, times: list[float], tick: float) -> tuple[float, float]:
     """(µs of the server per packet sent, share that arrived)."""
     data = side.wrap(b"\x80" + bytes(size - 1))
     side.stay()
     before = run_seconds(side.pid)
-    sent, received = pump(side.sender, data, [side.receiver], rate, seconds)
-    return 1e6 * (run_seconds(side.pid) - before) / sent, received / sent
+    received = pump(side.sender, data, side.receiver, times, tick)
+    return 1e6 * (run_seconds(side.pid) - before) / len(times), received / len(times)
 
 
 @contextlib.contextmanager
@@ -218,19 +232,33 @@ def forwarding(seconds: float, rounds: int) -> None:
     """One packet to one other, at equal rates, in turns."""
     print(f"{'CPU per forwarded packet':32}{'vchat':>12}{'coturn':>12}{'ratio':>8}  goal 1.2")
     with beside_coturn() as sides:
-        for size in (160, 1150):
-            for rate in (1_000, 10_000):
-                took: dict[str, list[float]] = {side.name: [] for side in sides}
-                lost: dict[str, float] = {}
-                for _ in range(rounds):
-                    for side in sides:
-                        micros, arrived = cost(side, size, rate, seconds)
-                        took[side.name].append(micros)
-                        lost[side.name] = max(lost.get(side.name, 0), 1 - arrived)
-                show(f"{size} B, {rate} a second", took, 1.2)
-                for name, share in lost.items():
-                    if share > 0.001:
-                        print(f"{'':32}{name} lost {share:.1%}")
+        for size, rate in itertools.product((160, 1150), (1_000, 10_000)):
+            compare(sides, f"{size} B, {rate} a second", size, evenly(rate, seconds), rounds)
+        for size, rate in itertools.product((160, 1150), (1_000, 3_000, 10_000)):
+            times = at_random(rate, seconds)
+            compare(sides, f"{size} B, {rate}, at random", size, times, rounds, tick=0)
+
+
+def compare(
+    sides: list[Ours | Theirs],
+    what: str,
+    size: int,
+    times: list[float],
+    rounds: int,
+    tick: float = TICK,
+) -> None:
+    """The same packets through each in turns."""
+    took: dict[str, list[float]] = {side.name: [] for side in sides}
+    lost = dict.fromkeys(took, 0.0)
+    for _ in range(rounds):
+        for side in sides:
+            micros, arrived = cost(side, size, times, tick)
+            took[side.name].append(micros)
+            lost[side.name] = max(lost[side.name], 1 - arrived)
+    show(what, took, 1.2)
+    for name, share in lost.items():
+        if share > 0.001:
+            print(f"{'':32}{name} lost {share:.1%}")
 
 
 def copying(seconds: float, rounds: int) -> None:
