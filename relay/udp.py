@@ -33,7 +33,7 @@ STUN = range(4)
 """First bytes that are none of a forwarder's."""
 PATIENCE = 1.0
 """Seconds for a thread to end."""
-BUSY = 2_000
+BUSY = 3_000
 """Datagrams per second from which on a thread lets some come together; a call has 120."""
 SPAN = 256
 """Datagrams over which that is measured."""

@@ -140,14 +140,15 @@ def pump(
     times: list[float],
     tick: float,
 ) -> int:
-    """Send what is due at each tick; how many arrive."""
+    """Send what is due at each tick, without one at once; how many arrive."""
     for one in (sender, receiver):
         one.setblocking(False)
     began = time.monotonic()
     received = 0
     for number, due in enumerate(times):
         while time.monotonic() - began < due:
-            time.sleep(tick)
+            if tick:
+                time.sleep(tick)
         sender.send(data)
         if number % 16 == 0:
             received += drain(receiver)
@@ -234,7 +235,7 @@ def forwarding(seconds: float, rounds: int) -> None:
     with beside_coturn() as sides:
         for size, rate in itertools.product((160, 1150), (1_000, 10_000)):
             compare(sides, f"{size} B, {rate} a second", size, evenly(rate, seconds), rounds)
-        for size, rate in itertools.product((160, 1150), (1_000, 3_000, 10_000)):
+        for size, rate in itertools.product((160, 1150), (1_000, 10_000)):
             times = at_random(rate, seconds)
             compare(sides, f"{size} B, {rate}, at random", size, times, rounds, tick=0)
 
