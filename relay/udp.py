@@ -35,6 +35,8 @@ PATIENCE = 1.0
 """Seconds for a thread to end."""
 BUSY = 3_000
 """Datagrams per second from which on a thread lets some come together; a call has 120."""
+FULL = 30_000
+"""And up to which: beyond, something is there whenever it looks."""
 SPAN = 256
 """Datagrams over which that is measured."""
 PAUSE = 0.001
@@ -173,15 +175,16 @@ class UdpThread(UdpPort):
         datagram, lead = whole[len(FRONT) :], whole[:LEAD].cast("I")
         parts, at_once = self.address_length, _AT_ONCE
         waits, clock, sleep = self._waits, time.monotonic, time.sleep
-        is_busy, left, until = False, SPAN, 0.0
+        is_busy, left, began = False, SPAN, 0.0
         while self._is_open:
             if is_busy and waits and not waits(0):
                 sleep(PAUSE)
-                is_busy = clock() < until
+                is_busy = clock() - began < SPAN / BUSY
             left -= 1
             if not left:
                 now = clock()
-                is_busy, left, until = now < until, SPAN, now + SPAN / BUSY
+                is_busy = SPAN / FULL < now - began < SPAN / BUSY
+                left, began = SPAN, now
             try:
                 size, source = receive(datagram)
             except OSError:

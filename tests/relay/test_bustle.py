@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay import udp
-from relay.udp import BUSY, PAUSE, SPAN
+from relay.udp import BUSY, FULL, PAUSE, SPAN
 from tests.relay.test_roads import PLACES, Script
 from vc_core.envelope import write_pass
 
@@ -24,6 +24,7 @@ class Arrivals(Script):
         self._times = times
         self._read = 0
         self.now = 0.0
+        self.asked_waits = 0
         self.pauses: list[float] = []
         self.delays: list[float] = []
         """How long after its arrival each datagram was read."""
@@ -40,6 +41,7 @@ class Arrivals(Script):
     def waits(self, milliseconds: int) -> list[int]:
         """As a poll's: whether the next datagram is there."""
         assert milliseconds == 0
+        self.asked_waits += 1
         return [1] if self.now >= self._due else []
 
     def recvfrom_into(self, memory: memoryview) -> tuple[int, Any]:
@@ -79,7 +81,7 @@ async def test_a_busy_socket_is_read_in_turns(play: Any) -> None:
 
 
 async def test_nothing_waits_where_traffic_is_less(play: Any) -> None:
-    script = play(evenly(5 * SPAN, QUIET))
+    script = play(evenly(5 * SPAN, QUIET, 1.0))
     assert script.pauses == []
     assert max(script.delays) == 0
 
@@ -90,7 +92,13 @@ async def test_a_burst_is_no_bustle(play: Any) -> None:
 
 
 async def test_a_full_socket_is_read_without_a_pause(play: Any) -> None:
-    assert play([0.0] * 10 * SPAN).pauses == []
+    busy = evenly(2 * SPAN, PAUSE / 10)
+    assert max(play(busy + [busy[-1]] * 10 * SPAN).pauses) <= busy[-1]
+
+
+async def test_nothing_is_asked_where_something_is_always_there(play: Any) -> None:
+    script = play(evenly(10 * SPAN, 0.9 / FULL))
+    assert (script.asked_waits, script.pauses) == (0, [])
 
 
 async def test_a_bustle_ends_soon(play: Any) -> None:
