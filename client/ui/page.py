@@ -21,7 +21,7 @@ KEYS = (
 )
 ELSE = "whatever else you type is a text to all; // begins a text with a slash"
 NARROW = 56  # cells below which explanations stand under what they explain
-COLUMN = 24  # cells of what is explained
+COLUMN = max(len(slash.usage) for slash in ALL) + 2  # cells of what is explained
 
 
 class HelpPage(UIControl):

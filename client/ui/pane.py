@@ -12,7 +12,7 @@ from prompt_toolkit.layout.controls import UIContent, UIControl
 from client.ui.log import Kind, Line
 from client.ui.model import Model
 from client.ui.theme import Marks, member_class
-from client.ui.wrap import width_of, wrap
+from client.ui.wrap import part, width_of, wrap
 from vc_core.record import record
 
 # Implementation
@@ -194,7 +194,7 @@ class TextPane(UIControl):
 
     @staticmethod
     def _head(line: Line) -> Row:
-        name = (member_class(line.colour), line.name)
+        name = (member_class(line.colour), part(line.name))
         if line.kind in (Kind.TEXT, Kind.OWN):
             return [name, ("", ": ")]
         if line.kind is Kind.PRIVATE:

@@ -283,9 +283,9 @@ def _who(slash: Slash, rest: str, people: People) -> tuple[str | None, str, str]
     for fold in (str, str.lower):
         line = fold(rest)
         whole = [n for n in people if line == fold(n) or line.startswith(fold(n) + " ")]
-        if whole:
-            name = max(whole, key=len)
-            return people[name], rest[len(name) :].strip(), ""
+        longest = [n for n in whole if len(n) == max(map(len, whole))]
+        if len(longest) == 1:
+            return people[longest[0]], rest[len(longest[0]) :].strip(), ""
     start, _, behind = rest.partition(" ")
     begun = [name for name in people if name.lower().startswith(lower.partition(" ")[0])]
     if len(begun) == 1:

@@ -2,15 +2,22 @@
 
     cells("añ日")  →  ["a", "ñ", "日"]     a letter and what combines with it stay one
 
-Widths are those of prompt_toolkit, which is what the screen is drawn by.
+Widths are those of prompt_toolkit, which is what the screen is drawn by. Pictures made of
+several characters are as wide as each terminal likes, and one that is not where the screen
+believes it to be leaves old letters standing: they are shown in their parts.
 """
 
 from __future__ import annotations
 
+import re
+
 from prompt_toolkit.utils import get_cwidth
 
 # Implementation
-JOINER = "\u200d"  # zero width joiner: what follows belongs to the same picture
+_GLUE = re.compile("\u200d(?=[\u2190-\U0010ffff])|\ufe0f|[\U0001f3fb-\U0001f3ff]")
+"""Joiners of pictures, the demand for a coloured one, colours of skin."""
+_FLAGS = {0x1F1E6 + n: chr(ord("A") + n) for n in range(26)}
+"""A flag is two letters of its own kind."""
 MAX_PIECE = 16  # characters drawn as one; more marks on a letter are left out
 
 
@@ -18,13 +25,17 @@ def cells(text: str) -> list[str]:
     """The text in pieces that are drawn as one; marks on nothing are left out."""
     found: list[str] = []
     for letter in text:
-        last, width = found[-1] if found else " ", get_cwidth(letter)
-        full = len(last) >= MAX_PIECE
-        if width and (full or letter == " " or not last.endswith(JOINER)):
+        last = found[-1] if found else " "
+        if get_cwidth(letter):
             found.append(letter)
-        elif last != " " and not full:
+        elif last != " " and len(last) < MAX_PIECE:
             found[-1] += letter
     return found
+
+
+def part(text: str) -> str:
+    """The text with its pictures in parts, which are equally wide everywhere."""
+    return text if text.isascii() else _GLUE.sub("", text).translate(_FLAGS)
 
 
 def width_of(text: str) -> int:
@@ -34,6 +45,7 @@ def width_of(text: str) -> int:
 
 def cut(text: str, width: int, more: str = "…") -> str:
     """The text in at most ``width`` cells, with ``more`` where something is missing."""
+    text = part(text)
     if width_of(text) <= width:
         return text
     kept, room = "", width - width_of(more)
@@ -59,7 +71,7 @@ def wrap(text: str, first: int, later: int) -> list[str]:
         if len(text) <= first:
             return [text]
     else:
-        text = "".join(cells(text))
+        text = "".join(cells(part(text)))
     rows, row, used, limit = [], "", 0, max(1, first)
     for word in _words(text):
         size = width_of(word)

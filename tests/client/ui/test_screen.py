@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from client.ui.page import help_rows
 from client.ui.screen import RATE
 from tests.client.ui import story
 from tests.client.ui.glass import glass
@@ -130,6 +131,11 @@ async def test_help_lies_over_the_screen_and_goes_away() -> None:
         one.press("/help\r")
         await one.shows("vchat: keys and commands")
         assert not one.orders.sent
+
+
+def test_help_keeps_commands_and_what_they_do_apart() -> None:
+    names = [row[0][1] for row in help_rows(80) if len(row) == 2]
+    assert names and all(name.endswith("  ") for name in names)
 
 
 async def test_ctrl_c_leaves_and_twice_more_so() -> None:

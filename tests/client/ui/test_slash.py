@@ -110,6 +110,14 @@ def test_what_cannot_be_is_answered_with_a_sentence(line: str, part: str) -> Non
     assert part in said(line)
 
 
+def test_nobody_is_chosen_between_names_that_differ_in_capitals_alone() -> None:
+    alike = {"Ann": "m1", "ANN": "m2"}
+    meaning = parse("/msg ann a secret", alike)
+    assert isinstance(meaning, Say) and "ANN or Ann" in meaning.message
+    exact = parse("/msg Ann a secret", alike)
+    assert isinstance(exact, Send) and exact.command["to"] == "m1"
+
+
 def test_an_unknown_command_names_the_nearest_one() -> None:
     assert said("/mut") == "there is no command /mut: did you mean /mute?"
     assert said("/leaev") == "there is no command /leaev: did you mean /leave?"
