@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from client.embedded import Embedded, embed
 from client.hosted import HostedForwarder
@@ -112,35 +113,31 @@ class OwnServer:
 class Desks:
     """Makes desks at the server in use."""
 
-    def __init__(
-        self, settings: Settings, own: OwnServer, post: Post, configured: str | None
-    ) -> None:
-        """``configured``: the server that all guests are set up for; codes need not name it."""
+    def __init__(self, settings: Settings, own: OwnServer, post: Post) -> None:
         self._settings = settings
         self._own = own
         self._post = post
-        self._configured = configured
 
     def make(self, identity: Identity, kem: Kem, rng: Rng) -> Desk:
-        """One desk; its codes name the server unless everybody knows it."""
+        """One desk; its codes name the server, since none is known to everybody."""
         settings, url, own = self._settings, self._post.url, self._own.running
         if own is not None and url == own.url:
-            shown, full = own.address, f"ws://{own.address}"
-        else:
-            shown, full = ("" if url == self._configured else url.removeprefix("ws://")), url
+            url = f"ws://{own.address}"
         return Desk(
             identity,
             kem,
             rng,
-            shown,
-            full,
+            url,
             settings.relays,
             guests=settings.guests,
             life=settings.life,
         )
 
 
-def server_of(invitation: Invitation | None) -> str | None:
-    """The server that a code names."""
-    servers = invitation.servers if invitation is not None else ()
-    return server_url(servers[0]) if servers else None
+def server_of(invitation: Invitation | None, configured: str | None) -> str | None:
+    """The server that a code names; the configured one where it is on the host's own machine."""
+    if invitation is None or not invitation.servers:
+        return None
+    named = server_url(invitation.servers[0])
+    local = urlsplit(named).hostname in ("127.0.0.1", "::1", "localhost")
+    return server_url(configured) if local and configured else named

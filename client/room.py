@@ -103,8 +103,7 @@ class Room:
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
         self.signal_url = url = await self._server(invitation)
         self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
-        configured = url if settings.signal is not None and url != server_of(invitation) else None
-        self._desks = Desks(settings, self._own_server, self._post, configured)
+        self._desks = Desks(settings, self._own_server, self._post)
         hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(preload))
         from client.driver import Driver, Reach
@@ -150,7 +149,7 @@ class Room:
         settings = self.settings
         if settings.hosting and settings.signal is not None:
             await self._offers.listen_somewhere()
-        named = server_of(invitation)
+        named = server_of(invitation, settings.signal)
         if named is not None and not self._offers.private:  # it may be a member's own
             return named
         if settings.signal is not None:

@@ -107,8 +107,7 @@ class Desk:
     kem: Kem
     rng: Rng
     server: str
-    """As it stands in the code; empty when everybody is configured for it."""
-    link_server: str
+    """The URL that code and link name."""
     relays: tuple[str, ...] = ()
     guests: int = DEFAULT_GUESTS
     life: float = CODE_LIFE
@@ -139,13 +138,13 @@ class Desk:
 
     def move(self, there: Desk) -> None:
         """The server is where a desk made now says that it is: so does the open code."""
-        if there.link_server == self.link_server:
+        if there.server == self.server:
             return
-        self.server, self.link_server = there.server, there.link_server
+        self.server = there.server
         code = self.code
         if code is not None:
             code.spoken = at_server(code.spoken, self.server)
-            code.link = at_server(code.link, self.link_server)
+            code.link = at_server(code.link, self.server)
             self.events.append(self.code_ready(code))
 
     def _ask(self, now: float) -> None:
@@ -235,9 +234,7 @@ class Desk:
         self.code = Code(
             nameplate=signal.nameplate,
             spoken=make_spoken(self.rng, signal.nameplate, self.server),
-            link=make_link(
-                self.rng, signal.nameplate, fingerprint, (self.link_server,), self.relays
-            ),
+            link=make_link(self.rng, signal.nameplate, fingerprint, (self.server,), self.relays),
             guests_left=self.guests,
             expires_at=now + min(self.life, signal.life),
         )

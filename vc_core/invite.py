@@ -193,7 +193,7 @@ def server_url(text: str) -> str:
 
 def _without_scheme(url: str) -> str:
     short = url.removeprefix("ws://")
-    return short if _HOST.fullmatch(short) else url
+    return short if _HOST.fullmatch(short) and server_url(short) == url else url
 
 
 def _nameplate(digits: str) -> str:

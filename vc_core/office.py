@@ -161,7 +161,7 @@ class Office:
         room, desk = self._room, self.desk
         if desk is None or self._waits or self._make_desk is None:
             return False
-        return self._make_desk(room.identity, room.kem, room.rng).link_server != desk.link_server
+        return self._make_desk(room.identity, room.kem, room.rng).server != desk.server
 
     def server_opened(self, url: str | None, now: float) -> None:
         """We keep a server of our own now; ``url`` is how others reach it. None: we cannot."""

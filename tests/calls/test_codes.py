@@ -69,6 +69,13 @@ def _refused_in_words(stage: Stage, code: str, exit_code: int) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_code_of_somebodys_own_server_needs_nothing_beside_it(stage: Stage) -> None:
+    _server, address = stage.server()
+    host = stage.host(signal=f"ws://{address}")
+    assert host.code.endswith(f"@{address}")
+    stage.join(host.code).meets(host)
+
+
 def test_a_code_for_one_guest_is_used_up_by_the_first(stage: Stage) -> None:
     host = stage.host("--once")
     assert host.room["guests_left"] == 1

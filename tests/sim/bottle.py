@@ -105,9 +105,7 @@ class Bottle:
         """A factory of desks at the server in use."""
 
         def desk(identity: Identity, kem: Any, rng: Any) -> Desk:
-            url = server()
-            shown = "" if url == MAIN else url.removeprefix("ws://")
-            return Desk(identity, kem, rng, shown, url, guests=guests)
+            return Desk(identity, kem, rng, server(), guests=guests)
 
         return desk
 

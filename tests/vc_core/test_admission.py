@@ -34,7 +34,7 @@ MAILBOX = bytes(32)
 
 
 def new_desk(guests: int = 8) -> Desk:
-    desk = Desk(HOST, KEM, RNG, "", "ws://server:1", guests=guests)
+    desk = Desk(HOST, KEM, RNG, "ws://server:1", guests=guests)
     desk.invite(0.0)
     desk.receive(Allocated("1234", 600), 0.0)
     return desk
@@ -259,13 +259,13 @@ def test_an_open_code_follows_its_server_and_keeps_its_words(desk: Desk) -> None
     (before,) = (event for event in desk.events if isinstance(event, CodeReady))
     desk.admitted()
     desk.events.clear()
-    desk.move(Desk(HOST, KEM, RNG, "10.0.0.7:1", "ws://10.0.0.7:1"))
+    desk.move(Desk(HOST, KEM, RNG, "ws://10.0.0.7:1"))
     (after,) = desk.events
     assert isinstance(after, CodeReady)
-    assert after.code == f"{before.code}@10.0.0.7:1"
+    assert after.code == before.code.replace("server", "10.0.0.7")
     assert parse_invitation(after.link).servers == ("ws://10.0.0.7:1",)
     assert parse_invitation(after.link).password == parse_invitation(before.link).password
     assert after.guests_left == before.guests_left - 1
-    desk.move(Desk(HOST, KEM, RNG, "10.0.0.7:1", "ws://10.0.0.7:1"))
+    desk.move(Desk(HOST, KEM, RNG, "ws://10.0.0.7:1"))
     assert len(desk.events) == 1
     assert knock(desk, 1) is not None

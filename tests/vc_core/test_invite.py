@@ -65,6 +65,21 @@ def test_a_word_like_nothing_gets_no_suggestion() -> None:
     assert caught.value.suggestion == ""
 
 
+@pytest.mark.parametrize(
+    ("server", "written"),
+    [
+        ("ws://host:8765", "@host:8765"),
+        ("ws://host", "@ws://host"),
+        ("ws://[::1]:9", "@[::1]:9"),
+        ("ws://host:1/path", "@ws://host:1/path"),
+        ("wss://host/", "@wss://host/"),
+    ],
+)
+def test_a_code_leads_to_the_server_that_it_was_made_for(server: str, written: str) -> None:
+    code = write_invitation(make_spoken(seeded("servers"), "4821", server))
+    assert code.endswith(written) and parse_invitation(code).servers == (server,)
+
+
 def test_the_password_is_the_words_only() -> None:
     assert parse_invitation("4821 Apple raven CANDLE@host").password == b"apple-raven-candle"
 
