@@ -79,11 +79,10 @@ def _run(typed: list[str]) -> int:
         return fail(typed, refused)
     except click.ClickException as error:
         return fail(typed, _of_click(typed, error))
-    except ModuleNotFoundError as error:
-        missing = (error.name or "?").partition(".")[0]
-        hint = "install vchat again, with all that it needs"
-        words = (f"the library {missing} is missing", hint, Ending.LIBRARY_MISSING)
-        return fail(typed, Refused("library-missing", *words))
+    except ImportError as error:
+        from client.words import of_import
+
+        return fail(typed, Refused("library-missing", *of_import(error), Ending.LIBRARY_MISSING))
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -27,6 +27,7 @@ class Words(NamedTuple):
         return Words(self.message.replace("{name}", name), self.hint.replace("{name}", name))
 
 
+AGAIN = "install vchat again, with all that it needs"
 NEW_CODE = "ask the host for a new code (/code there)"
 WITH_SERVER = "type the part behind the @ too, or give the server: --signal ws://HOST:PORT"
 
@@ -323,6 +324,13 @@ def of_unreachable(reason: str, server: str = "") -> Words:
 def of_missing(reason: str) -> Words:
     """Why no host was found in this network; ``reason`` is a name of ``Missing``."""
     return LAN[reason]
+
+
+def of_import(error: ImportError) -> Words:
+    """A library that is not there, or is there and does not load."""
+    if isinstance(error, ModuleNotFoundError):
+        return Words(f"the library {(error.name or '?').partition('.')[0]} is missing", AGAIN)
+    return Words(f"a library cannot be used: {error}", AGAIN)
 
 
 def of_warning(code: str, name: str = "somebody") -> Words:

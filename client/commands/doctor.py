@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from client import config as configuration
+from client import words
 from client.commands import doctor_network
 from client.commands.finding import Finding
 from client.refused import Refused
@@ -62,7 +63,10 @@ def findings(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
         lambda: doctor_network.look(folder, flags),
     )
     for look in looks:
-        yield from look()
+        try:
+            yield from look()
+        except ImportError as error:
+            yield Finding("fail", "libraries", *words.of_import(error))
 
 
 def _line(finding: Finding) -> str:
@@ -78,8 +82,7 @@ def _python() -> Iterator[Finding]:
     yield Finding("ok", "python", said)
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        advice = "install vchat again, with all that it needs"
-        yield Finding("fail", "libraries", f"missing: {', '.join(missing)}", advice)
+        yield Finding("fail", "libraries", f"missing: {', '.join(missing)}", words.AGAIN)
     else:
         yield Finding("ok", "libraries", "all there")
 

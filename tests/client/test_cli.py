@@ -256,6 +256,21 @@ def test_a_missing_library_is_exit_7() -> None:
     assert sentences(done)[0] == "the library platformdirs is missing"
 
 
+def test_a_library_that_does_not_load_is_exit_7_and_one_finding_of_the_doctor(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "av.py").write_text("raise ImportError('av is damaged')")
+    there = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "VCHAT_CONFIG": str(tmp_path)}
+    done = vchat("doctor", env=there)
+    assert done.returncode == 1 and not done.stderr
+    assert "fail  libraries: a library cannot be used: av is damaged\n" in done.stdout
+    assert "calls: " in done.stdout, "the doctor looks at the rest all the same"
+    (tmp_path / "platformdirs.py").write_text("raise ImportError('damaged')")
+    done = vchat("config", "path", env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert done.returncode == 7
+    assert sentences(done)[0] == "a library cannot be used: damaged"
+
+
 def test_a_reader_who_goes_away_is_no_traceback() -> None:
     command = [sys.executable, "-m", "client", "--help"]
     reading, writing = os.pipe()
