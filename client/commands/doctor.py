@@ -31,6 +31,7 @@ from vc_core.errors import RemoteProtocolError, VchatError
 # Implementation
 LIBRARIES = ("aioice", "aioquic", "av", "nacl", "numpy", "soxr", "websockets")
 LISTEN_SECONDS = 0.5  # of the microphone
+MIC_PATIENCE = 4.0  # seconds that a microphone may take to begin, as those of Bluetooth do
 QUIET = -75.0  # dB of full scale; below it a microphone is most likely muted
 UDP_LIMIT = 1.0  # seconds for a datagram to oneself
 NARROW, LOW = 40, 10  # columns and lines that the full screen needs
@@ -144,7 +145,10 @@ async def _listen() -> float | None:
 
     heard: list[float] = []
     microphone = await open_microphone("default", lambda frame, _at: heard.append(level(frame)))
+    until = time.monotonic() + MIC_PATIENCE
     try:
+        while not heard and time.monotonic() < until:
+            await asyncio.sleep(0.05)
         await asyncio.sleep(LISTEN_SECONDS)
     finally:
         microphone.close()

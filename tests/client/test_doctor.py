@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from audio import microphone
+from audio.pcm import FRAME, Samples
 from client.commands import doctor
 from client.commands.doctor_network import Greeting, Seen, _knock, _only_over_tcp, told
 from client.commands.finding import Finding
@@ -66,6 +71,17 @@ def test_every_line_has_a_verdict_and_who_warns_advises() -> None:
         for sentence in (finding.said, finding.advice):
             assert sentence == sentence.strip() and not sentence.endswith(".")
             assert sentence[:1] == sentence[:1].lower()
+
+
+def test_a_microphone_that_begins_late_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(_spec: str, on_frame: Callable[[Samples, float], None]) -> SimpleNamespace:
+        loop = asyncio.get_running_loop()
+        loop.call_later(2 * doctor.LISTEN_SECONDS, on_frame, np.full(FRAME, 0.5, np.float32), 0.0)
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(microphone, "open_microphone", late)
+    loudness = asyncio.run(doctor._listen())
+    assert loudness is not None and loudness > -10.0
 
 
 def test_a_server_that_answers_says_how_fast() -> None:
