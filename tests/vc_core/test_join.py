@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,6 +121,37 @@ SPOILT = [
 def test_any_changed_field_ends_the_exchange(message: str, field: str, at: int) -> None:
     with pytest.raises(RemoteProtocolError):
         Try().run(message, lambda m: replace(m, **{field: flipped(getattr(m, field), at)}))
+
+
+THIEF = Identity.generate(RNG)
+UNPROVEN: dict[str, Callable[[Identity, str], Any]] = {
+    "without the signing key": lambda who, _: (who.public, who.dh, THIEF.sign),
+    "with a static key never signed": lambda who, _: (who.public, THIEF.dh, who.sign),
+    "with words for the other role": lambda who, role: (
+        who.public,
+        who.dh,
+        lambda label, _, hash_: who.sign(label, role.encode(), hash_),
+    ),
+    "with words of another handshake": lambda who, _: (
+        who.public,
+        who.dh,
+        lambda label, role, _: who.sign(label, role, bytes(32)),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", UNPROVEN)
+def test_nobody_is_taken_for_whom_it_cannot_prove_to_be(fault: str) -> None:
+    def posing(who: Identity, other_role: str) -> Any:
+        public, dh, sign = UNPROVEN[fault](who, other_role)
+        return SimpleNamespace(public=public, dh=dh, sign=sign)
+
+    attempts = [Try(), Try()]
+    attempts[0].joiner = JoinerExchange(CODE, MAILBOX, posing(JOINER, "host"), KEM, RNG)
+    attempts[1].host = HostExchange(MAILBOX, posing(HOST, "joiner"), KEM, RNG)
+    for attempt in attempts:
+        with pytest.raises(RemoteProtocolError, match="does not prove itself"):
+            attempt.run()
 
 
 @pytest.mark.parametrize("message", ["ask", "answer"])
