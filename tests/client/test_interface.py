@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 
 import click
@@ -95,23 +96,26 @@ def test_the_commands_on_stdin_are_those_that_are_understood() -> None:
         assert named <= set(re.findall(r"`(\w+)`", fields)), do
 
 
-def written() -> set[str]:
-    """The events that the engine writes, from its source."""
-    found = set()
+def written() -> dict[str, set[str]]:
+    """The events that the engine writes, and their fields, from its source."""
+    found: dict[str, set[str]] = defaultdict(set)
     for name in ("report", "engine"):
         for node in ast.walk(source.tree(source.ROOT / "client" / f"{name}.py")):
             match node:
                 case ast.Call(
                     func=ast.Attribute(attr="stamp" | "problem" | "_problem" | "_stream"),
                     args=[ast.Constant(value=str(event)), *_],
+                    keywords=fields,
                 ):
-                    found.add(event)
+                    found[event] |= {field.arg for field in fields if field.arg is not None}
     return found
 
 
-def test_the_events_are_those_that_are_written() -> None:
-    assert {"ready", "ended", "chat", "warning"} <= written()
-    assert set(table("event")) == written()
+def test_the_events_and_their_fields_are_those_that_are_written() -> None:
+    rows = table("event")
+    assert {"ready", "ended", "chat", "warning"} <= set(rows) == set(written())
+    for event, fields in written().items():
+        assert fields <= set(re.findall(r"`(\w+)`", rows[event])), event
 
 
 def codes(head: str) -> set[str]:
