@@ -21,7 +21,7 @@ from vc_core.join import (
     Password,
     WrongCode,
 )
-from vc_core.keys import Identity
+from vc_core.keys import Identity, KeyPair
 from vc_core.messages import Finish, Form
 
 RNG = seeded("join")
@@ -152,6 +152,38 @@ def test_nobody_is_taken_for_whom_it_cannot_prove_to_be(fault: str) -> None:
     for attempt in attempts:
         with pytest.raises(RemoteProtocolError, match="does not prove itself"):
             attempt.run()
+
+
+def _other_ephemeral(one: Try) -> None:
+    one.joiner._ephemeral = KeyPair.generate(RNG)
+
+
+def _other_kem_key(one: Try) -> None:
+    one.joiner._kem_public, one.joiner._kem_secret = KEM.generate()
+
+
+def _other_ephemeral_of_the_host(one: Try) -> None:
+    one.host._ephemeral = KeyPair.generate(RNG)
+
+
+@pytest.mark.parametrize(
+    ("before", "swap"),
+    [
+        ("answer", _other_ephemeral),
+        ("answer", _other_kem_key),
+        ("confirm", _other_ephemeral_of_the_host),
+    ],
+)
+def test_only_the_keys_that_were_promised_are_taken(
+    before: str, swap: Callable[[Try], None]
+) -> None:
+    def meanwhile(message: Any) -> Any:
+        swap(attempt)
+        return message
+
+    attempt = Try()
+    with pytest.raises(RemoteProtocolError, match="than the promised one"):
+        attempt.run(before, meanwhile)
 
 
 @pytest.mark.parametrize("message", ["ask", "answer"])
