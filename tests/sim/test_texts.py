@@ -168,11 +168,13 @@ def test_a_host_whose_key_has_changed_is_waited_for_until_it_is_accepted() -> No
     ann = bottle.join("ann", bottle.code(host), judge=lambda name, who: name == "host")
     bottle.run(100)
     assert ann.living and not ann.ends
-    inside = ann.session._inside
+    inside, hosts = ann.session._inside, host.session._inside
     assert inside is not None and host.number not in inside.keyring._others._by_member
+    assert hosts is not None and ann.number not in hosts.keyring._others._by_member, "given a key"
     ann.session.accept(host.number, bottle.now)
     bottle.pump(ann)
     bottle.run(30)
+    assert ann.number in hosts.keyring._others._by_member
     say(bottle, ann, "now")
     bottle.run(1)
     assert texts(host) == ["now"]
