@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from client.embedded import Embedded, embed
 from client.hosted import HostedForwarder
@@ -134,10 +133,7 @@ class Desks:
         )
 
 
-def server_of(invitation: Invitation | None, configured: str | None) -> str | None:
-    """The server that a code names; the configured one where it is on the host's own machine."""
-    if invitation is None or not invitation.servers:
-        return None
-    named = server_url(invitation.servers[0])
-    local = urlsplit(named).hostname in ("127.0.0.1", "::1", "localhost")
-    return server_url(configured) if local and configured else named
+def server_of(invitation: Invitation | None) -> str | None:
+    """The server that a code names."""
+    servers = invitation.servers if invitation is not None else ()
+    return server_url(servers[0]) if servers else None

@@ -21,6 +21,7 @@ from client.hosting import Desks, OwnServer, server_of
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
 from client.net.lan import look_for
+from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from client.net.turn_uri import parse_turn
 from client.offers import Offers
@@ -46,6 +47,7 @@ from vc_core.room import Judge
 from vc_core.senderkeys import Opened
 from vc_core.servers import Change
 from vc_core.session import Session
+from vc_core.signals import Hello
 from vc_core.wire import Record
 
 # Implementation
@@ -101,14 +103,12 @@ class Room:
         settings = self.settings
         self._offers.begin()
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
-        self.signal_url = url = await self._server(invitation)
-        self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
-        self._desks = Desks(settings, self._own_server, self._post)
-        hello = asyncio.create_task(self._post.connect())
+        hello = asyncio.create_task(self._connect(await self._server(invitation)))
         self._spawn(asyncio.to_thread(preload))
         from client.driver import Driver, Reach
 
         self._offers.welcome = await hello
+        self._desks = Desks(settings, self._own_server, self._post)
         self._offers.ask_routers(loopback=self._loopback)
         self._driver = Driver(
             self._post,
@@ -145,11 +145,24 @@ class Room:
         self._driver.allow(self._offers.allowed)
         self._watch = watch(self._addresses_changed)
 
+    async def _connect(self, url: str) -> Hello:
+        """To that server, or else to the one that is set: the host may know it by another name."""
+        self.signal_url = url
+        self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
+        try:
+            return await self._post.connect()
+        except SignalingUnreachable:
+            spare = server_url(self.settings.signal) if self.settings.signal else url
+            if spare == url:
+                raise
+            await self._post.close()
+        return await self._connect(spare)
+
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings
         if settings.hosting and settings.signal is not None:
             await self._offers.listen_somewhere()
-        named = server_of(invitation, settings.signal)
+        named = server_of(invitation)
         if named is not None and not self._offers.private:  # it may be a member's own
             return named
         if settings.signal is not None:

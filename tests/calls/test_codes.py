@@ -74,6 +74,8 @@ def test_a_code_of_somebodys_own_server_needs_nothing_beside_it(stage: Stage) ->
     host = stage.host(signal=f"ws://{address}")
     assert host.code.endswith(f"@{address}")
     stage.join(host.code).meets(host)
+    elsewhere = host.code.partition("@")[0] + "@127.0.0.1:9"
+    stage.join(elsewhere, "--signal", address, name="Greta").meets(host)
 
 
 def test_a_code_for_one_guest_is_used_up_by_the_first(stage: Stage) -> None:

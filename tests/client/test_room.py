@@ -63,8 +63,6 @@ async def test_a_code_without_a_server_is_looked_for_in_the_network(sought: list
         (replace(GUEST, code=f"{CODE}@a.example:1"), "ws://a.example:1"),
         (replace(GUEST, signal="wss://b.example"), "wss://b.example"),
         (replace(GUEST, code=f"{CODE}@a.example", signal="wss://b"), "ws://a.example:8765"),
-        (replace(GUEST, code=f"{CODE}@127.0.0.1:1"), "ws://127.0.0.1:1"),
-        (replace(GUEST, code=f"{CODE}@127.0.0.1:1", signal="wss://b"), "wss://b"),
     ],
 )
 async def test_nothing_is_looked_for_when_a_server_is_named(
