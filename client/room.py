@@ -52,6 +52,7 @@ from vc_core.wire import Record
 
 # Implementation
 TEXT_PATIENCE = 1.5  # s that leaving waits for texts under way
+SPARE_AFTER = 3.0  # s until the server that is set is asked in place of the one of the code
 
 
 class Room:
@@ -149,12 +150,12 @@ class Room:
         """To that server, or else to the one that is set: the host may know it by another name."""
         self.signal_url = url
         self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
-        try:
+        spare = server_url(self.settings.signal) if self.settings.signal else url
+        if spare == url:
             return await self._post.connect()
+        try:
+            return await self._post.connect(SPARE_AFTER)
         except SignalingUnreachable:
-            spare = server_url(self.settings.signal) if self.settings.signal else url
-            if spare == url:
-                raise
             await self._post.close()
         return await self._connect(spare)
 

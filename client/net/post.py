@@ -79,9 +79,9 @@ class Post:
 
     # verbs
 
-    async def connect(self) -> Hello:
+    async def connect(self, patience: float = CONNECT_TIMEOUT) -> Hello:
         """Connect to the first server; ``SignalingUnreachable`` when that fails."""
-        return await self._first.connect(CONNECT_TIMEOUT)
+        return await self._first.connect(patience)
 
     def send(self, signal: Record) -> None:
         """Queue a signal for the servers that it concerns."""

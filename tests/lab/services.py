@@ -110,7 +110,7 @@ class Services:
 
     def join(self, node: Node, code: str, *options: str, **sound: str) -> EngineProcess:
         """Somebody joins there."""
-        server = () if "@" in code else ("--signal", self.url(node))
+        server = ("--signal", self.url(node))  # the code names it as the host sees it
         return self.scene.stage.join(code, *server, *options, prefix=node.prefix, **sound)
 
     def busiest(self, seconds: float = 0.5) -> RelayDaemon:
