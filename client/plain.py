@@ -171,9 +171,10 @@ class Plain:
 
     def watch(self, command: Mapping[str, Any]) -> str:
         """Into a window; lines and pictures in one terminal do not go together."""
-        if command["to"] == "terminal" or not has_display(os.environ, sys.platform):
+        to = command["to"] or "window"
+        if to == "terminal" or (to == "window" and not has_display(os.environ, sys.platform)):
             return "pictures need a display here; without --plain the terminal can show them"
-        self._engine.send({**command, "to": "window"})
+        self._engine.send({**command, "to": to})
         return ""
 
 

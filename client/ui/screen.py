@@ -166,7 +166,7 @@ class Screen:
     def watch(self, command: Mapping[str, Any]) -> str:
         """Into a window, or where there is no display into the terminal."""
         to = command["to"] or ("window" if has_display(os.environ, sys.platform) else "terminal")
-        if to == "window":
+        if to != "terminal":
             self._engine.send({**command, "to": to})
         elif sys.platform == "win32":
             return "pictures in a terminal do not work on Windows: /watch NAME window"

@@ -212,16 +212,28 @@ def _volume(slash: Slash, rest: str, people: People) -> Meaning:
 
 def _watch(slash: Slash, rest: str, people: People) -> Meaning:
     """The stream is chosen by who knows what there is: ``kind`` is no field of the interface."""
-    words = rest.split(" ")
-    command: dict[str, Any] = {"do": slash.name}
-    while len(words) > 1 and (place := WATCHED.get(words[-1].lower())):
-        command |= {place: words.pop().lower()}
-    if words[0].lower() == "me" and len(words) == 1:
-        return Send({**command, "member": "me"})
-    member, behind, sentence = _who(slash, " ".join(words), people)
-    if member is None or behind:
-        return Say(sentence or f"type {slash.usage}")
-    return Send({**command, "member": member})
+    first, _, behind = rest.partition(" ")
+    member, behind, sentence = (
+        ("me", behind, "") if first.lower() == "me" else _who(slash, rest, people)
+    )
+    if member is None:
+        return Say(sentence)
+    command: dict[str, Any] = {"do": slash.name, "member": member}
+    while behind:
+        word, _, left = behind.partition(" ")
+        kind = WATCHED.get(word.lower())
+        if kind is None:
+            to = _kept(behind)
+            return Send({**command, "to": to}) if to else Say(f"type {slash.usage}, {PLACES}")
+        command[kind], behind = word.lower(), left.strip()
+    return Send(command)
+
+
+def _kept(place: str) -> str:
+    """``file PATH`` or ``player COMMAND``, or with a colon, as the interface has it; else ""."""
+    if (found := KEPT.fullmatch(place)) is None:
+        return ""
+    return f"{found[1].lower()}:{found[2]}"
 
 
 def _unwatch(slash: Slash, rest: str, people: People) -> Meaning:
@@ -297,6 +309,8 @@ def _who(slash: Slash, rest: str, people: People) -> tuple[str | None, str, str]
 
 WATCHED = {"window": "to", "terminal": "to", "screen": "kind", "camera": "kind"}
 """Words behind a name, and what they say."""
+KEPT = re.compile(r"(file|player)[ :]\s*(.+)", re.IGNORECASE)
+PLACES = "and window, terminal, file PATH or player COMMAND"
 SOURCES = ("screen", "camera", "test", "file", "loop")
 PATHS = ("file", "loop")
 SOUND = ("audio", "sound")
@@ -334,7 +348,7 @@ ALL = (
     Slash("lock", "[on|off]", "let nobody in any more, or again (host)", _switch),
     Slash("accept", "NAME", "talk to a member whose key has changed", _member),
     Slash("save", "NAME", "keep a member's key as a contact", _member),
-    Slash("watch", "NAME [PLACE]", "see what a member shares, in a window or terminal", _watch),
+    Slash("watch", "NAME [PLACE]", "see what a member shares; file PATH records it", _watch),
     Slash("unwatch", "[NAME]", "see it no more", _unwatch),
     Slash("share", "[WHAT] [audio] [SIZE]", "show a screen, camera, test or file PATH", _share),
     Slash("unshare", "", "end what you share", _alone),

@@ -6,12 +6,13 @@ lines, a clipboard or none) is a method of ``Surface``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from client.ui.log import Kind
 from client.ui.model import Model
-from client.ui.slash import Do, Local, Say, Send, parse
+from client.ui.slash import PATHS, Do, Local, Say, Send, parse
 from client.ui.watching import DOINGS, Watching
 
 GOES_ON = "the call goes on; vchat attach shows it again"
@@ -45,7 +46,7 @@ class Surface(Protocol):
     def watch(self, command: Mapping[str, Any]) -> str:
         """Give ``watch`` to the engine, with a place for the pictures.
 
-        ``to`` is window, terminal or empty; a sentence when there is no such place.
+        ``to`` is terminal, empty, or a place of the interface; a sentence if there is none such.
         """
 
 
@@ -92,7 +93,7 @@ class Typed:
         commands = self._watching.commands(command)
         if isinstance(commands, str):
             return self._say(commands)
-        for one in commands:
+        for one in map(_with_whole_path, commands):
             if one["do"] != "watch":
                 self._engine.send(one)
                 continue
@@ -149,3 +150,13 @@ class Typed:
         Local.DETACH: _detach,
         Local.LEAVE: _leave,
     }
+
+
+def _with_whole_path(command: Mapping[str, Any]) -> dict[str, Any]:
+    """A path as a shell would have it: the engine may run in another folder."""
+    whole = dict(command)
+    for key in ("source", "to"):
+        kind, colon, path = str(command.get(key, "")).partition(":")
+        if colon and kind in PATHS:
+            whole[key] = f"{kind}:{os.path.abspath(os.path.expanduser(path))}"
+    return whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,7 +86,16 @@ def test_who_shares_is_told_with_how_to_see_it(call: Call) -> None:
 
 @pytest.mark.parametrize(
     ("line", "to"),
-    [("/watch bob", "window"), ("/watch BO terminal", "terminal"), ("/watch bob window", "window")],
+    [
+        ("/watch bob", "window"),
+        ("/watch BO terminal", "terminal"),
+        ("/watch bob window", "window"),
+        ("/watch bob file /tmp/a b.mkv", "file:/tmp/a b.mkv"),
+        ("/watch bob screen FILE:/tmp/a.mkv", "file:/tmp/a.mkv"),
+        ("/watch bob file ~/a.mkv", f"file:{Path.home()}/a.mkv"),
+        ("/watch bob file a.mkv", f"file:{Path.cwd()}/a.mkv"),
+        ("/watch bob player mpv --really-quiet -", "player:mpv --really-quiet -"),
+    ],
 )
 def test_a_stream_is_watched_where_one_wants(call: Call, line: str, to: str) -> None:
     call.offer()
@@ -112,6 +122,10 @@ def test_ones_own_stream_is_me(call: Call) -> None:
         ("/watch bob camera", "bob shares no camera"),
         ("/watch me", "you share nothing"),
         ("/watch", "type /watch NAME [PLACE]"),
+        (
+            "/watch bob file",
+            "type /watch NAME [PLACE], and window, terminal, file PATH or player COMMAND",
+        ),
         ("/watch dan", "nobody else here is called 'dan' (/who lists everybody)"),
         ("/unwatch", "you watch nothing"),
         ("/unshare", "you share nothing"),
