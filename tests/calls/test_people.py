@@ -119,7 +119,7 @@ def test_a_killed_guest_is_told_to_the_others_after_ten_seconds(stage: Stage) ->
 def test_a_call_outlives_the_signaling_server_and_its_return_brings_guests(stage: Stage) -> None:
     server, address = stage.server()
     host = stage.host(signal=f"ws://{address}")
-    guest = stage.join(f"{host.code}@{address}".replace(f"@{address}@", "@"))
+    guest = stage.join(host.code)
     guest.meets(host)
     server.kill()
     for engine in (host, guest):
