@@ -21,7 +21,6 @@ from client.hosting import Desks, OwnServer, server_of
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
 from client.net.lan import look_for
-from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post
 from client.net.turn_uri import parse_turn
 from client.offers import Offers
@@ -47,12 +46,10 @@ from vc_core.room import Judge
 from vc_core.senderkeys import Opened
 from vc_core.servers import Change
 from vc_core.session import Session
-from vc_core.signals import Hello
 from vc_core.wire import Record
 
 # Implementation
 TEXT_PATIENCE = 1.5  # s that leaving waits for texts under way
-SPARE_AFTER = 3.0  # s until the server that is set is asked in place of the one of the code
 
 
 class Room:
@@ -104,11 +101,14 @@ class Room:
         settings = self.settings
         self._offers.begin()
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None
-        hello = asyncio.create_task(self._connect(await self._server(invitation)))
+        self.signal_url = url = await self._server(invitation)
+        self._post = Post(url, self._signalled, self._signaling, self._rng, spare=settings.signal)
+        hello = asyncio.create_task(self._post.connect())
         self._spawn(asyncio.to_thread(preload))
         from client.driver import Driver, Reach
 
         self._offers.welcome = await hello
+        self.signal_url = self._post.url
         self._desks = Desks(settings, self._own_server, self._post)
         self._offers.ask_routers(loopback=self._loopback)
         self._driver = Driver(
@@ -145,19 +145,6 @@ class Room:
             self._driver.start(lambda now: self._guest(invitation, kem, now))
         self._driver.allow(self._offers.allowed)
         self._watch = watch(self._addresses_changed)
-
-    async def _connect(self, url: str) -> Hello:
-        """To that server, or else to the one that is set: the host may know it by another name."""
-        self.signal_url = url
-        self._post = Post(url, on_signal=self._signalled, on_change=self._signaling, rng=self._rng)
-        spare = server_url(self.settings.signal) if self.settings.signal else url
-        if spare == url:
-            return await self._post.connect()
-        try:
-            return await self._post.connect(SPARE_AFTER)
-        except SignalingUnreachable:
-            await self._post.close()
-        return await self._connect(spare)
 
     async def _server(self, invitation: Invitation | None) -> str:
         settings = self.settings

@@ -15,12 +15,14 @@ from contextlib import suppress
 
 from client.net.mailbox import Mailbox, SignalingUnreachable, delays
 from vc_core.ids import Rng
+from vc_core.invite import server_url
 from vc_core.servers import Change, Servers
 from vc_core.signals import Hello
 from vc_core.wire import Record
 
 # Implementation
 CONNECT_TIMEOUT = 8.0  # s until a signaling server counts as unreachable
+SPARE_AFTER = 3.0  # s, where there is another one to ask
 
 
 class Post:
@@ -33,21 +35,28 @@ class Post:
     def __init__(
         self,
         url: str,
-        *,
         on_signal: Callable[[Record], None],
         on_change: Callable[[Change], None],
         rng: Rng = os.urandom,
+        *,
+        spare: str | None = None,
     ) -> None:
+        """``spare`` is asked if nothing answers at ``url``: perhaps its name here."""
         self._on_signal = on_signal
         self._on_change = on_change
         self._rng = rng
-        self._servers = Servers(url)
+        named = server_url(spare) if spare else url
+        self._spare = named if named != url else None
         self._quiet: str | None = None
         """A server of our own that is being adopted: no news to whoever opened it."""
-        self._first = self._mailbox(url)
-        self._mailboxes = {url: self._first}
+        self._begin_with(url)
         self._trying: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+
+    def _begin_with(self, url: str) -> None:
+        self._servers = Servers(url)
+        self._first = self._mailbox(url)
+        self._mailboxes = {url: self._first}
 
     def _mailbox(self, url: str, *, named: bool = False) -> Mailbox:
         """``named``: by another member, so only a server of this machine may lead back to it."""
@@ -79,9 +88,14 @@ class Post:
 
     # verbs
 
-    async def connect(self, patience: float = CONNECT_TIMEOUT) -> Hello:
+    async def connect(self) -> Hello:
         """Connect to the first server; ``SignalingUnreachable`` when that fails."""
-        return await self._first.connect(patience)
+        if self._spare is not None:
+            with suppress(SignalingUnreachable):
+                return await self._first.connect(SPARE_AFTER)
+            await self._first.close()
+            self._begin_with(self._spare)
+        return await self._first.connect(CONNECT_TIMEOUT)
 
     def send(self, signal: Record) -> None:
         """Queue a signal for the servers that it concerns."""
