@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+ROADS = ("aioice", "aioquic")
+
+
+def look() -> None:
+    """``ModuleNotFoundError`` if one of them is missing, before anybody waits for a road."""
+    for name in ROADS:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
 
 def preload() -> None:
     """The libraries of roads."""

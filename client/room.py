@@ -24,7 +24,7 @@ from client.net.lan import look_for
 from client.net.post import Post
 from client.net.turn_uri import parse_turn
 from client.offers import Offers
-from client.preload import preload
+from client.preload import look, preload
 from client.settings import Settings
 from client.sounding import follow_loss, keep_devices, unwritten
 from vc_core.commands import OpenServer, UseServer
@@ -94,10 +94,10 @@ class Room:
     async def open(self) -> None:
         """Connect, host or knock.
 
-        Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``,
-        ``vc_core.errors.CannotListenError``, ``vc_core.invite.InvitationError``,
-        ``ValueError`` for an address and ``audio.codec.OpusMissing``.
+        Raises ``SignalingUnreachable``, ``client.net.lan.NotFoundError``, ``CannotListenError``,
+        ``InvitationError``, ``ValueError`` for an address, ``OpusMissing`` and ``ImportError``.
         """
+        look()
         settings = self.settings
         self._offers.begin()
         invitation = parse_invitation(settings.code or "") if not settings.hosting else None

@@ -22,6 +22,7 @@ from client import __version__
 from client.commands.root import COMMANDS
 from client.contacts import Contacts
 from client.identity import kept_identity
+from client.preload import ROADS
 from client.ui.ask import CodeCompleter, CodeValidator
 from tests.conftest import ROOT
 from tests.vectors.seeded import seeded
@@ -254,6 +255,22 @@ def test_a_missing_library_is_exit_7() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 7
     assert sentences(done)[0] == "the library platformdirs is missing"
+
+
+@pytest.mark.parametrize("name", ROADS)
+def test_a_room_without_a_library_of_roads_is_not_opened(name: str, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.modules['{name}'] = None;"
+        "from client.cli import main;"
+        "sys.exit(main(['host', '--json', '--listen', '127.0.0.1:0', '--mic', 'none']))"
+    )
+    command = [sys.executable, "-c", code]
+    there = {**os.environ, "VCHAT_CONFIG": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=there, capture_output=True, text=True, check=False, timeout=20
+    )
+    assert done.returncode == 7
+    assert sentences(done)[0] == f"the library {name} is missing"
 
 
 def test_a_library_that_does_not_load_is_exit_7_and_one_finding_of_the_doctor(
