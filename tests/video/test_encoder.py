@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 
 import video.encoder
 from tests.video.eyes import marks
+from video import recipes
 from video.encoder import Encoder, Unit, has_parameter_sets
 from video.pattern import Mark, Pattern
 from video.picture import Size
@@ -200,3 +204,22 @@ def test_encoders_that_must_be_opened_again_for_it_follow_large_changes_only() -
 def test_timestamps_rise(codec: Codec = Codec.H264) -> None:
     units = encode(Encoder(codec, SIZE, 30, 1_000_000), pictures(5))
     assert all(one.captured < other.captured for one, other in pairwise(units))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads how ELF is linked")
+def test_a_program_linked_to_fixed_addresses_is_known_by_where_it_lies() -> None:
+    (kind,) = struct.unpack_from("<H", Path(sys.executable).read_bytes(), 16)
+    assert recipes.nowhere_is_dear() is (kind == 2)  # ET_EXEC; ET_DYN may lie anywhere
+
+
+@pytest.mark.parametrize(
+    ("low", "bitrate"), [(0, 4_000_000), (1 << 64, 4_000_000), (1 << 64, 300_000)]
+)
+def test_pictures_are_made_wherever_the_program_lies(
+    low: int, bitrate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "LOW", low)
+    units = encode(Encoder(Codec.H264, SIZE, 30, bitrate), pictures(12))
+    between = low > 0 and bitrate >= recipes.AMPLE
+    assert (b"subme=1" in bytes(units[0].data)) is between  # x264 names its options
+    assert marks(Codec.H264, units) == [Mark(n, n * 1000) for n in range(12)]
