@@ -26,10 +26,10 @@ class Damage:
         self._connection = Connection(display)
         try:
             self._begin(cursor)
+            self._pointer = self._connection.pointer() if cursor else (0, 0)
         except BaseException:
             self._connection.close()
             raise
-        self._pointer = (-1, -1)
         self._cursor = cursor
 
     def _begin(self, cursor: bool) -> None:
@@ -51,20 +51,21 @@ class Damage:
 
         ``patience``: seconds to wait for it.
         """
-        moved = False
-        if self._cursor:
+        drawn, moved = self._drawn(0.0), False
+        if self._cursor and not drawn:  # else it is looked at wherever the pointer is
             pointer = self._connection.pointer()
             moved, self._pointer = pointer != self._pointer, pointer
-        drawn = False
-        for event in self._connection.events(0.0 if moved else patience):
-            number = event[0] & 0x7F
-            drawn |= number == self._told
-            moved |= number == self._shape
+        drawn = drawn or self._drawn(0.0 if moved else patience)
         if drawn:  # before looking, so that what is drawn meanwhile is told again
             self._connection.send(
                 self._opcode, _DAMAGE_SUBTRACT, struct.pack("<III", self._id, 0, 0)
             )
         return drawn or moved
+
+    def _drawn(self, patience: float) -> bool:
+        """Whether news came of drawing, or of another shape of the pointer."""
+        numbers = {event[0] & 0x7F for event in self._connection.events(patience)}
+        return not numbers.isdisjoint((self._told, self._shape))
 
     def close(self) -> None:
         """Hang up."""

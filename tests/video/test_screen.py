@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -223,6 +224,22 @@ def test_drawing_and_pointing_are_told_without_looking(
     desk.move_pointer(7, 7)
     assert damage.stirred()
     assert not damage.stirred()
+    damage.close()
+
+
+def test_where_the_pointer_is_matters_only_while_nothing_is_drawn(
+    display: tuple[str, int], desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage = Damage(display[0], cursor=True)
+    where = Mock(wraps=damage._connection.pointer)
+    monkeypatch.setattr(damage._connection, "pointer", where)
+    damage.stirred()
+    where.reset_mock()
+    desk.show(20)
+    assert damage.stirred()
+    where.assert_not_called()
+    assert not damage.stirred()
+    where.assert_called_once()
     damage.close()
 
 
