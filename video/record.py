@@ -123,8 +123,9 @@ class Muxer:
             )
         self._stream.time_base = MS
         self._first = frame.captured
-        if self._hears:  # its encoder is never asked for anything but what it is called
-            self._track = self._container.add_stream("libopus", rate=RATE, layout="stereo")
+        if self._hears:  # of the encoder nothing is wanted but a head for the file
+            with contextlib.suppress(ValueError):  # an FFmpeg without it records pictures alone
+                self._track = self._container.add_stream("libopus", rate=RATE, layout="stereo")
 
     def _probe(self, frame: FrameRecord) -> av.container.InputContainer:
         if frame.codec is Codec.H264:
