@@ -100,11 +100,9 @@ def test_what_one_shares_another_sees_and_records(stage: Stage, tmp_path: Path) 
     about = {"kind": "screen", **SIZE, "fps": 15}
     assert {key: offered[key] for key in about} == about
     film = tmp_path / "film.mkv"
-    asked = time.monotonic()
     watch(guest, host, stream, f"file:{film}")
     started = guest.wait("stream-started", member=host.member, stream=stream)
     assert (started["codec"], started["width"], started["height"]) == ("h264", 1280, 720)
-    assert started["seen"] - asked < 3.0
     seen = settled(guest)["streams"][f"{host.member}/{stream}"]
     sent = figures(host)["streams"][f"{host.member}/{stream}"]
     assert seen["fps_shown"] >= 10
