@@ -17,6 +17,7 @@ from tests.lab.tap import frames, udp_payload
 from vc_core.invite import SECRET_SIZE, parse_invitation
 from vc_core.keys import KEY_SIZE, Identity
 from vc_core.record import record
+from vc_core.wordlist import WORDS
 
 HOST, GUEST = "Hildegunst-von-Mythenmetz", "Gofid-Letterkerl"
 TEXT = "the orm runs through the labyrinth of dreaming books"
@@ -170,7 +171,8 @@ def test_the_signaling_servers_memory_holds_no_name_text_or_word(
         assert word in overheard.before or word not in held, word
 
 
-def test_all_words_that_the_server_knows_anyway_are_few(overheard: Overheard) -> None:
-    """So that the test above looks at something."""
-    words = _words(overheard.code)
-    assert sum(word in overheard.before for word in words) < len(words)
+def test_words_that_the_server_knows_anyway_are_few(overheard: Overheard) -> None:
+    """So that the test above looks at something, but for one code in some hundreds."""
+    some = WORDS[::50]
+    known = [word for word in some if word.encode() in overheard.before]
+    assert len(known) < len(some) / 2, known
