@@ -174,7 +174,7 @@ class Recording:
         """Nothing comes from a file."""
 
     def overlay(self, text: str) -> None:
-        """A recording is of the pictures alone."""
+        """A recording is of the pictures and their sound."""
 
     def report(self, shown: dict[str, Any]) -> None:
         """Nobody looks."""

@@ -1,6 +1,7 @@
 """The process that decodes what a member shares and shows it: ``python -m video.view``.
 
-    stdin   records of ``video.pipe``: the order ``open``, frames, ``overlay``, ``stop``
+    stdin   records of ``video.pipe``: the order ``open``, frames, ``overlay``, ``stop``;
+            sound, for a recording, which is not decoded
     stdout  words: started, size, shown (each second), key-wanted, closed, error, ended
 
 It has no keys and no network. A stream that cannot be decoded, a window that is closed,

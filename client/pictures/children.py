@@ -5,7 +5,8 @@
     log     ◄── murmurs ─────────  stderr   bounded and cleaned (``client.pictures.murmur``)
 
 They get no keys: a clean environment, closed descriptors, nothing of the call but
-pictures. What a child says is not trusted; what does not parse ends it.
+pictures, and their sound where they are recorded. What a child says is not trusted; what
+does not parse ends it.
 
 Rule 1: nothing here waits for a child. What it does not read stays bounded: a child
         that is ``stalled`` gets no more frames.
