@@ -4,15 +4,18 @@ Waking up costs more than forwarding. So a relay gives each socket a thread that
 waits in ``recvfrom`` itself, which saves the event loop, a poll and an empty read
 for each packet; in a host's client the event loop drains the socket instead.
 While a socket is busy, its thread sleeps for a moment when it has read everything, so
-that it wakes up once for some packets: as network cards do.
+that it wakes up once for some packets: as network cards do. Packets that then follow
+their likes, as those of one picture, go on in one call, which Linux cuts into datagrams.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +23,7 @@ from typing import Any
 
 from relay.lines import Exchange
 from relay.queues import Queue
-from relay.roads import FRONT, LEAD
+from relay.roads import FRONT, LEAD, NOWHERE, Road
 
 # Implementation
 DRAIN = 64
@@ -41,6 +44,10 @@ SPAN = 256
 """Datagrams over which that is measured."""
 PAUSE = 0.001
 """Seconds that a thread sleeps then: what it delays at most, and a little for waking up."""
+TOGETHER = 16
+"""Copies for one target that go out in one call, at most."""
+UDP_SEGMENT = 103
+"""Linux: bytes of each datagram into which one call is cut (linux/udp.h)."""
 _AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
 Address = tuple[Any, ...]
@@ -145,6 +152,8 @@ class UdpThread(UdpPort):
 
     _waits: Callable[[int], object] | None = None
     """Whether something is there to be read, within some milliseconds."""
+    _cuts = False
+    """Whether the kernel makes datagrams of what is sent in one call."""
 
     def start(self) -> None:
         self._socket.setblocking(True)
@@ -153,6 +162,7 @@ class UdpThread(UdpPort):
             poll = select.poll()
             poll.register(self._socket, select.POLLIN)
             self._waits = poll.poll
+            self._cuts = sys.platform == "linux" and _knows(self._socket, UDP_SEGMENT)
         self._thread = threading.Thread(target=self._read, name="udp", daemon=True)
         self._thread.start()
 
@@ -168,40 +178,94 @@ class UdpThread(UdpPort):
         self._forwarder.call(what, *arguments)
 
     def _read(self) -> None:
-        receive, send = self._socket.recvfrom_into, self._socket.sendto
-        forward, queues = self._forwarder.slots.forward, self._queues
-        packet = bytearray(FRONT) + bytearray(LONGEST)
-        whole = memoryview(packet)
-        datagram, lead = whole[len(FRONT) :], whole[:LEAD].cast("I")
-        parts, at_once = self.address_length, _AT_ONCE
-        waits, clock, sleep = self._waits, time.monotonic, time.sleep
-        is_busy, left, began = False, SPAN, 0.0
+        receive, forward = self._socket.recvfrom_into, self._forwarder.slots.forward
+        waits, clock, parts = self._waits, time.monotonic, self.address_length
+        pauses = gathers = False
+        left, began = SPAN, 0.0
+        held: list[memoryview] = []  # copies that wait for more of the last one's kind
+        last, length = NOWHERE, 0
+        buffers = [_buffer() for _ in range(TOGETHER)]
         while self._is_open:
-            if is_busy and waits and not waits(0):
-                sleep(PAUSE)
-                is_busy = clock() - began < SPAN / BUSY
+            if (pauses or held) and waits and not waits(0):
+                self._send_together(held, last)
+                if pauses:
+                    time.sleep(PAUSE)
+                    pauses = clock() - began < SPAN / BUSY
             left -= 1
             if not left:
                 now = clock()
-                is_busy = SPAN / FULL < now - began < SPAN / BUSY
+                gathers = self._cuts and now - began < SPAN / BUSY
+                pauses = SPAN / FULL < now - began < SPAN / BUSY
                 left, began = SPAN, now
+            packet, datagram, lead, whole = buffers[len(held)]
             try:
                 size, source = receive(datagram)
             except OSError:
                 continue
             road = forward(packet, lead[0], size, source)
             if road is None:
+                self._send_together(held, last)
                 self._receive(bytes(datagram[:size]), source)
                 continue
             lead[0] = road.lead  # the copy is made in place
             copy = whole[road.start : size + 1]
-            if road.parts == parts and not queues:
-                for target in road.targets:
-                    try:
-                        send(copy, at_once, target)
-                    except OSError:
-                        self.send(bytes(copy), target)
+            follows = gathers and road is last and size == length and road.parts == parts
+            if held and not follows:
+                self._send_together(held, last)
+            last, length = road, size
+            if follows:
+                held.append(copy)
+                if len(held) == TOGETHER:
+                    self._send_together(held, last)
             else:
-                data = bytes(copy)
-                for target in road.targets:
-                    self._forwarder.send(data, target)
+                self._send_copy(copy, road)
+        self._send_together(held, last)
+
+    def _send_copy(self, copy: memoryview, road: Road) -> None:
+        if road.parts == self.address_length and not self._queues:
+            for target in road.targets:
+                try:
+                    self._socket.sendto(copy, _AT_ONCE, target)
+                except OSError:
+                    self.send(bytes(copy), target)
+        else:
+            data = bytes(copy)
+            for target in road.targets:
+                self._forwarder.send(data, target)
+
+    def _send_together(self, copies: list[memoryview], road: Road) -> None:
+        """Send copies that are equally long to addresses of this family, and forget them."""
+        if len(copies) == 1 or self._queues:
+            for copy in copies:
+                self._send_copy(copy, road)
+        elif copies:
+            length = len(copies[0]).to_bytes(2, sys.byteorder)
+            for target in road.targets:
+                self._cut(copies, length, target)
+        copies.clear()
+
+    def _cut(self, copies: list[memoryview], length: bytes, target: Address) -> None:
+        """One call, of which the kernel makes datagrams; if it does not, one call for each."""
+        cut = [(socket.IPPROTO_UDP, UDP_SEGMENT, length)]
+        try:
+            self._socket.sendmsg(copies, cut, _AT_ONCE, target)
+        except OSError as error:
+            if error.errno == errno.EIO:  # its network card leaves checksums to us
+                self._cuts = False
+            for copy in copies:
+                self.send(bytes(copy), target)
+
+
+def _knows(one: socket.socket, option: int) -> bool:
+    try:
+        one.getsockopt(socket.IPPROTO_UDP, option)
+    except OSError:
+        return False
+    return True
+
+
+def _buffer() -> tuple[bytearray, memoryview, memoryview, memoryview]:
+    """For a packet: all of it, its datagram, its lead, and all of it to be cut."""
+    packet = bytearray(FRONT) + bytearray(LONGEST)
+    whole = memoryview(packet)
+    return packet, whole[len(FRONT) :], whole[:LEAD].cast("I"), whole

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import errno
+import socket
+import sys
+from typing import Any, cast
 
 import pytest
 
 from relay import udp
-from relay.udp import BUSY, FULL, PAUSE, SPAN
-from tests.relay.test_roads import PLACES, Script
-from vc_core.envelope import write_pass
+from relay.forwarder import Forwarder
+from relay.roads import FRONT, pave
+from relay.udp import BUSY, FULL, PAUSE, SPAN, TOGETHER, UdpThread
+from tests.relay.test_roads import PLACES, Script, Sent, slots
+from vc_core.envelope import write_pass, write_spread
 
-PACKET = (write_pass(1, b"\x80 voice"), PLACES[0])
+Packet = tuple[bytes, Any]
+PACKET: Packet = (write_pass(1, b"\x80 voice"), PLACES[0])
 QUIET = 1.001 / BUSY  # s between two datagrams, a little more than in a bustle
 
 
 class Arrivals(Script):
     """A script with times: a clock that goes on where the thread waits, and only there."""
 
-    def __init__(self, times: list[float]) -> None:
-        super().__init__([PACKET] * len(times))
+    def __init__(self, times: list[float], packets: list[Packet] | None, error: int) -> None:
+        super().__init__(packets or [PACKET] * len(times))
+        self.error = error
         self._port._waits = self.waits
+        self._port._cuts = packets is not None
         self._times = times
         self._read = 0
         self.now = 0.0
@@ -44,6 +53,12 @@ class Arrivals(Script):
         self.asked_waits += 1
         return [1] if self.now >= self._due else []
 
+    def sendmsg(self, parts: list[memoryview], options: list[Any], flags: int, target: Any) -> None:
+        if self.error:
+            self.calls.append(len(parts))
+            raise OSError(self.error, "as told")
+        super().sendmsg(parts, options, flags, target)
+
     def recvfrom_into(self, memory: memoryview) -> tuple[int, Any]:
         self.now = max(self.now, self._due)
         self.delays.append(self.now - self._due)
@@ -59,10 +74,11 @@ class Arrivals(Script):
 def play(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Play arrivals; every one must go on."""
 
-    def played(times: list[float]) -> Arrivals:
-        script = Arrivals(times)
+    def played(times: list[float], packets: list[Packet] | None = None, error: int = 0) -> Arrivals:
+        """``error`` is what the kernel says to copies that shall go out in one call."""
+        script = Arrivals(times, packets, error)
         monkeypatch.setattr(udp, "time", script)
-        assert len(script.run()) == len(times)
+        assert len(script.run()) >= len(times)
         return script
 
     return played
@@ -112,3 +128,59 @@ async def test_a_bustle_ends_soon(play: Any) -> None:
 async def test_a_system_without_poll_never_pauses(play: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(Arrivals, "waits", None)
     assert play(evenly(4 * SPAN, PAUSE / 10)).pauses == []
+
+
+def pictures() -> list[Packet]:
+    """A sharer's, numbered, most of one length, for two; and a voice after each seventh."""
+    packets: list[Packet] = []
+    for number in range(4 * SPAN):
+        inner = b"\x80" + number.to_bytes(2, "big")
+        packets.append((write_spread(0, inner.ljust(1100 - (number % 20 == 0))), PLACES[0]))
+        if number % 7 == 0:
+            packets.append((write_pass(2, inner), PLACES[1]))
+    return packets
+
+
+def to_each(sent: Sent) -> dict[Any, list[bytes]]:
+    """Sorted by target."""
+    return {place: [data for data, target in sent if target == place] for place in PLACES}
+
+
+@pytest.mark.parametrize("gap", [PAUSE / 10, 0.9 / FULL], ids=["busy", "full"])
+@pytest.mark.parametrize("error", [0, errno.EAGAIN, errno.EIO], ids=["taken", "no room", "uncut"])
+async def test_likes_go_on_together(play: Any, gap: float, error: int) -> None:
+    packets, plain = pictures(), slots()
+    eight_at_once = [gap * (number // 8 * 8) for number in range(len(packets))]
+    script = play(eight_at_once, packets, error)
+    copies = [
+        (copy, target)
+        for packet, source in packets
+        for target, copy in plain.receive_datagram(packet, source, 0)
+    ]
+    assert to_each(script.sent) == to_each(copies), "whole, once, in order"
+    assert script.calls and 1 < max(script.calls) <= 7
+    if error == errno.EIO:
+        assert len(script.calls) < SPAN / 2, "it is not tried for long"
+    else:
+        assert len(script.calls) > SPAN / 2
+
+
+async def test_the_kernel_makes_datagrams_of_one_call() -> None:
+    script = Script([])
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (
+            stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)
+        )
+        for one in (ours, theirs):
+            one.bind(("127.0.0.1", 0))
+        theirs.settimeout(5)
+        port = UdpThread(ours, cast(Forwarder, script))
+        port.start()
+        try:
+            road = pave(FRONT + PACKET[0], 1, (theirs.getsockname(),))
+            parts = [memoryview(bytes([number]) * 1150) for number in range(TOGETHER)]
+            port._send_together(list(parts), road)
+            assert [theirs.recv(2048) for _ in parts] == parts
+            assert port._cuts is (sys.platform == "linux")
+        finally:
+            port.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from relay.cookies import Carrier, Where
 from relay.forwarder import Forwarder
 from relay.slots import Slots
-from relay.udp import UdpThread
+from relay.udp import UDP_SEGMENT, UdpThread
 from tests.relay.bottle import GENEROUS, ROOM
 from vc_core.envelope import (
     EVERYBODY,
@@ -60,7 +61,10 @@ class Script:
         self.sent: Sent = []
         self.asked = 0
         """Datagrams that were no thread's affair."""
+        self.calls: list[int] = []
+        """How many copies went out in one call, where it was more than one."""
         self._port = UdpThread(cast(Any, self), cast(Forwarder, self))
+        self.packets = datagrams
         self._rest = iter(datagrams)
 
     def run(self) -> Sent:
@@ -79,6 +83,15 @@ class Script:
     def sendto(self, data: memoryview | bytes, flags: int, target: Any) -> None:
         """As a socket's, which keeps nothing."""
         self.sent.append((bytes(data), target))
+
+    def sendmsg(self, parts: list[memoryview], options: list[Any], flags: int, target: Any) -> None:
+        """As a socket's that cuts what it is given, however that lies, into datagrams."""
+        ((level, option, size),) = options
+        assert (level, option) == (socket.IPPROTO_UDP, UDP_SEGMENT)
+        data, length = b"".join(parts), int.from_bytes(size, sys.byteorder)
+        assert len(data) < 1 << 16, "of the largest datagram"
+        self.sent += [(data[at : at + length], target) for at in range(0, len(data), length)]
+        self.calls.append(len(parts))
 
     def receive_datagram(self, data: bytes, source: Any) -> None:
         """As a forwarder's."""
