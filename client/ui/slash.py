@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
+from vc_core.entry import MAX_DEPUTIES
 from vc_core.record import record
 
 # Specification
@@ -190,6 +191,8 @@ def _members(slash: Slash, rest: str, people: People) -> Meaning:
         members.append(member)
     if not members and not rest:
         return Say(f"type {slash.usage}, or /{slash.name} nobody")
+    if len(members) > MAX_DEPUTIES:
+        return Say(f"at most {MAX_DEPUTIES}: type {slash.usage}")
     return Send({"do": slash.name, "members": members})
 
 

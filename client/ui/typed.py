@@ -88,6 +88,18 @@ class Typed:
         if command["do"] in DOINGS:
             return self._about_pictures(command)
         self._engine.send(self._model.send(command, self._clock()))
+        self._tell(command)
+
+    def _tell(self, command: Mapping[str, Any]) -> None:
+        """Of what is obeyed without an event that shows it."""
+        names = {member: name for name, member in self._model.others.items()}
+        if command["do"] == "volume":
+            self._say(f"you hear {names[command['member']]} at {command['percent']} %")
+        elif command["do"] == "save":
+            self._say(f"{names[command['member']]} is a contact now: another key is refused")
+        elif command["do"] == "deputies" and self._model.hosting:
+            heirs = " or else ".join(names[member] for member in command["members"])
+            self._say(f"{heirs} takes over when you go" if heirs else "the room ends when you go")
 
     def _about_pictures(self, command: Mapping[str, Any]) -> None:
         commands = self._watching.commands(command)

@@ -97,6 +97,7 @@ def test_some_things_the_face_does_itself(line: str, what: Local) -> None:
         ("/msg b hi", "bert or bob"),
         ("/kick", "/kick NAME"),
         ("/kick bob now", "'bob now'"),
+        ("/deputies bob bert bob", "at most 2"),
         ("/volume bob loud", "0 to 400"),
         ("/volume bob 401", "0 to 400"),
         ("/volume bob -1", "0 to 400"),

@@ -263,6 +263,26 @@ def test_events_of_other_shapes_do_no_harm(call: Call, event: str, fields: Any) 
     call.model.receive({"event": event, **fields})
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/volume bob 150", "you hear bob at 150 %"),
+        ("/save Cleo Lee", "Cleo Lee is a contact now: another key is refused"),
+        ("/deputies Cleo Lee bob", "Cleo Lee or else bob takes over when you go"),
+        ("/deputies nobody", "the room ends when you go"),
+    ],
+)
+def test_what_no_event_shows_is_said(call: Call, line: str, told: str) -> None:
+    assert len(call.type(line)) == 1
+    assert call.last == told
+
+
+def test_who_is_no_host_hears_of_deputies_from_the_engine_alone(call: Call) -> None:
+    call.model.role = "guest"
+    assert call.type("/deputies bob")
+    assert "takes over" not in call.last
+
+
 def test_before_the_room_nothing_is_shared() -> None:
     typed = Typed(model := Model(), orders := Orders(), Face(orders), lambda: "")
     typed.line("/share")
