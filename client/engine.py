@@ -86,7 +86,7 @@ class Engine:
         self._faces = Faces(
             stdio=not settings.detached,
             obey=self._obey,
-            refused=lambda why: self._problem("error", "bad-command", why, "see docs/interface.md"),
+            refused=lambda why, hint: self._problem("error", "bad-command", why, hint),
             snapshot=self._reporter.snapshot,
             watched=self._watched,
             unread=self._leave_soon,

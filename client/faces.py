@@ -104,12 +104,13 @@ class Faces:
         *,
         stdio: bool,
         obey: Callable[[Order], None],
-        refused: Callable[[str], Told],
+        refused: Callable[[str, str], Told],
         snapshot: Callable[[], list[Told]],
         watched: Callable[[bool], None],
         unread: Callable[[], None],
     ) -> None:
-        """``obey`` raises ``BadCommand`` or ``LocalProtocolError`` for what cannot be.
+        """``obey`` raises ``BadCommand`` or ``LocalProtocolError`` for what cannot be;
+        ``refused`` makes an event of a sentence and a hint.
 
         ``watched(False)`` is called when the last attached face has vanished,
         ``watched(True)`` when one attaches; ``unread`` when stdout is closed.
@@ -233,11 +234,19 @@ class Faces:
                 face.writer.close()  # it stays until we hang up, so that its word is heard
             elif order.do not in ("attach", "detach"):
                 self._obey(order)
-        except (BadCommand, LocalProtocolError) as error:
+        except BadCommand as error:
             self._refuse(str(error), face, order)
+        except LocalProtocolError as error:
+            self._refuse(str(error), face, order, hint="")
 
-    def _refuse(self, message: str, face: Face | None, order: Order | None = None) -> None:
-        told = self._refused(message)
+    def _refuse(
+        self,
+        message: str,
+        face: Face | None,
+        order: Order | None = None,
+        hint: str = "see docs/interface.md",
+    ) -> None:
+        told = self._refused(message, hint)
         if order is not None and order.fields.get("ref") is not None:
             told["ref"] = order.fields["ref"]
         if face is None:

@@ -137,9 +137,14 @@ LAN_WRONG = Words(
     "check it with the host; if it is right, somebody else in this network answered: "
     + WITH_SERVER,
 )
+_TRUSTED = "give a server that you trust: --signal ws://HOST:PORT"
 REVEALS = Words(
     "--only relayed keeps your address to yourself, and the server behind the @ may be a member's",
-    "give a server that you trust: --signal ws://HOST:PORT",
+    _TRUSTED,
+)
+REVEALS_OWN = Words(
+    "--only relayed keeps your address to yourself, and a code without a server would name it",
+    _TRUSTED,
 )
 
 UNREACHABLE: Mapping[str, Words] = {

@@ -201,10 +201,12 @@ def _understood(code: str) -> Invitation:
 def _check_server(invitation: Invitation | None, config: Config) -> None:
     """A server that we may use is known; None for the host, who brings one along."""
     private = config["only"] == ("relayed",) and not config["signal"]
-    if private and (invitation is None or invitation.servers):
-        raise Refused("reveals-address", *words.REVEALS, Ending.USAGE)
     if invitation is None:
+        if private:
+            raise Refused("reveals-address", *words.REVEALS_OWN, Ending.USAGE)
         return
+    if private and invitation.servers:
+        raise Refused("reveals-address", *words.REVEALS, Ending.USAGE)
     if not (
         invitation.servers or config["signal"] or (config["lan"] and "direct" in config["only"])
     ):

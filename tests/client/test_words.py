@@ -36,7 +36,7 @@ def sentences() -> Iterator[tuple[str, str]]:
             yield from ((f"{word} {which}", one) for which, one in said._asdict().items() if one)
     for listed in LISTS:
         yield from listed.items()
-    for one in (words.NO_SERVER, words.LAN_WRONG, words.REVEALS):
+    for one in (words.NO_SERVER, words.LAN_WRONG, words.REVEALS, words.REVEALS_OWN):
         yield from ((one.message, sentence) for sentence in one)
 
 
