@@ -202,17 +202,18 @@ class Reporter:
         ]
 
     def _path(self, event: PathChanged) -> list[Told]:
-        return [
-            self.stamp(
-                "path",
-                member=member_word(event.member),
-                rung=event.rung,
-                transport=event.transport,
-                rtt_ms=None if event.rtt is None else round(event.rtt * 1000, 2),
-                reason=words.of_path("direct", event.reasons["direct"]),
-                rungs={rung: words.of_path(rung, why) for rung, why in event.reasons.items()},
-            )
-        ]
+        member = member_word(event.member)
+        before = self._kept.get(("path", member), {})
+        told = self.stamp(
+            "path",
+            member=member,
+            rung=event.rung,
+            transport=event.transport,
+            rtt_ms=None if event.rtt is None else round(event.rtt * 1000, 2),
+            reason=words.of_path("direct", event.reasons["direct"]),
+            rungs={rung: words.of_path(rung, why) for rung, why in event.reasons.items()},
+        )
+        return [told] if told != {**before, "t": told["t"]} else []
 
     def _audio(self, event: AudioOpened) -> list[Told]:
         told = self.stamp(

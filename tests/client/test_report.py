@@ -14,7 +14,7 @@ from client.report import Reporter
 from client.room import Room
 from client.settings import Settings
 from tests.vectors.seeded import seeded
-from vc_core.events import CodeEnded, CodeReady, RoomOpened, StreamOffered
+from vc_core.events import CodeEnded, CodeReady, MemberLeft, PathChanged, RoomOpened, StreamOffered
 from vc_core.ids import Member
 from vc_core.keys import Identity
 
@@ -54,3 +54,12 @@ def test_a_late_face_hears_last_how_signaling_is_now(reporter: Reporter) -> None
     for connected in (False, True, False):
         reporter.report(SignalingChanged(connected))
     assert shown(reporter, "code")[-1] == "signaling-lost"
+
+
+def test_a_road_that_is_as_it_was_is_not_told_again(reporter: Reporter) -> None:
+    why = {"direct": "used", "hosted": "spare", "relayed": "none"}
+    path = PathChanged(Member(2), "direct", "udp", why, 0.01)
+    assert [len(reporter.report(path)) for _ in range(2)] == [1, 0]
+    assert len(reporter.report(replace(path, rtt=0.02))) == 1
+    reporter.report(MemberLeft(Member(2), "bob", "vanished"))
+    assert len(reporter.report(replace(path, rtt=0.02))) == 1, "it is news of who came back"
