@@ -75,6 +75,8 @@ def clean(line: str, *, loopback: bool, bridges: Sequence[Network] = ()) -> str 
 
 def reachable(address: Address, *, loopback: bool, bridges: Iterable[Network] = ()) -> bool:
     """Whether ``address`` may be that of another end."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return False  # Python 3.13 judges these like the address within
     if address.is_loopback:
         return loopback
     if address.is_unspecified or address.is_multicast:
@@ -82,7 +84,7 @@ def reachable(address: Address, *, loopback: bool, bridges: Iterable[Network] = 
     if isinstance(address, ipaddress.IPv4Address):
         if address in NOWHERE_4 or address in RESERVED_4:
             return False
-    elif address.is_link_local or address.ipv4_mapped is not None:
+    elif address.is_link_local:
         return False
     return not any(address in network for network in bridges)
 
