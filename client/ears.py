@@ -98,9 +98,11 @@ class BerthEar:
 
     driver: Inputs
 
-    def attached(self, number: int, transport: str) -> None:
+    def attached(self, number: int, transport: str, *, ending: bool) -> None:
         """The slot is ours."""
-        self._tell(lambda forwarding, now: forwarding.attached(number, transport, now))
+        self._tell(
+            lambda forwarding, now: forwarding.attached(number, transport, now, ending=ending)
+        )
 
     def lost(self, number: int, word: str) -> None:
         """It does not answer."""

@@ -24,6 +24,8 @@ class Berth:
     rung: Rung
     transport: str
     """udp or tcp."""
+    ending: bool = False
+    """Whether it ends soon: what lives besides is used rather."""
 
 
 def reaches(link: Link, way: Way) -> bool:
@@ -36,7 +38,7 @@ class Berths:
     """Of one member, by the forwarders' numbers."""
 
     def __init__(self) -> None:
-        self.order: tuple[int, ...] = ()
+        self.named: tuple[int, ...] = ()
         """Forwarders as the host names them, the best first; we need not be attached."""
         self._held: dict[int, Berth] = {}
         self._gone: set[int] = set()
@@ -52,9 +54,19 @@ class Berths:
         return self._held.get(number)
 
     @property
+    def order(self) -> tuple[int, ...]:
+        """As they are named, but those behind that end soon."""
+        return tuple(sorted(self.named, key=self.ends))
+
+    def ends(self, number: int) -> bool:
+        """Whether a forwarder that we are attached to ends soon."""
+        berth = self._held.get(number)
+        return berth is not None and berth.ending
+
+    @property
     def promising(self) -> bool:
         """Whether any forwarder that the host names carries for us, or may do so soon."""
-        return not self._gone.issuperset(self.order)
+        return not self._gone.issuperset(self.named)
 
     def way(self, number: int) -> Way:
         """The way over a forwarder at which we have a berth."""
@@ -84,7 +96,7 @@ class Berths:
     def give_up(self, number: int) -> Way | None:
         """A forwarder is gone for us; the way that led over it."""
         berth = self._held.pop(number, None)
-        self._gone = {number, *self._gone}.intersection(self.order)
+        self._gone = {number, *self._gone}.intersection(self.named)
         return Way(berth.rung, number) if berth is not None else None
 
     # Voice of many
@@ -97,10 +109,11 @@ class Berths:
         """
         known, order = list(links), self.order
 
-        def worth(number: int) -> tuple[int, bool, int]:
+        def worth(number: int) -> tuple[int, bool, bool, int]:
             way = self.way(number)
             reached = sum(reaches(link, way) for link in known)
             place = order.index(number) if number in order else len(order)
-            return reached, self._held[number].rung is Rung.RELAYED, -place
+            relayed = self._held[number].rung is Rung.RELAYED
+            return reached, not self.ends(number), relayed, -place
 
         return max(self._held, key=worth, default=None)

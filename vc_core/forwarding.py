@@ -10,7 +10,8 @@ that are open) and the signaling server's (for relays that share a secret with i
 Rule 1: only the host names forwarders.
 Rule 2: who was kicked has no slot in what follows: relays get a new room key, the
         host's own forwarder forgets its slot.
-Rule 3: an older forwarder is let go of when its successor carries.
+Rule 3: an older forwarder is let go of when its successor carries, and one that ends
+        soon when nothing of ours goes by it any more.
 Rule 4: what a host or a server says makes others send: forwarders are opened at a rate,
         and a server's grants count once for each question.
 """
@@ -49,6 +50,7 @@ AHEAD = 8  # slots of members to come for which grants are asked in advance
 ASK_AGAIN = 5.0  # s between two questions for grants
 OPENED = Rate(per_second=0.2, burst=24)  # forwarders that a host may make us ask
 LATER = 5.0  # s until those beyond that are looked at again
+AWAY = 20.0  # s until a forwarder that ended is asked whether it runs again
 OWN = ("local",)  # where the host finds its own forwarder
 
 
@@ -236,7 +238,8 @@ class Forwarding:
         }
         self._again_at = float("inf")
         for number, one in wanted.items():
-            self._leaving.pop(number, None)
+            if not self._room.ways.berths.ends(number):
+                self._leaving.pop(number, None)
             known = self._open.get(number)
             elsewhere = known is None or known.addresses != one.addresses
             if elsewhere and not self._opened.take(now):
@@ -248,16 +251,35 @@ class Forwarding:
             self._leaving.setdefault(number, now + FAREWELL)
         self._room.ways.prefer(tuple(wanted), now)
 
-    def attached(self, number: int, transport: str, now: float) -> None:
-        """A forwarder has given us our slot."""
+    def attached(self, number: int, transport: str, now: float, *, ending: bool = False) -> None:
+        """A forwarder has given us our slot; ``ending``: it says that it ends soon."""
         one = self._open.get(number)
-        if one is not None:
-            self._room.ways.attached(number, Berth(Rung(one.rung), transport), now)
+        if one is None:
+            return
+        if ending:
+            self._leaving.setdefault(number, now + FAREWELL)
+        elif self._is_named(number):
+            self._leaving.pop(number, None)
+        self._room.ways.attached(number, Berth(Rung(one.rung), transport, ending), now)
+
+    def _is_named(self, number: int) -> bool:
+        return any(one.number == number for one in self._named)
+
+    def _ends(self, number: int) -> bool:
+        return self._is_named(number) and self._room.ways.berths.ends(number)
+
+    def _is_needed(self, number: int) -> bool:
+        """Whether nothing else carries us to somebody, though it ends soon."""
+        links = [peer.link for peer in self._room.present() if peer.link is not None]
+        ways = (None, self._room.ways.berths.way(number)) if self._ends(number) else ()
+        return any(link.used in ways for link in links)
 
     def lost(self, number: int, word: str, now: float) -> None:
         """A forwarder does not answer any more, or never did."""
         one = self._open.get(number)
         if one is not None:
+            if self._ends(number):  # it is asked again until it runs again
+                self._leaving.pop(number, None)
             self._room.ways.detached(number, word, now)
             self._room.ways.explain(Rung(one.rung), word)
 
@@ -277,6 +299,11 @@ class Forwarding:
             if self._signs and self._relayed.relays:
                 self._ask_at = now
         for number in [one for one, until in self._leaving.items() if now >= until]:
+            if self._is_needed(number):
+                self._leaving[number] = now + LATER
+                continue
+            if self._is_named(number):
+                self._again_at = min(self._again_at, now + AWAY)
             del self._leaving[number], self._open[number]
             self._room.ask(CloseForwarder(number))
             self._room.ways.detached(number, "", now)

@@ -222,17 +222,16 @@ class Ways:
     def prefer(self, order: tuple[int, ...], now: float) -> None:
         """The host's order of forwarders."""
         self.agenda.all_changed()
-        self.berths.order = order
+        self.berths.named = order
         for peer in self._peers.values():
-            self._show_if(peer, peer.ladder.prefer(order))
+            self._show_if(peer, peer.ladder.prefer(self.berths.order))
             self._use(peer, now)
         self._spread(now)
 
     def attached(self, number: int, berth: Berth, now: float) -> None:
-        """A forwarder has given us our slot, or moved us to another transport."""
-        self.agenda.all_changed()
+        """A forwarder has given us our slot, moved us to another transport, or ends soon."""
         self.berths.take(number, berth)
-        self._spread(now)
+        self.prefer(self.berths.named, now)
         for peer in self._peers.values():
             if peer.ladder.used == Way(berth.rung, number):
                 self.show(peer)

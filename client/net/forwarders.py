@@ -35,14 +35,15 @@ if TYPE_CHECKING:
 MAX_CHANNELS: Final = 8  # of one forwarder
 MAX_PLACES: Final = 64  # where one forwarder may have been named, one after another
 PATIENCE: Final = 5.0  # s until a forwarder that never answered is called unreachable
+LOST: Final = ("", False)
 WANTS: Final = ((EVERYBODY, VOICE_HANDLE),)  # everybody's voice; whoever sends to us alone may
 
 
 class Told(Protocol):
     """Who hears what forwarders say."""
 
-    def attached(self, number: int, transport: str) -> None:
-        """The slot is ours, by udp or tcp."""
+    def attached(self, number: int, transport: str, *, ending: bool) -> None:
+        """The slot is ours, by udp or tcp; ``ending``: the forwarder ends soon."""
 
     def lost(self, number: int, word: str) -> None:
         """It does not answer (any more)."""
@@ -178,8 +179,8 @@ class Holding:
         self._given_up: set[int] = set()
         """Channels to addresses that are named no longer."""
         self._loop = asyncio.get_running_loop()
-        self._shown: str | None = None
-        """The transport that was told last; empty for lost."""
+        self._shown: tuple[str, bool] | None = None
+        """Transport, and whether it ends soon, as told last; LOST for lost."""
         self._timer: asyncio.TimerHandle | None = None
         self.attachment = Attachment(order.grants, time.monotonic(), WANTS)
         for channel in channels:
@@ -290,12 +291,12 @@ class Holding:
         attachment = self.attachment
         if attachment.channel is not None:
             transport = self._channels[attachment.channel].transport
-            if transport != self._shown:
-                self._shown = transport
-                self._told.attached(self._number, transport)
+            if self._shown != (transport, attachment.draining):
+                self._shown = transport, attachment.draining
+                self._told.attached(self._number, transport, ending=attachment.draining)
         elif attachment.state is State.REFUSED:
             self._lost("relay-refused")
-        elif self._shown:
+        elif self._shown not in (None, LOST):
             self._lost("relay-silent")
 
     def _impatient(self) -> None:
@@ -303,8 +304,8 @@ class Holding:
             self._lost("relay-unreachable")
 
     def _lost(self, word: str) -> None:
-        if self._shown != "":
-            self._shown = ""
+        if self._shown != LOST:
+            self._shown = LOST
             self._told.lost(self._number, word)
 
     def _ring(self) -> None:

@@ -69,6 +69,8 @@ class Network:
         self.cuts: set[frozenset[str]] = set()
         """Pairs of people between whom no direct packet passes."""
         self.dead_forwarders: set[int] = set()
+        self.full_forwarders: set[int] = set()
+        """Those that take nobody new."""
         self.far_from: set[tuple[str, int]] = set()
         """(person, forwarder) between whom no packet passes."""
         self.spreads: dict[str, int] = {}
@@ -199,7 +201,8 @@ class Network:
     def _open_forwarder(self, person: Person, command: OpenForwarder) -> None:
         number = command.number
         person.opened[number] = command
-        if number in person.slots or not self._reaches(person, number):
+        full = number in self.full_forwarders
+        if number in person.slots or full or not self._reaches(person, number):
             return
         person.slots.add(number)
 
@@ -249,6 +252,19 @@ class Network:
             if number in person.slots:
                 person.slots.discard(number)
                 self._clock.later(SLOT_LIFE, partial(self._slot_lost, person, number))
+
+    def drain_forwarder(self, number: int, people: list[Person]) -> None:
+        """A forwarder takes nobody new, and tells those who are there."""
+        self.full_forwarders.add(number)
+        for person in people:
+            if number in person.slots:
+                self._clock.later(self._delay(), partial(self._slot_ends, person, number))
+
+    def _slot_ends(self, person: Person, number: int) -> None:
+        forwarding = person.session.forwarding
+        if number in person.slots and forwarding is not None:
+            forwarding.attached(number, "udp", self._clock.now, ending=True)
+            self._pump(person)
 
     def _slot_lost(self, person: Person, number: int) -> None:
         forwarding = person.session.forwarding

@@ -13,7 +13,7 @@ from tests.sim.test_voice import Ears
 from tests.sim.words import warnings
 from vc_core.commands import TryDirect
 from vc_core.events import CodeReady, PathChanged
-from vc_core.forwarding import REFRESH, Forwarding
+from vc_core.forwarding import AWAY, FAREWELL, REFRESH, Forwarding
 from vc_core.grant import (
     CLOCK_ERROR,
     MAX_LIFE,
@@ -133,6 +133,43 @@ def test_when_the_first_of_two_relays_dies_voice_goes_on_by_the_second_within_a_
     heard = list(heard_while(bottle, ears, ann, bob, 9.0))
     assert heard.index(True) <= 4 and all(heard[4:]), heard
     assert peer_of(ann, bob).ladder.used == Way(Rung.RELAYED, number_of(ann, Rung.RELAYED, 1))
+
+
+def test_a_relay_that_ends_soon_is_left_without_a_gap(bottle: Bottle) -> None:
+    people = named(bottle, "host", "ann", "bob", relays=2)
+    _, ann, bob = people
+    apart(bottle, people)
+    bottle.run(5)
+    first, second = (number_of(ann, Rung.RELAYED, place) for place in range(2))
+    pairs = [(one, other) for one in people for other in people if one is not other]
+    assert all(peer_of(*pair).ladder.used == Way(Rung.RELAYED, first) for pair in pairs)
+    ears = Ears(bottle)
+    bottle.network.drain_forwarder(first, people)
+    assert all(heard_while(bottle, ears, ann, bob, 1.5))
+    assert all(peer_of(*pair).ladder.used == Way(Rung.RELAYED, second) for pair in pairs)
+    assert all(heard_while(bottle, ears, ann, bob, FAREWELL + 1))
+    assert all(first not in one.slots and second in one.slots for one in people)
+    bottle.network.full_forwarders.discard(first)  # it runs again
+    bottle.run(AWAY + 1)
+    assert all(first in one.slots for one in people)
+    assert all(peer_of(*pair).ladder.used == Way(Rung.RELAYED, first) for pair in pairs)
+
+
+def test_the_only_relay_is_used_until_it_ends(bottle: Bottle) -> None:
+    people = named(bottle, "host", "ann", "bob")
+    _, ann, bob = people
+    apart(bottle, people)
+    bottle.run(5)
+    first = number_of(ann, Rung.RELAYED)
+    ears = Ears(bottle)
+    bottle.network.drain_forwarder(first, people)
+    assert all(heard_while(bottle, ears, ann, bob, 3 * FAREWELL))
+    bottle.mend("ann", "bob")
+    assert bottle.run(40, lambda: rung(ann, bob) == "direct")
+    assert bottle.run(40, lambda: not any(first in one.slots for one in people)) is False
+    for name in ("ann", "bob"):
+        bottle.mend("host", name)
+    assert bottle.run(40, lambda: not any(first in one.slots for one in people))
 
 
 def test_when_the_only_relay_dies_voice_stops_and_returns_with_another_one(bottle: Bottle) -> None:

@@ -15,7 +15,7 @@ HOSTED, FIRST, SECOND, THIRD = 4, 5, 6, 7
 @pytest.fixture
 def berths() -> Berths:
     found = Berths()
-    found.order = (HOSTED, FIRST, SECOND, THIRD)
+    found.named = (HOSTED, FIRST, SECOND, THIRD)
     found.take(HOSTED, Berth(Rung.HOSTED, "udp"))
     for number in (THIRD, SECOND, FIRST):
         found.take(number, Berth(Rung.RELAYED, "udp"))
@@ -42,6 +42,15 @@ def test_of_several_a_relay_is_taken_and_then_the_host_s_order_decides(berths: B
     assert berths.spread_by([]) == FIRST
 
 
+def test_a_forwarder_that_ends_soon_comes_last(berths: Berths) -> None:
+    berths.take(FIRST, Berth(Rung.RELAYED, "udp", ending=True))
+    assert berths.order == (HOSTED, SECOND, THIRD, FIRST)
+    assert berths.spread_by([link(HOSTED, FIRST, SECOND)] * 2) == SECOND
+    assert berths.spread_by([link(HOSTED, FIRST)] * 2) == HOSTED
+    berths.take(FIRST, Berth(Rung.RELAYED, "udp"))
+    assert berths.order == (HOSTED, FIRST, SECOND, THIRD)
+
+
 def test_without_a_berth_nobody_spreads() -> None:
     assert Berths().spread_by([link(FIRST)]) is None
 
@@ -49,7 +58,7 @@ def test_without_a_berth_nobody_spreads() -> None:
 def test_a_forwarder_that_the_host_names_no_more_still_spreads_until_another_reaches_as_many(
     berths: Berths,
 ) -> None:
-    berths.order = (THIRD,)
+    berths.named = (THIRD,)
     links = [link(FIRST)] * 3
     assert berths.spread_by(links) == FIRST
     for one in links:
@@ -83,9 +92,9 @@ def test_forwarders_are_promising_until_all_of_them_are_lost(berths: Berths) -> 
 def test_a_forwarder_that_never_answered_counts_as_lost_and_a_new_one_is_promising() -> None:
     berths = Berths()
     assert not berths.promising
-    berths.order = (FIRST,)
+    berths.named = (FIRST,)
     assert berths.promising
     assert berths.give_up(FIRST) is None
     assert not berths.promising
-    berths.order = (FIRST, SECOND)
+    berths.named = (FIRST, SECOND)
     assert berths.promising

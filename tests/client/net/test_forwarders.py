@@ -29,7 +29,7 @@ class Told:
     def __init__(self) -> None:
         self.words: list[str] = []
 
-    def attached(self, number: int, transport: str) -> None:
+    def attached(self, number: int, transport: str, *, ending: bool) -> None:
         """Not here: nobody answers."""
 
     def lost(self, number: int, word: str) -> None:
