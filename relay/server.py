@@ -16,26 +16,28 @@ import ssl
 from collections import Counter
 from dataclasses import field
 from http import HTTPStatus
+from typing import Any
 
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.http11 import Request, Response
 
+from relay.callers import CLOSE_TIMEOUT, OPEN_TIMEOUT, Arrival, Caller
 from relay.forwarder import Forwarder
 from relay.limits import Limits
 from relay.sockets import Sockets, open_sockets, packed, port_of
 from relay.web import MAX_MESSAGE
+from vc_core.arrivals import Arrivals
 from vc_core.bucket import customer
 from vc_core.record import record
 
 # Implementation
-OPEN_TIMEOUT = 5.0
-"""Seconds for a TLS handshake, and again for the greeting of WebSocket."""
-CLOSE_TIMEOUT = 1.0
-"""Seconds for the other side to say goodbye."""
 READ_AHEAD = 64
 """Messages of a connection that wait to be handled before it is read no further."""
+WAITING = 4
+WAITING_OF_ONE = 2
+"""One in so many of all connections, and of a customer's, may still be shaking hands."""
 PING_INTERVAL = 20.0
 """Seconds of silence after which a connection is asked whether it lives."""
 
@@ -69,6 +71,11 @@ class Relay:
         self.forwarder = forwarder
         self._listeners: list[WebSocketServer] = []
         self._connections: Counter[bytes] = Counter()
+        limits = forwarder.limits
+        most, most_of_one = limits.connections, limits.connections_per_customer
+        self._arrivals: Arrivals[Arrival] = Arrivals(
+            max(1, most // WAITING), max(1, most_of_one // WAITING_OF_ONE)
+        )
 
     def counts(self) -> dict[str, int]:
         """Slots, rooms, datagrams and so on: now and since the start."""
@@ -91,11 +98,16 @@ class Relay:
 
     async def listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Take WebSocket connections at bound sockets."""
+
+        def arrive(*arguments: Any, **options: Any) -> Any:  # websockets hands it to the loop
+            return Arrival(self._arrivals, Caller(*arguments, **options), tls)
+
         quiet = logging.Logger("vchat.relay.websockets", level=logging.CRITICAL)
         for one in sockets:
             listener = await serve_websockets(
                 self._converse,
                 sock=one,
+                create_connection=arrive,  # type: ignore[arg-type]  # it need be no class
                 process_request=self._greet,
                 origins=[None],  # no page in a browser
                 compression=None,
@@ -107,13 +119,13 @@ class Relay:
                 ping_timeout=PING_INTERVAL,
                 server_header=None,
                 logger=quiet,  # it logs what strangers send as errors, with tracebacks
-                ssl=tls,
-                ssl_handshake_timeout=OPEN_TIMEOUT if tls else None,
             )
             self._listeners.append(listener)
 
     def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
         """Before WebSocket begins: send away whoever is too much."""
+        assert isinstance(connection, Caller)
+        connection.arrival.over()
         limits, who = self.forwarder.limits, _customer_of(connection)
         if (
             self._connections.total() >= limits.connections

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import ssl
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from relay.certificate import own_certificate
 from tests.bench.process import resident_mb
-from tests.relay.bottle import INNER
+from tests.relay.bottle import GENEROUS, INNER
 from tests.relay.callers import PATIENCE, Udp, attach, dial, running, soon, until
 from tests.relay.test_cli import SECRET, Daemon
 from vc_core.envelope import CLAIM, read_pong, write_hello, write_pass, write_ping
@@ -120,6 +123,41 @@ async def test_websockets_that_say_nothing_hold_no_slot_and_are_let_go() -> None
         await until(lambda: relay.counts()["connections"] == 1)
         await member.send(write_ping(5))
         assert read_pong(await member.receive()).stamp == 5
+        for one in raw:
+            one.close()
+
+
+def is_open(one: socket.socket) -> bool:
+    """Whether the other side has not hung up."""
+    one.setblocking(False)
+    try:
+        return one.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="binds 127.0.0.0/8")
+@pytest.mark.parametrize("word", [b"", b"\x16\x03\x01"])
+async def test_who_only_begins_to_shake_hands_makes_room_for_others(word: bytes) -> None:
+    certificate = own_certificate(None)
+    limits = replace(GENEROUS, connections=40, connections_per_customer=6)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    async with running(tcp=("0.0.0.0", 0), tls=certificate.context, limits=limits) as relay:
+        raw = []
+        for number in (*[1] * 9, *range(2, 20)):  # three of a customer may wait, ten in all
+            source = (f"127.0.1.{number}", 0)
+            raw.append(socket.create_connection(("127.0.0.1", relay.tcp_port), 5, source))
+            raw[-1].send(word)
+            if number == 1:
+                await until(lambda: sum(map(is_open, raw)) <= 3)
+        await until(lambda: sum(map(is_open, raw)) == 10)
+        assert not any(map(is_open, raw[:17]))
+        member = await dial(relay.tcp_port, trusting)
+        await attach(member, 1)
+        assert sum(map(is_open, raw)) == 9
         for one in raw:
             one.close()
 

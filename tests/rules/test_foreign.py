@@ -45,7 +45,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "websockets": (
         *("client/net/mailbox.py", "client/net/channels.py"),
         *("signaling/server.py", "signaling/desk.py"),
-        *("relay/server.py", "relay/web.py", "relay/forwarder.py"),
+        *("relay/server.py", "relay/callers.py", "relay/web.py", "relay/forwarder.py"),
     ),
     "zeroconf": ("client/net/mdns.py",),
 }
