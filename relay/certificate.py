@@ -29,6 +29,14 @@ _END = "-----END CERTIFICATE-----"
 class CertificateError(VchatError):
     """There is no certificate to be used."""
 
+    def __init__(self, sentence: str, hint: str = "") -> None:
+        super().__init__(sentence)
+        self.hint = hint
+
+
+class NoMakerError(CertificateError):
+    """None was given, and the library that makes one is not there."""
+
 
 class Certificate:
     """What TLS shows; ``context`` stays the same when it is loaded anew."""
@@ -51,7 +59,8 @@ class Certificate:
         except (OSError, ssl.SSLError, ValueError) as error:
             why = reason(error)
             raise CertificateError(
-                f"the certificate {self._certificate} or its key cannot be used: {why}"
+                f"the certificate {self._certificate} or its key cannot be used: {why}",
+                "both are PEM files; the key has no passphrase",
             ) from error
 
 
@@ -73,7 +82,9 @@ def own_certificate(folder: Path | None) -> Certificate:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Certificate(folder / FILE, None) if (folder / FILE).exists() else _made_in(folder)
     except OSError as error:
-        raise CertificateError(f"cannot write to {folder}: {reason(error)}") from error
+        raise CertificateError(
+            f"cannot write to {folder}: {reason(error)}", "it keeps the certificate (--state)"
+        ) from error
 
 
 def _made_in(folder: Path) -> Certificate:
@@ -93,9 +104,7 @@ def _make() -> bytes:
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as error:
-        raise CertificateError(
-            "no certificate, and none can be made without cryptography"
-        ) from error
+        raise NoMakerError("no certificate, and none can be made without cryptography") from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "vchat relay")])
     now = datetime.datetime.now(datetime.UTC)

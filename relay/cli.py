@@ -169,6 +169,8 @@ def command(  # noqa: PLR0913  # click hands over each option
         raise click.UsageError("--tls-key needs --tls-cert")
     if insecure_tcp and (tls_cert or no_tcp):
         raise click.UsageError("--insecure-tcp excludes --tls-cert and --no-tcp")
+    if no_tcp and (tls_cert or tcp_listen):
+        raise click.UsageError("--no-tcp excludes --tls-cert and --tcp-listen")
     if (metrics is None) != (metrics_token_file is None):
         raise click.UsageError("--metrics and --metrics-token-file need each other")
     _set_up_log(verbose, log_file)
@@ -201,7 +203,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         sentence = error.format_message()  # click begins with a capital
-        Failure((sentence[:1].lower() + sentence[1:]).removesuffix(".")).show()
+        hint = "see: vchat-relay --help" if isinstance(error, click.UsageError) else ""
+        Failure((sentence[:1].lower() + sentence[1:]).removesuffix("."), hint).show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from relay.certificate import Certificate, CertificateError, own_certificate
+from relay.certificate import Certificate, NoMakerError, own_certificate
 from relay.limits import OPEN, Limits
 from relay.metrics import Metrics
 from relay.server import Relay, Settings, serve
@@ -43,6 +43,10 @@ log = logging.getLogger("vchat.relay")
 
 class DaemonError(VchatError):
     """The relay cannot run as it was told to."""
+
+    def __init__(self, sentence: str, hint: str = "") -> None:
+        super().__init__(sentence)
+        self.hint = hint
 
 
 @record
@@ -104,7 +108,7 @@ class Daemon:
             return Certificate(plan.tls_cert, plan.tls_key)
         try:
             return own_certificate(plan.state)
-        except CertificateError as error:
+        except NoMakerError as error:
             log.warning("%s: nothing listens at TCP", error)
             return None
 
@@ -125,12 +129,13 @@ class Daemon:
         path = self._plan.secret_file
         if path is None:
             return None
+        hint = "vchat relay --new-secret prints one"
         try:
             return parse_secret(path.read_text("ascii"))
         except OSError as error:
-            raise DaemonError(f"cannot read {path}: {reason(error)}") from error
+            raise DaemonError(f"cannot read {path}: {reason(error)}", hint) from error
         except ValueError as error:
-            raise DaemonError(f"{path} is not a secret of 64 hexadecimal digits") from error
+            raise DaemonError(f"{path} is not a secret of 64 hexadecimal digits", hint) from error
 
     async def _listen_for_metrics(self, relay: Relay) -> Metrics | None:
         plan = self._plan

@@ -157,7 +157,8 @@ def main() -> None:
     try:
         code = command.main(prog_name="vchat-signal", standalone_mode=False)
     except click.ClickException as error:
-        Failure(_lower(error.format_message()), getattr(error, "hint", "")).show()
+        usual = "see: vchat-signal --help" if isinstance(error, click.UsageError) else ""
+        Failure(_lower(error.format_message()), getattr(error, "hint", usual)).show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

@@ -86,4 +86,6 @@ def reason(error: Exception) -> str:
     """What a system or a library says, in our manner: lower case, without its numbers."""
     word = getattr(error, "reason", None)  # of TLS, of text that cannot be decoded
     said = word.replace("_", " ") if isinstance(word, str) else getattr(error, "strerror", None)
+    if "PEM lib" in str(error):  # all that OpenSSL says of a file that is something else
+        return "no certificate with its key in PEM stands there"
     return str(said or error).lower()

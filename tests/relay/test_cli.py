@@ -281,6 +281,8 @@ def test_has_only_as_many_connections_as_open_files() -> None:
         ["--limit", "claims=1"],
         ["--tls-key", "key.pem"],
         ["--insecure-tcp", "--no-tcp"],
+        ["--no-tcp", "--tls-cert", "cert.pem"],
+        ["--no-tcp", "--tcp-listen", "127.0.0.1:0"],
         ["--metrics", "127.0.0.1:0"],
         ["--grace", "-1"],
         ["--grace", "nan"],
@@ -291,6 +293,7 @@ def test_wrong_usage_is_a_sentence_and_code_2(arguments: list[str]) -> None:
     code, out, err = Daemon(*arguments).finish()
     assert (code, out) == (2, "")
     assert err.startswith("vchat: error: ")
+    assert err.endswith("\nvchat: hint: see: vchat-relay --help\n")
     assert "Traceback" not in err
 
 
@@ -301,6 +304,11 @@ def test_wrong_usage_is_a_sentence_and_code_2(arguments: list[str]) -> None:
         (["--secret-file", "None"], "cannot read None: no such file"),
         (["--secret-file", "README.md"], "README.md is not a secret"),
         (["--tls-cert", "none"], "the certificate none or its key cannot be used: no such file"),
+        (
+            ["--tls-cert", "README.md"],
+            "the certificate README.md or its key cannot be used: no cert",
+        ),
+        (["--state", "README.md"], "cannot write to README.md: file exists"),
         (["--user", "nobody-at-all"], "cannot become 'nobody-at-all'"),
     ],
 )

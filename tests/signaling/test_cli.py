@@ -226,7 +226,7 @@ def test_the_daemons_load_nothing_that_opens_a_letter_or_shows_a_face(module: st
     loaded = set(found.stdout.split())
     ours = {name for name in loaded if name.startswith("vc_core.")}
     assert ours <= {
-        f"vc_core.{name}" for name in ("bucket", "errors", "ids", "limits", "signals")
+        f"vc_core.{name}" for name in ("arrivals", "bucket", "errors", "ids", "limits", "signals")
     } | {
         "vc_core.stun_binding",
         "vc_core.wire",
