@@ -27,6 +27,7 @@ from client.events import (
     Talked,
 )
 from client.room import Room
+from client.settings import RUNGS
 from vc_core.errors import Ending
 from vc_core.events import (
     Chatted,
@@ -313,6 +314,8 @@ class Reporter:
             said = words.of_ending(event.ending)
             if event.ending is Ending.CODE_WRONG and self._room.found_in_lan:
                 said = words.LAN_WRONG
+            if event.ending is Ending.NO_ROAD and set(self._room.settings.only) != set(RUNGS):
+                said = words.FORBIDDEN_ROADS
             told.append(self.problem("error", event.ending.word, *said))
         return [*told, self.ended(event.ending.word, event.ending.exit_code)]
 

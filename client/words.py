@@ -132,6 +132,10 @@ LAN: Mapping[str, Words] = {
     "SILENT": Words("a host in this network has this code, but does not answer", WITH_SERVER),
 }
 """By the name of ``client.net.lan.Missing``; all of them are ``no-signaling``."""
+FORBIDDEN_ROADS = Words(
+    ENDINGS[Ending.NO_ROAD].message,
+    "--only forbids the other rungs here: allow them, or ask the host what it allows",
+)
 LAN_WRONG = Words(
     ENDINGS[Ending.CODE_WRONG].message,
     "check it with the host; if it is right, somebody else in this network answered: "
@@ -173,6 +177,7 @@ UNREACHABLE: Mapping[str, Words] = {
 
 PATHS: Mapping[str, str] = {
     "not-tried": "{rung} was not tried yet",
+    "none-known": "{rung} is not tried: no forwarder of that kind is known",
     "trying": "{rung} is being looked for",
     "answered": "{rung}: the other side answers",
     "silent": "{rung} fell silent; trying to wake it",

@@ -85,7 +85,7 @@ WORDS = {
 }
 
 
-REASONS = frozenset({*WORDS.values(), "not-tried", "forbidden", "crowded"})
+REASONS = frozenset({*WORDS.values(), "not-tried", "none-known", "forbidden", "crowded"})
 """What this file says of a rung; carriers say why they failed in words of their own."""
 
 
@@ -157,7 +157,9 @@ class Ladder:
                 return WORDS[state]
         if rung in self._words:
             return self._words[rung]
-        return WORDS[State.TRIED] if State.TRIED in states else "not-tried"
+        if State.TRIED in states:
+            return WORDS[State.TRIED]
+        return "not-tried" if rung is Rung.DIRECT else "none-known"
 
     def reasons(self) -> dict[str, str]:
         """The same for all rungs, by their words."""

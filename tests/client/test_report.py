@@ -12,9 +12,18 @@ from client.contacts import Contacts
 from client.events import SignalingChanged, StreamStarted
 from client.report import Reporter
 from client.room import Room
-from client.settings import Settings
+from client.settings import RUNGS, Settings
 from tests.vectors.seeded import seeded
-from vc_core.events import CodeEnded, CodeReady, MemberLeft, PathChanged, RoomOpened, StreamOffered
+from vc_core.errors import Ending
+from vc_core.events import (
+    CodeEnded,
+    CodeReady,
+    Ended,
+    MemberLeft,
+    PathChanged,
+    RoomOpened,
+    StreamOffered,
+)
 from vc_core.ids import Member
 from vc_core.keys import Identity
 
@@ -48,6 +57,17 @@ def test_a_late_face_hears_of_a_stream_before_it_hears_who_watches_it(reporter: 
         reporter.report(event)
     assert shown(reporter)[-2:] == ["stream-offered", "stream-started"]
     assert reporter.snapshot()[-2]["width"] == 640
+
+
+@pytest.mark.parametrize(("only", "hint"), [(RUNGS, "a network blocks"), (("hosted",), "--only")])
+def test_who_forbids_rungs_and_finds_no_road_is_reminded(
+    tmp_path: Path, only: tuple[str, ...], hint: str
+) -> None:
+    settings = Settings(hosting=False, name="ann", config=tmp_path, only=only)
+    room = Room(settings, Identity.generate(seeded("ann")))
+    reporter = Reporter(room, Contacts(tmp_path), lambda *_: None)
+    (error, ended) = reporter.report(Ended(Ending.NO_ROAD))
+    assert error["hint"].startswith(hint) and ended["exit"] == 5
 
 
 def test_a_late_face_hears_last_how_signaling_is_now(reporter: Reporter) -> None:

@@ -212,8 +212,9 @@ def the_only_relay_is_killed_and_returns(scene: Scene) -> Findings:
     found.add("known to be dark after", dark - begun)
     found.add("gap with no relay", *made.gaps(begun, ended))
     found.add("relayed again after its return", light - there)
-    heard = [begin + length for ear in made.ears for begin, length in ear.silences(begun, ended)]
-    found.add("heard again after its return", max(heard) - there)
+    dark_times = [max(ear.silences(begun, ended), key=lambda one: one[1]) for ear in made.ears]
+    heard = [begin + length - there for begin, length in dark_times]
+    found.add("heard again after its return", *heard)
     found.notes.append(f"{lines.all_arrived()} lines arrived once")
     made.over()
     return found

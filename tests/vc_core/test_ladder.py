@@ -129,7 +129,7 @@ def test_every_rung_that_is_not_used_has_a_reason() -> None:
     made = ladder(RELAYED)
     made.closed(DIRECT, "both-change-ports")
     assert made.reason_of(Rung.DIRECT) == "both-change-ports"
-    assert made.reason_of(Rung.HOSTED) == "not-tried"
+    assert made.reason_of(Rung.HOSTED) == "none-known"
     made.explained(Rung.HOSTED, "host-unreachable")
     assert made.reason_of(Rung.HOSTED) == "host-unreachable"
 
