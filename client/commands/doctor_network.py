@@ -51,7 +51,7 @@ class Seen:
     relays: tuple[str, ...] = ()
     """Names of the relays that can be asked over UDP."""
     over_tcp: tuple[tuple[str, float | None], ...] = ()
-    """The other relays, and after how many seconds they answer; None if they do not."""
+    """Relays asked over TCP, and after how many seconds they answer; None if they do not."""
 
 
 def look(folder: Path, flags: Mapping[str, Any]) -> Iterator[Finding]:
@@ -82,7 +82,7 @@ async def see(config: configuration.Config) -> Seen:
     asked: list[Awaitable[Server | None]] = []
     if not config["no_stun"]:
         asked = [signaling(), *(_known(one) for one in relays + others)]
-    knocking = asyncio.gather(*(_knock(one) for one in _only_over_tcp(config["relay"])))
+    knocking = asyncio.gather(*(_knock(one) for one in _over_tcp(config["relay"])))
     async with Mapper() as mapper:
         alone = config["no_port_mapping"]
         seen = await survey(asked, None if alone else mapper)
@@ -98,7 +98,7 @@ def told(seen: Seen) -> Iterator[Finding]:
     yield from _nat(seen.survey)
     yield _ipv6(seen.survey)
     yield _mapping(seen)
-    yield _calls(seen.survey)
+    yield _calls(seen)
 
 
 def _signaling(seen: Seen) -> Finding:
@@ -131,8 +131,11 @@ def _servers(seen: Seen) -> Iterator[Finding]:
 
 
 def _relays(seen: Seen) -> Iterator[Finding]:
-    """Those that are not asked over UDP; one line if there is no relay at all."""
+    """Over TCP where UDP does not reach them; one line if there is no relay at all."""
+    over_udp = {one.name for one in _sightings(seen.survey) if one.seen is not None}
     for name, seconds in seen.over_tcp:
+        if f"relay {name.partition('://')[2].partition('#')[0]}" in over_udp:
+            continue
         if seconds is None:
             advice = "is it running, and does its firewall let you in?"
             yield Finding("warn", "relay", f"{name} does not answer over tcp", advice)
@@ -143,6 +146,9 @@ def _relays(seen: Seen) -> Iterator[Finding]:
 
 
 def _nat(survey: Survey) -> Iterator[Finding]:
+    if survey.own is None and survey.own_6 is not None:
+        yield Finding("ok", "nat", "no ipv4 here, and ipv6 has none")
+        return
     seen = {_place(one.seen) for one in nat.outside(survey.sightings) if one.seen}
     outer = ", ".join(sorted(seen))
     match survey.ports:
@@ -216,8 +222,12 @@ def _mapping(seen: Seen) -> Finding:
     return Finding("warn", "port mapping", said, advice)
 
 
-def _calls(survey: Survey) -> Finding:
+def _calls(seen: Seen) -> Finding:
     """What it means."""
+    survey, carried = seen.survey, any(seconds is not None for _, seconds in seen.over_tcp)
+    if survey.own is None and survey.own_6 is not None:
+        advice = "for the others a relay is needed that has both"
+        return Finding("warn", "calls", "direct only with people who have ipv6 too", advice)
     six = ", or by ipv6" if survey.own_6 is not None else ""
     match nat.prospect(survey.ports, mapped=_is_way_in(survey)):
         case Prospect.ALL:
@@ -230,6 +240,12 @@ def _calls(survey: Survey) -> Finding:
             return Finding("warn", "calls", said, "for the others a relay is needed")
         case Prospect.NOBODY:
             said = "direct only within this network"
+            if carried:
+                return Finding("warn", "calls", f"{said}, with all others over tcp by a relay")
+            if seen.greeting.reason:
+                return Finding(
+                    "warn", "calls", "nothing outside answers", "is this machine online?"
+                )
             return Finding("warn", "calls", said, "for all others a relay over tcp is needed")
         case Prospect.UNKNOWN:
             return Finding("ok", "calls", "cannot be foretold without two servers to ask")
@@ -276,12 +292,13 @@ def _over_udp(relays: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _only_over_tcp(relays: tuple[str, ...]) -> list[Target]:
-    """The first address of each relay that has none of UDP's."""
+def _over_tcp(relays: tuple[str, ...]) -> list[Target]:
+    """The first address of each relay that is TCP's."""
     from vc_core.relay_address import parse_address
 
     known = [[one for part in relay.split(",") for one in parse_address(part)] for relay in relays]
-    return [found[0] for found in known if all(one.transport == "tcp" for one in found)]
+    over_tcp = [[one for one in found if one.transport == "tcp"] for found in known]
+    return [found[0] for found in over_tcp if found]
 
 
 async def _knock(relay: Target) -> tuple[str, float | None]:

@@ -15,7 +15,7 @@ import pytest
 from audio import microphone
 from audio.pcm import FRAME, Samples
 from client.commands import doctor
-from client.commands.doctor_network import Greeting, Seen, _knock, _only_over_tcp, told
+from client.commands.doctor_network import Greeting, Seen, _knock, _over_tcp, told
 from client.commands.finding import Finding
 from client.net.nat import Address, Echo, Ports, Sighting
 from client.net.portmap.mapping import Mapping
@@ -192,13 +192,36 @@ def test_relays_are_looked_at_over_tcp_where_that_is_their_only_way() -> None:
     assert one(replace(look, over_tcp=()), "relay")[0] == "ok"
 
 
+def test_where_udp_is_blocked_a_relay_that_answers_over_tcp_carries() -> None:
+    dark = seen(None, None, ports=Ports.SILENT)
+    carried = replace(dark, over_tcp=(("wss://h:3478#sha256=00", 0.02),))
+    assert one(carried, "calls")[1].endswith("with all others over tcp by a relay")
+    unheard = replace(dark, greeting=Greeting("SILENT"), over_tcp=(("wss://h:3478", None),))
+    assert one(unheard, "calls") == ("warn", "nothing outside answers")
+
+
+def test_a_relay_that_answers_over_udp_is_one_line() -> None:
+    relay = (Sighting("relay h:3478", OTHER, OTHER, 0.01),)
+    look = replace(seen(sightings_6=relay), relays=("relay h:3478",))
+    look = replace(look, over_tcp=(("wss://h:3478#sha256=00", 0.02),))
+    assert one(look, "relay") == ("ok", "h:3478 answers over udp after 10 ms")
+
+
+def test_where_there_is_no_ipv4_nobody_asks_for_more_servers() -> None:
+    survey = replace(seen().survey, own=None, own_6="2001:db8::7", ports=Ports.UNASKED)
+    look = replace(seen(), survey=survey)
+    assert one(look, "nat") == ("ok", "no ipv4 here, and ipv6 has none")
+    assert one(look, "calls") == ("warn", "direct only with people who have ipv6 too")
+
+
 async def test_a_relay_whose_name_nobody_can_have_does_not_answer() -> None:
-    (relay,) = _only_over_tcp(("wss://relay..example:443",))
+    (relay,) = _over_tcp(("wss://relay..example:443",))
     assert (await _knock(relay))[1] is None
 
 
 async def test_a_relay_over_tcp_is_dialled(unused_tcp_port: int) -> None:
-    (relay,) = _only_over_tcp((f"ws://127.0.0.1:{unused_tcp_port}", "127.0.0.1:3478"))
+    relay, other = _over_tcp((f"ws://127.0.0.1:{unused_tcp_port}", "127.0.0.1:3478"))
+    assert str(other) == "wss://127.0.0.1:3478"
     assert (await _knock(relay))[1] is None
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_tcp_port)
     async with server:

@@ -93,9 +93,9 @@ def test_where_udp_is_blocked_nobody_can_be_met(world: Scene) -> None:
     said = doctor(world, world.world.behind(router))
     assert said["signaling"].startswith("ok ")
     assert said["udp out"] == "warn signaling does not answer over udp"
-    assert said["relay"].endswith(" does not answer over udp")
+    assert said["relay"].startswith("ok wss://") and " over tcp after " in said["relay"]
     assert said["nat"] == "warn cannot be told: no server answered over udp"
-    assert said["calls"] == "warn direct only within this network"
+    assert said["calls"].endswith("this network, with all others over tcp by a relay")
 
 
 def test_a_router_that_maps_ports_makes_up_for_one_that_changes_them(world: Scene) -> None:

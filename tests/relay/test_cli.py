@@ -305,8 +305,8 @@ def test_wrong_usage_is_a_sentence_and_code_2(arguments: list[str]) -> None:
         (["--secret-file", "README.md"], "README.md is not a secret"),
         (["--tls-cert", "none"], "the certificate none or its key cannot be used: no such file"),
         (
-            ["--tls-cert", "README.md"],
-            "the certificate README.md or its key cannot be used: no cert",
+            ["--tls-cert", "LICENSE"],
+            "the certificate LICENSE or its key cannot be used: no cert",
         ),
         (["--state", "README.md"], "cannot write to README.md: file exists"),
         (["--user", "nobody-at-all"], "cannot become 'nobody-at-all'"),
