@@ -366,8 +366,10 @@ class DirectCarrier:
             self._on_state("failed")
 
     def _why(self) -> Failure:
+        remote = self._ice.remote_candidates if self._ice is not None else []
+        ours = {":" in line.split()[4] for line in self._described}
         return why_none(
-            addresses=bool(self._described and self._ice and self._ice.remote_candidates),
+            addresses=not ours.isdisjoint({":" in one.host for one in remote}),
             blocked=self._gathering is not None and self._gathering.blocked,
             both_hard=self.hard and self._peer_hard,
         )

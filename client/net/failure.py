@@ -10,7 +10,7 @@ class Failure(Enum):
 
     NONE = ""
     NO_CANDIDATES = "no-candidates"
-    """One of both ends has no address that the other could try."""
+    """One of both ends has no address that the other could try, or of its IP version."""
     BLOCKED = "udp-blocked"
     """STUN servers were asked over UDP, and none ever answered."""
     BOTH_HARD = "both-change-ports"
@@ -22,7 +22,7 @@ class Failure(Enum):
 
 
 def why_none(*, addresses: bool, blocked: bool, both_hard: bool) -> Failure:
-    """Why no pair was found; ``addresses``: both ends had some."""
+    """Why no pair was found; ``addresses``: both ends had some of one IP version."""
     if not addresses:
         return Failure.NO_CANDIDATES
     if blocked:

@@ -109,6 +109,8 @@ class Grid:
 
 def expected_reasons(own: Place, other: Place) -> set[str]:
     """What may be said at ``own`` of why there is no direct pair."""
+    if not ((own.ip4 and other.ip4) or (own.ip6 and other.ip6)):
+        return {REASONS["none"], *([] if own.udp else [REASONS["udp"]])}
     if not own.udp:
         return {REASONS["udp"]}
     if not other.udp:

@@ -480,6 +480,19 @@ async def test_says_why_it_failed(
         assert end.carrier.failure == word
 
 
+async def test_addresses_of_another_ip_version_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "CONNECT_LIMIT", 0.3)
+    end = End(controlling=True)
+    await end.carrier.start()
+    await until(lambda: bool(end.carrier._described))
+    end.carrier._described = [one for one in end.carrier._described if ":" not in one]
+    away = ("a 1 udp 1 2001:db8::7 9 typ host",)
+    end.carrier.add_remote(Description("abcd", "x" * 22, away, done=True))
+    await until(lambda: end.states == ["failed"])
+    assert end.carrier.failure == "no-candidates"
+    await close(end)
+
+
 async def test_two_nats_that_change_ports_are_given_up_after_the_patience(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
