@@ -135,7 +135,8 @@ async def allocate(ice: IceConnection, server: TurnServer, version: int) -> Rela
                 cast(Any, client.transport).abort()
                 raise
     except (OSError, TimeoutError, UnicodeError, stun.TransactionError, KeyError) as error:
-        log.info("no address from the TURN server at %s: %s", server.host, error or "no answer")
+        why = str(error) or "no answer"
+        log.warning("the turn server at %s gives no address: %s", server.host, why)
         return None
 
 

@@ -116,7 +116,9 @@ async def test_a_way_without_the_server_is_taken_when_it_is_found_later(
 
 
 @pytest.mark.parametrize("wrong", ["password", "user", "port", "name"])
-async def test_a_server_that_gives_nothing_delays_nothing(server: TurnServer, wrong: str) -> None:
+async def test_a_server_that_gives_nothing_delays_nothing_and_is_named(
+    server: TurnServer, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         bad = {
@@ -129,6 +131,8 @@ async def test_a_server_that_gives_nothing_delays_nothing(server: TurnServer, wr
         await asyncio.gather(one.carrier.start(), two.carrier.start())
         await until(lambda: one.states == two.states == ["connected"], bound=0.4)
         await talk(one, two)
+        if wrong in ("password", "user"):
+            await until(lambda: "gives no address: STUN transaction failed (401" in caplog.text)
         await asyncio.wait_for(close(one, two), 2.0)
 
 
