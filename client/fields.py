@@ -16,6 +16,12 @@ def clean(event: Mapping[str, Any], key: str) -> str:
     return clean_text(str(event.get(key) or ""))
 
 
+def texts(event: Mapping[str, Any], key: str) -> dict[str, str]:
+    """Clean texts by their names; none when there are none."""
+    value = event.get(key)
+    return {str(name): clean(value, name) for name in value} if isinstance(value, Mapping) else {}
+
+
 def number(event: Mapping[str, Any], key: str) -> float:
     """A number; 0 when there is none."""
     return optional(event, key) or 0.0

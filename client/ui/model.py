@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from client import words
-from client.fields import clean, number, optional
+from client.fields import clean, number, optional, texts
 from client.ui.log import Code, Kind, Line, Log, add_seconds, joined
 from client.ui.people import Person, describe, differs
 from client.ui.slash import help_lines
@@ -214,7 +214,7 @@ class Model:
         person.rung = clean(event, "rung") or "none"
         person.transport = clean(event, "transport")
         person.rtt_ms = optional(event, "rtt_ms")
-        person.reason = clean(event, "reason")
+        person.reason, person.rungs = clean(event, "reason"), texts(event, "rungs")
         self.revision += 1
         if person.rung == before:
             return

@@ -5,8 +5,8 @@ Pure; the state lives in ``client.ui.model``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from client import words
 
@@ -29,6 +29,8 @@ class Person:
     transport: str = ""
     rtt_ms: float | None = None
     reason: str = ""
+    rungs: Mapping[str, str] = field(default_factory=dict)
+    """What each rung does, or why it does not carry."""
     talking: bool = False
     muted: bool = False
 
@@ -57,7 +59,7 @@ def describe(person: Person) -> str:
         "host" if person.host else "",
         person.road,
         "muted" if person.muted else "",
-        person.reason,
+        *(why for rung, why in person.rungs.items() if rung != person.rung),
         words.KNOWN.get(person.known, ""),
         f"key {person.identity[:16]}" if person.identity else "",
     )

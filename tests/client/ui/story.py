@@ -45,7 +45,8 @@ def left(member: str = "m1", name: str = "bob", reason: str = "left") -> Event:
 def path(member: str = "m1", rung: str = "direct", rtt_ms: float | None = 12.4) -> Event:
     """A road is found or lost."""
     told = {"event": "path", "member": member, "rung": rung, "transport": "udp"}
-    return {**told, "rtt_ms": rtt_ms, "reason": f"{rung}: because"}
+    rungs = {one: f"{one}: because" for one in ("direct", "hosted", "relayed")}
+    return {**told, "rtt_ms": rtt_ms, "reason": rungs["direct"], "rungs": rungs}
 
 
 def chat(text: str, member: str = "m1", name: str = "bob", *, private: bool = False) -> Event:

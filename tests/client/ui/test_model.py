@@ -81,7 +81,7 @@ def test_a_path_is_a_line_when_the_rung_changes_and_not_when_the_time_does() -> 
     model.receive(story.path(rtt_ms=30.0))
     assert len(model.lines) == count and model.people["m1"].road == "direct 30 ms"
     model.receive(story.path(rung="none", rtt_ms=None))
-    assert texts(model)[-1] == "no path to bob: none: because"
+    assert texts(model)[-1] == "no path to bob: direct: because"
     assert model.people["m1"].road == "no path"
 
 
@@ -174,7 +174,8 @@ def test_who_tells_everything_that_is_known() -> None:
     model.show_people()
     own, bob = texts(model)[-2:]
     assert own == "ann, host, you, key aaaaaaaaaaaaaaaa"
-    assert bob.startswith("bob, direct 12 ms, direct: because, never met before, key key of bob")
+    whys = "hosted: because, relayed: because"
+    assert bob.startswith(f"bob, direct 12 ms, {whys}, never met before, key key of bob")
 
 
 def test_the_log_is_bounded_and_its_numbers_go_on() -> None:
@@ -221,7 +222,7 @@ FIELDS = (
     {"member", "name", "on", "text", "rung", "rtt_ms", "words", "members", "ref"}
     | {"id", "exit", "code", "link", "guests_left", "expires_in", "role", "host"}
     | {"identity", "left", "reason", "message", "hint", "transport", "mic", "speaker"}
-    | {"private", "known"}
+    | {"private", "known", "rungs"}
 )
 EVENTS = st.builds(
     lambda name, fields: {**fields, "event": name},
