@@ -17,24 +17,26 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import serve as serve_websockets
 
+from signaling.callers import CLOSE_TIMEOUT, OPEN_TIMEOUT, Arrival
 from signaling.desk import Desk, Door, Guest
 from signaling.limits import Limits
 from signaling.sockets import BACKLOG, Sockets, open_sockets
 from signaling.stun import StunProtocol
+from vc_core.arrivals import Arrivals
 from vc_core.errors import CannotListenError, reason
 from vc_core.record import record
 from vc_core.signals import MAX_MESSAGE, SIGNALING_VERSION, Hello
 from vc_core.stun_binding import StunResponder
 
 # Implementation
-OPEN_TIMEOUT = 5.0
-"""Seconds for a TLS handshake, and again for the greeting of WebSocket."""
-CLOSE_TIMEOUT = 2.0
-"""Seconds for the other side to say goodbye."""
+WAITING = 16
+WAITING_OF_ONE = 2
+"""One in so many of all connections, and of a customer's, may still be shaking hands."""
 READ_AHEAD = 4
 """Messages of a connection that wait to be handled before it is read no further."""
 
@@ -127,11 +129,15 @@ async def serve(settings: Settings) -> Server:
     secret = settings.relay_secret
     hello = Hello(SIGNALING_VERSION, sockets.stun_port, settings.relays, secret is not None)
     desk = Desk(settings.limits, hello, settings.send_buffer, secret, settings.others)
+    most, most_of_one = settings.limits.connections, settings.limits.connections_per_customer
+    arrivals: Arrivals[Arrival] = Arrivals(
+        max(1, most // WAITING), max(1, most_of_one // WAITING_OF_ONE)
+    )
     listeners: list[WebSocketServer] = []
     responders: list[asyncio.DatagramTransport] = []
     try:
         for one in sockets.tcp:
-            listeners.append(await _listen(one, desk, settings, tls))
+            listeners.append(await _listen(one, desk, settings, tls, arrivals))
         if settings.serve_udp is not None:
             settings.serve_udp(sockets.udp)
         else:
@@ -155,14 +161,23 @@ async def _answer_stun(sockets: list[socket.socket]) -> list[asyncio.DatagramTra
 
 
 async def _listen(
-    one: socket.socket, desk: Desk, settings: Settings, tls: ssl.SSLContext | None
+    one: socket.socket,
+    desk: Desk,
+    settings: Settings,
+    tls: ssl.SSLContext | None,
+    arrivals: Arrivals[Arrival],
 ) -> WebSocketServer:
-    door = type("DoorOfDesk", (Door,), {"desk": desk})
+    door: Any = type("DoorOfDesk", (Door,), {"desk": desk})
+
+    def arrive(*arguments: Any, **options: Any) -> Any:  # websockets hands it to the loop
+        caller = door(*arguments, **options)
+        return caller if tls is None else Arrival(arrivals, caller, tls)
+
     quiet = logging.Logger("vchat.signaling.websockets", level=logging.CRITICAL)
     return await serve_websockets(
         desk.converse,
         sock=one,
-        create_connection=door,
+        create_connection=arrive,  # type: ignore[arg-type]  # it need be no class
         process_request=desk.greet,
         origins=[None],  # no page in a browser knocks at doors in its visitor's network
         compression=None,
@@ -175,8 +190,6 @@ async def _listen(
         server_header=None,
         logger=quiet,  # it logs what strangers send as errors, with tracebacks
         backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=OPEN_TIMEOUT if tls else None,
     )
 
 

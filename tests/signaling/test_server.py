@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import ipaddress
 import socket
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.server import ServerConnection
 
 from signaling.server import Settings, serve
+from tests.signaling.bottle import GENEROUS
 from tests.signaling.callers import Caller, call, running, soon, until
 from vc_core.errors import CannotListenError
 from vc_core.signals import (
@@ -245,6 +247,31 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
     (folder / "key.pem").write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
     return folder / "cert.pem", folder / "key.pem"
+
+
+def _is_open(one: socket.socket) -> bool:
+    """Whether the server has not hung up."""
+    one.setblocking(False)
+    try:
+        return one.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+async def test_who_only_begins_to_shake_hands_makes_room_for_others(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(certificate))
+    limits = dataclasses.replace(GENEROUS, connections=160, connections_per_customer=6)
+    async with running(tls_cert=certificate, tls_key=key, limits=limits) as server:
+        raw = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(9)]
+        await until(lambda: sum(map(_is_open, raw)) == 3)
+        caller = await call(server, tls=trust)
+        assert isinstance(caller, Caller)
+        assert sum(map(_is_open, raw)) == 2
+        for one in raw:
+            one.close()
 
 
 async def test_speaks_tls_to_those_who_trust_its_certificate(tmp_path: Path) -> None:
