@@ -9,20 +9,26 @@ only the first time. https://flatpak.github.io/xdg-desktop-portal/
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video.unavailable import PictureUnavailable
 
 if TYPE_CHECKING:
+    from jeepney import Message
     from jeepney.io.blocking import DBusConnection
+
+log = logging.getLogger(__name__)
 
 # Specification (org.freedesktop.portal.ScreenCast)
 _NAME = "org.freedesktop.portal.Desktop"
 _PATH = "/org/freedesktop/portal/desktop"
 _CAST = "org.freedesktop.portal.ScreenCast"
 _REQUEST = "org.freedesktop.portal.Request"
+_SESSION = "org.freedesktop.portal.Session"
 _MONITOR = 1
 _CURSOR_HIDDEN, _CURSOR_DRAWN = 1, 2
 _UNTIL_REVOKED = 2
@@ -32,7 +38,11 @@ _DONE, _REFUSED = 0, 1
 ANSWER, CHOICE = 5.0, 120.0  # seconds for the portal, and for the person
 
 
-def missing(what: str, hint: str) -> PictureUnavailable:
+class NotTaken(PictureUnavailable):
+    """The portal answered a call with an error."""
+
+
+def missing(what: str, hint: str = "") -> PictureUnavailable:
     """The error of a Wayland desktop."""
     return PictureUnavailable("picture-wayland", what, hint)
 
@@ -78,27 +88,65 @@ class Portal:
             raise missing(*NO_PORTAL) from error
         self._cast = DBusAddress(_PATH, _NAME, _CAST)
         self._count = 0
+        self._session = ""
+        self._closed: deque[Message] = deque()
 
-    def choose(self, *, cursor: bool) -> tuple[int, int]:
-        """Let the person choose: a descriptor of PipeWire, and the number of a node in it."""
+    def choose(self, *, cursor: bool) -> int:
+        """Let the person choose: the number of a node of PipeWire."""
         told = self._ask("CreateSession", "", (), {"session_handle_token": ("s", "vchat")})
-        session = str(told["session_handle"][1])
-        wishes: dict[str, tuple[str, Any]] = {
-            "types": ("u", _MONITOR),
-            "cursor_mode": ("u", _CURSOR_DRAWN if cursor else _CURSOR_HIDDEN),
-            "persist_mode": ("u", _UNTIL_REVOKED),
-        }
-        if token := _remembered():
-            wishes["restore_token"] = ("s", token)
-        self._ask("SelectSources", "o", (session,), wishes)
+        self._session = session = str(told["session_handle"][1])
+        self._hear_of_its_end()
+        self._select(session, cursor=cursor)
         told = self._ask("Start", "os", (session, ""), {}, CHOICE)
         if "restore_token" in told:
             _remember(str(told["restore_token"][1]))
         streams = told.get("streams", ("", []))[1]
         if not streams:
             raise missing("the desktop offers no screen", NO_PORTAL[1])
-        (remote,) = self._call("OpenPipeWireRemote", "oa{sv}", (session, {}))
-        return remote.to_raw_fd(), int(streams[0][0])
+        return int(streams[0][0])
+
+    def remote(self) -> int:
+        """A new descriptor of PipeWire, for who reads the node."""
+        (remote,) = self._call("OpenPipeWireRemote", "oa{sv}", (self._session, {}))
+        return int(remote.to_raw_fd())
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return int(self._bus.sock.fileno())
+
+    def ended(self) -> bool:
+        """Whether the desktop has ended the session, as by a button in its panel."""
+        try:
+            while True:
+                self._bus.recv_messages(timeout=0)
+        except TimeoutError:
+            return bool(self._closed)
+        except OSError:  # the bus has gone
+            return True
+
+    def _hear_of_its_end(self) -> None:
+        from jeepney import MatchRule, message_bus
+
+        rule = MatchRule(type="signal", interface=_SESSION, member="Closed", path=self._session)
+        self._bus.filter(rule, queue=self._closed)
+        self._bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=ANSWER)
+
+    def _select(self, session: str, *, cursor: bool) -> None:
+        """Say what is wanted; wlroots desktops ask the person already here, others at the start."""
+        wishes: dict[str, tuple[str, Any]] = {
+            "types": ("u", _MONITOR),
+            "cursor_mode": ("u", _CURSOR_DRAWN if cursor else _CURSOR_HIDDEN),
+            "persist_mode": ("u", _UNTIL_REVOKED),
+        }
+        if token := _remembered():
+            try:
+                known = {**wishes, "restore_token": ("s", token)}
+                self._ask("SelectSources", "o", (session,), known, CHOICE)
+            except NotTaken:
+                log.info("the portal does not take its token any more, so the person is asked")
+            else:
+                return
+        self._ask("SelectSources", "o", (session,), wishes, CHOICE)
 
     def _ask(
         self,
@@ -139,7 +187,8 @@ class Portal:
         except (OSError, TimeoutError) as error:
             raise missing(*NO_PORTAL) from error
         if reply.header.message_type is MessageType.error:
-            raise missing(*NO_PORTAL)
+            log.info("%s: %s", method, reply.body)
+            raise NotTaken("picture-wayland", *NO_PORTAL)
         return tuple(reply.body)
 
     def close(self) -> None:

@@ -26,9 +26,10 @@ class Sharing:
         """``PictureUnavailable`` if the source or an encoder cannot be had."""
         self._wanted, self._outlet = wanted, outlet
         self._source: Source = open_source(wanted.wish)
+        self._box, self._seen = wanted.wish.box, self._source.size
         try:
             self._fps = rate(wanted.wish.fps, self._source.fps)
-            size = fit(self._source.size, wanted.wish.box)
+            size = fit(self._seen, self._box)
             bitrate = wanted.bitrate or usual_bitrate(size, self._fps)
             encoder = Encoder(wanted.codec, size, self._fps, bitrate, wanted=wanted.encoder)
         except BaseException:
@@ -67,6 +68,8 @@ class Sharing:
 
     def take(self, taken: Taken) -> None:
         """Encode and send a new picture; where a film is on our clock is said when it changes."""
+        if self._source.size != self._seen:
+            self._reshape(self._fps)
         if taken.film is not None and taken.film != self._film:
             self._film = taken.film
             self._outlet.say("film", zero=taken.film[0], turn=taken.film[1])
@@ -90,8 +93,13 @@ class Sharing:
 
     def resize(self, words: Words) -> None:
         """Another size or rate of the first edition; the second is told its own."""
-        size = fit(self._source.size, orders.box(words))
-        fps = rate(orders.fps(words) or self._fps, self._source.fps)
+        self._box = orders.box(words)
+        self._reshape(rate(orders.fps(words) or self._fps, self._source.fps))
+
+    def _reshape(self, fps: float) -> None:
+        """What was asked for, of the size that the source has now."""
+        self._seen = self._source.size
+        size = fit(self._seen, self._box)
         old = self.first.encoder
         if (size, fps) == (old.size, self._fps):
             return

@@ -3,7 +3,7 @@
     YUV4MPEG2 W1920 H1080 F30:1 …\\n
     FRAME …\\n  width*height bytes of brightness, then two planes of a quarter each
 
-A line may come again, when the size changes.
+GStreamer's writer says the size once, whatever comes later.
 """
 
 from __future__ import annotations
@@ -37,6 +37,18 @@ def read_header(line: bytes) -> Size:
     return size
 
 
-def picture_bytes(size: Size) -> int:
+def layout(size: Size, *, padded: bool = False) -> tuple[tuple[int, int], ...]:
+    """Bytes of a row and rows of each plane.
+
+    ``padded``: as GStreamer 1.22 writes them, with rows of whole words.
+    """
+    wide, high = (size.width + 1) // 2, (size.height + 1) // 2
+    if not padded:
+        return (size.width, size.height), (wide, high), (wide, high)
+    row = -(-wide // 4) * 4
+    return (-(-size.width // 4) * 4, high * 2), (row, high), (row, high)
+
+
+def picture_bytes(size: Size, *, padded: bool = False) -> int:
     """Of one picture."""
-    return size.pixels + 2 * ((size.width + 1) // 2) * ((size.height + 1) // 2)
+    return sum(row * rows for row, rows in layout(size, padded=padded))

@@ -2,7 +2,8 @@
 
     python -m tests.video.portal_double JOURNAL STATUS
 
-Answers one person's wishes and writes them into JOURNAL, a line each.
+Answers one person's wishes and writes them into JOURNAL, a line each. STATUS is what it says
+at the start: 0 yes, 1 no; 4 is yes, and the desktop ends it a little later.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from jeepney import (
     Message,
     MessageType,
     message_bus,
+    new_error,
     new_method_return,
     new_signal,
 )
 from jeepney.io.blocking import open_dbus_connection
 
 TOKEN, NODE = "the-token", 42
+ENDED = 4
 
 
 def main(journal: Path, status: int) -> None:
@@ -47,6 +50,12 @@ def answer(bus: Any, message: Message, member: str, status: int) -> None:
         remote = os.open("/dev/null", os.O_RDONLY)
         bus.send(new_method_return(message, "h", (remote,)))
         os.close(remote)
+        if status == ENDED:
+            session = DBusAddress("/session", interface="org.freedesktop.portal.Session")
+            bus.send(new_signal(session, "Closed"))
+        return
+    if message.body[-1].get("restore_token", ("s", TOKEN))[1] != TOKEN:
+        bus.send(new_error(message, "org.freedesktop.portal.Error.InvalidArgument"))
         return
     sender = message.header.fields[HeaderFields.sender]
     token = message.body[-1]["handle_token"][1]
@@ -62,7 +71,7 @@ def answer(bus: Any, message: Message, member: str, status: int) -> None:
         }
     bus.send(new_method_return(message, "o", (path,)))
     request = DBusAddress(path, interface="org.freedesktop.portal.Request")
-    code = status if member == "Start" else 0
+    code = status % ENDED if member == "Start" else 0
     bus.send(new_signal(request, "Response", "ua{sv}", (code, told)))
 
 

@@ -11,23 +11,28 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.rules.source import ROOT
 from tests.video.child import child
+from tests.video.compositor_double import Compositor
 from tests.video.eyes import marks
-from tests.video.portal_double import NODE, TOKEN
+from tests.video.portal_double import ENDED, NODE, TOKEN
 from video.cast import pipeline
 from video.pattern import Mark, Pattern
 from video.picture import Size
 from video.pipe import Codec
-from video.y4m import NoFilm, picture_bytes, read_header
+from video.y4m import NoFilm, layout, picture_bytes, read_header
 
 WITHOUT_BUS = "" if shutil.which("dbus-daemon") else "dbus-daemon is not installed"
 needs_bus = pytest.mark.skipif(bool(WITHOUT_BUS), reason=WITHOUT_BUS)
 
 GST = """#!{python}
 import os, sys, time
+if "videotestsrc" in sys.argv:
+    sys.stdout.write("YUV4MPEG2 W2 H2 F0:1 C420\\nFRAME\\n" + "x" * {probe})
+    sys.exit()
 open({journal!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
 os.fstat(int(sys.argv[3].partition("=")[2]))  # the remote is inherited
 film = open({film!r}, "rb").read()
@@ -36,14 +41,19 @@ sys.stdout.buffer.flush()
 time.sleep(60)
 """
 SIZE = Size(320, 180)
+PROBE = picture_bytes(Size(2, 2), padded=True)
 
 
-def film(path: Path, pictures: int = 3) -> None:
-    """The test pattern in YUV4MPEG2."""
-    pattern = Pattern(SIZE.width, SIZE.height)
-    data = b"YUV4MPEG2 W320 H180 F0:1 Ip C420\n"
-    for number in range(pictures):
-        data += b"FRAME\n" + pattern.draw(Mark(number, 0)).tobytes()
+def film(path: Path, size: Size = SIZE, *, padded: bool = False) -> None:
+    """Three pictures of the test pattern in YUV4MPEG2, as GStreamer writes it."""
+    pattern = Pattern(size.width, size.height)
+    data = b"YUV4MPEG2 W%d H%d F0:1 Ip C420\n" % (size.width, size.height)
+    for number in range(3):
+        drawn = pattern.draw(Mark(number, 0)).ravel()
+        data += b"FRAME\n"
+        for (row, rows), (stride, _) in zip(layout(size), layout(size, padded=padded), strict=True):
+            plane, drawn = drawn[: row * rows].reshape(rows, row), drawn[row * rows :]
+            data += np.pad(plane, ((0, 0), (0, stride - row))).tobytes()
     path.write_bytes(data)
 
 
@@ -51,7 +61,15 @@ Desktop = Callable[[int], dict[str, str]]
 
 
 @pytest.fixture
-def desktop(tmp_path: Path) -> Iterator[Desktop]:
+def compositor(tmp_path: Path) -> Iterator[Compositor]:
+    """One whose screen is as the film."""
+    made = Compositor(tmp_path / "wayland", SIZE.width, SIZE.height)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desktop(tmp_path: Path, compositor: Compositor) -> Iterator[Desktop]:
     """Starts a bus with a portal that ends ``Start`` with a status; the environment."""
     running: list[subprocess.Popen[str]] = []
 
@@ -71,12 +89,14 @@ def desktop(tmp_path: Path) -> Iterator[Desktop]:
                 python=sys.executable,
                 journal=str(tmp_path / "gst"),
                 film=str(tmp_path / "film"),
+                probe=PROBE,
             )
         )
         program.chmod(0o755)
         environment = {
             "DBUS_SESSION_BUS_ADDRESS": address,
-            "WAYLAND_DISPLAY": "wayland-0",
+            "XDG_RUNTIME_DIR": str(tmp_path),
+            "WAYLAND_DISPLAY": "wayland",
             "XDG_STATE_HOME": str(tmp_path / "state"),
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
         }
@@ -136,6 +156,82 @@ def test_the_chosen_screen_arrives_and_is_chosen_by_itself_the_next_time(
 
 
 @needs_bus
+def test_a_token_that_the_portal_does_not_take_is_asked_without(
+    desktop: Desktop, tmp_path: Path
+) -> None:
+    environment = desktop(0)
+    token = tmp_path / "state" / "vchat" / "screencast-token"
+    token.parent.mkdir(parents=True)
+    token.write_text("of another time")
+    with child(environment) as one:
+        one.order("open", source="screen")
+        one.wait("opened")
+    assert token.read_text() == TOKEN
+
+
+@needs_bus
+def test_rows_that_gstreamer_has_filled_up_are_read_as_they_are(
+    desktop: Desktop, tmp_path: Path
+) -> None:
+    environment = desktop(0)
+    film(tmp_path / "film", Size(322, 180), padded=True)
+    with child(environment) as one:
+        one.order("open", source="screen", fps=60)
+        assert one.wait("opened")["width"] == 322
+        frames = one.wait_frames(1)
+        one.listen(1.0)
+        assert marks(Codec.H264, frames + one.frames)[-1] == Mark(2, 0)
+
+
+@needs_bus
+def test_another_size_of_the_screen_is_seen_by_another_child(
+    desktop: Desktop, compositor: Compositor, tmp_path: Path
+) -> None:
+    with child(desktop(0)) as one:
+        one.order("open", source="screen", fps=60)
+        one.wait("opened")
+        film(tmp_path / "film", Size(96, 160))
+        compositor.resize(160, 96)  # and turned
+        opened = one.wait("opened")
+        assert (opened["width"], opened["height"]) == (96, 160)
+        one.listen(0.5)
+        first = next(frame for frame in one.frames if frame.width == 96)
+        assert first.height == 160
+        assert first.key
+
+
+@needs_bus
+def test_an_old_size_after_a_change_is_not_believed(
+    desktop: Desktop, compositor: Compositor, tmp_path: Path
+) -> None:
+    with child(desktop(0)) as one:
+        one.order("open", source="screen")
+        one.wait("opened")
+        film(tmp_path / "film", Size(200, 100))
+        compositor.resize(160, 90)
+        assert one.wait("opened")["width"] == 200
+        film(tmp_path / "film", Size(160, 90))
+        assert one.wait("opened")["width"] == 160
+
+
+@needs_bus
+def test_a_desktop_that_ends_the_sharing_is_understood(desktop: Desktop) -> None:
+    with child(desktop(ENDED)) as one:
+        one.order("open", source="screen")
+        assert "has ended the sharing" in one.wait("error")["message"]
+
+
+@needs_bus
+def test_a_compositor_that_dies_is_an_event(desktop: Desktop, compositor: Compositor) -> None:
+    with child(desktop(0)) as one:
+        one.order("open", source="screen")
+        one.wait("opened")
+        compositor.close()
+        assert "the desktop is gone" in one.wait("error")["message"]
+        assert one.wait("ended")["reason"] == "failed"
+
+
+@needs_bus
 def test_a_person_who_says_no_is_understood(desktop: Desktop) -> None:
     with child(desktop(1)) as one:
         one.order("open", source="screen")
@@ -155,6 +251,17 @@ def test_a_desktop_without_gstreamer_says_what_to_install(desktop: Desktop, tmp_
     environment = desktop(0)
     (tmp_path / "gst-launch-1.0").unlink()
     environment["PATH"] = str(tmp_path)
+    with child(environment) as one:
+        one.order("open", source="screen")
+        assert "gstreamer1.0-pipewire" in one.wait("error")["hint"]
+
+
+@needs_bus
+def test_a_gstreamer_that_cannot_read_pipewire_says_what_to_install(
+    desktop: Desktop, tmp_path: Path
+) -> None:
+    environment = desktop(0)
+    (tmp_path / "gst-launch-1.0").write_text("#!/bin/sh\nexit 1\n")
     with child(environment) as one:
         one.order("open", source="screen")
         assert "gstreamer1.0-pipewire" in one.wait("error")["hint"]
@@ -181,6 +288,7 @@ def test_a_film_header_tells_the_size() -> None:
     assert read_header(b"YUV4MPEG2 W1920 H1080 F30:1 Ip A1:1 C420jpeg\n") == Size(1920, 1080)
     assert picture_bytes(Size(1920, 1080)) == 1920 * 1080 * 3 // 2
     assert picture_bytes(Size(3, 3)) == 9 + 4 + 4
+    assert picture_bytes(Size(1365, 767), padded=True) == 1_575_936  # of GStreamer 1.22
 
 
 @pytest.mark.parametrize(
