@@ -25,11 +25,11 @@ def pitches(heard: Stereo) -> tuple[float, float]:
 
 
 def above(heard: Samples, one: float, other: float) -> float:
-    """How many times as loud as pitch ``other`` is pitch ``one``."""
+    """How many times as loud as pitch ``other`` is pitch ``one``; 0 in silence."""
     spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
     middles = (round(hertz * len(heard) / RATE) for hertz in (one, other))
     levels = [float(spectrum[middle - 3 : middle + 4].max()) for middle in middles]
-    return levels[0] / levels[1]
+    return levels[0] / max(levels[1], 1e-9)
 
 
 def apart(heard: Stereo, left: float, right: float) -> float:

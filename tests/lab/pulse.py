@@ -1,4 +1,4 @@
-"""A PulseAudio server of our own, with a virtual microphone and a virtual speaker.
+"""A sound server of our own, PulseAudio or PipeWire, with a virtual microphone and speaker.
 
     pacat ──► null sink "mouth" ──monitor──► remap source "microphone" ──► engine
     engine ──► null sink "ear" ──monitor──► parec
@@ -20,15 +20,19 @@ from pathlib import Path
 from audio.pcm import RATE, Samples, to_int16
 from tests.calls.sounds import HEADER, wait_until
 
-TOOLS = ("pulseaudio", "pacat", "parec", "pactl")
+TOOLS = ("pacat", "parec", "pactl")
+SERVERS = {
+    "pulseaudio": ("pulseaudio",),
+    "pipewire": ("dbus-daemon", "pipewire", "wireplumber", "pipewire-pulse"),
+}
 FORMAT = ("--format=s16le", f"--rate={RATE}", "--latency-msec=10")
 PLUGIN = "**/alsa-lib/libasound_module_pcm_pulse.so"
 ALSA = "pcm.!default pulse\nctl.!default pulse\n"
 
 
-def why_impossible() -> str | None:
+def why_impossible(server: str = "pulseaudio") -> str | None:
     """What is missing; None if nothing is. PortAudio reaches PulseAudio through ALSA only."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    missing = [tool for tool in (*TOOLS, *SERVERS[server]) if shutil.which(tool) is None]
     if find_library("portaudio") and not any(Path("/usr/lib").glob(PLUGIN)):
         missing.append("libasound2-plugins")
     return f"{', '.join(missing)} missing" if missing else None
@@ -44,18 +48,24 @@ class Pulse:
         self.address = f"unix:{folder / 'native'}"
         self._processes: list[subprocess.Popen[bytes]] = []
         sink = f"module-null-sink rate={RATE} channels="
-        modules = (
-            f"module-native-protocol-unix socket={folder / 'native'} auth-anonymous=1",
+        self._modules = (
             f"{sink}{channels} sink_name=ear",
             f"{sink}1 sink_name=mouth",
             "module-remap-source source_name=microphone master=mouth.monitor",
         )
-        loaded = [part for module in modules for part in ("-L", module)]
+
+    def start(self) -> None:
+        """Start it, and make its devices the default ones."""
+        self._serve()
+        self.tell("set-default-sink", "ear")
+        self.tell("set-default-source", "microphone")
+
+    def _serve(self) -> None:
+        place = f"module-native-protocol-unix socket={self.folder / 'native'} auth-anonymous=1"
+        loaded = [part for module in (place, *self._modules) for part in ("-L", module)]
         daemon = ("--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm")
         self._run("pulseaudio", "-n", *daemon, *loaded)
         wait_until(self._answers, 10.0)
-        self.tell("set-default-sink", "ear")
-        self.tell("set-default-source", "microphone")
 
     @property
     def variables(self) -> dict[str, str]:
@@ -80,7 +90,9 @@ class Pulse:
 
     def _environment(self) -> dict[str, str]:
         own = {"PULSE_SERVER": self.address, "HOME": str(self.folder)}
-        return {**os.environ, **own, "XDG_RUNTIME_DIR": str(self.folder)}
+        bus = f"unix:path={self.folder / 'bus'}"
+        own |= {"XDG_RUNTIME_DIR": str(self.folder), "DBUS_SESSION_BUS_ADDRESS": bus}
+        return {**os.environ, **own}
 
     def _run(self, *command: str, output: Path | None = None) -> subprocess.Popen[bytes]:
         with (output or self.folder / "log").open("ab") as file:
@@ -125,12 +137,36 @@ class Pulse:
             process.wait()
 
 
+class PipeWire(Pulse):
+    """PipeWire, as it serves PulseAudio's clients."""
+
+    def __init__(self, folder: Path, channels: int = 1) -> None:
+        super().__init__(folder, channels)
+        self.address = f"unix:{folder / 'pulse' / 'native'}"
+
+    def _serve(self) -> None:
+        bus = self.folder / "bus"
+        self._run(
+            "dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address=unix:path={bus}"
+        )
+        wait_until(bus.is_socket, 10.0)
+        self._run("pipewire")
+        wait_until((self.folder / "pipewire-0").is_socket, 10.0)
+        self._run("wireplumber")
+        self._run("pipewire-pulse")
+        wait_until(self._answers, 10.0)
+        for module in self._modules:
+            assert self.tell("load-module", *module.split()) == 0
+        wait_until(lambda: self.tell("set-default-sink", "ear") == 0, 10.0)
+
+
 @contextmanager
-def pulse(folder: Path, channels: int = 1) -> Iterator[Pulse]:
+def pulse(folder: Path, channels: int = 1, server: str = "pulseaudio") -> Iterator[Pulse]:
     """A server for as long as it is needed."""
     folder.mkdir(parents=True)
-    server = Pulse(folder, channels)
+    one = {"pulseaudio": Pulse, "pipewire": PipeWire}[server](folder, channels)
     try:
-        yield server
+        one.start()
+        yield one
     finally:
-        server.close()
+        one.close()

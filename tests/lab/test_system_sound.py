@@ -1,4 +1,4 @@
-"""What one machine plays, heard on another: shared with a screen, over PulseAudio."""
+"""What one machine plays, heard on another: shared with a screen, over PulseAudio and PipeWire."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.calls.engines import EngineProcess
 from tests.calls.sounds import read_wav, wait_until
 from tests.calls.stage import Stage
 from tests.calls.stereo import above, apart, bursts, gaps, pitches, read_stereo
-from tests.lab.pulse import Pulse, pulse, why_impossible
+from tests.lab.pulse import SERVERS, Pulse, pulse, why_impossible
 from tests.video.desk import MISSING, xvfb
 
 pytestmark = pytest.mark.live
@@ -38,13 +38,13 @@ def beating(seconds: float, *hertz: float) -> Samples:
     return samples
 
 
-@pytest.fixture
-def machines(tmp_path: Path) -> Iterator[tuple[Pulse, Pulse, str]]:
+@pytest.fixture(params=SERVERS)
+def machines(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Pulse, Pulse, str]]:
     """Two with sound, and a screen."""
-    why = why_impossible() or MISSING
+    why = why_impossible(request.param) or MISSING
     if why:
         pytest.skip(why)
-    one, two = pulse(tmp_path / "one", channels=2), pulse(tmp_path / "two", channels=2)
+    one, two = (pulse(tmp_path / name, 2, request.param) for name in ("one", "two"))
     with one as first, two as second, xvfb(640, 480) as (display, _):
         yield first, second, display
 
