@@ -26,6 +26,7 @@ from video.outputs import Outputs
 from video.picture import Size, same
 from video.portal import Portal, missing
 from video.source import Shot, Wish
+from video.unavailable import PictureUnavailable
 from video.y4m import FRAME, LONGEST_LINE, MAGIC, NoFilm, layout, picture_bytes, read_header
 
 log = logging.getLogger(__name__)
@@ -78,10 +79,15 @@ def pads_rows() -> bool:
     return len(film.partition(b"FRAME\n")[2]) > picture_bytes(Size(2, 2))
 
 
+def why_impossible() -> PictureUnavailable | None:
+    """What is missing here, as far as it can be seen without asking the person."""
+    return None if shutil.which(GSTREAMER) else missing(*NO_GSTREAMER)
+
+
 def open_cast(wish: Wish) -> Cast:
     """The screen that the person chooses; blocks until then."""
-    if shutil.which(GSTREAMER) is None:
-        raise missing(*NO_GSTREAMER)
+    if why := why_impossible():
+        raise why
     try:
         outputs = Outputs()
     except OSError as error:

@@ -34,6 +34,10 @@ def screens() -> Shelf:
     from video import screen
 
     if screen.is_wayland():
+        from video.cast import why_impossible
+
+        if why := why_impossible():
+            return Shelf((), why.message)
         item = Item("screen", "the screen that you choose when asked", None, default=True)
         return Shelf((item,), "Wayland: the desktop asks which screen")
     try:

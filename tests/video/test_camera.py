@@ -77,7 +77,10 @@ def test_the_shelf_shows_what_a_spec_can_name(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(camera, "cameras", lambda: [])
     assert shelf.cameras() == shelf.Shelf((), "no camera found")
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    monkeypatch.setattr("video.cast.shutil.which", lambda _program: "/usr/bin/gst-launch-1.0")
     assert shelf.screens().items[0].spec == "screen" and shelf.screens().hint
+    monkeypatch.setattr("video.cast.shutil.which", lambda _program: None)
+    assert shelf.screens().items == () and "GStreamer" in shelf.screens().hint
     monkeypatch.setenv("WAYLAND_DISPLAY", "")
     monkeypatch.setenv("DISPLAY", "")
     assert shelf.screens().items == () and "DISPLAY" in shelf.screens().hint
