@@ -121,6 +121,24 @@ def test_a_still_screen_arrives_as_it_is_also_for_who_comes_later(
     assert apart[height:].mean() < 3
 
 
+def test_the_pointer_is_seen_where_it_is(stage: Stage, desktop: Wayland, tmp_path: Path) -> None:
+    desktop.play(still(tmp_path / "still.mkv", 1280, 720), still=True)
+    host = stage.host(variables=desktop.variables)
+    guest = stage.join(host.code)
+    guest.meets(host)
+    seen = tmp_path / "seen.mkv"
+    desktop.point(300, 400, 1280, 720)
+    stream = watch(host, guest, f"file:{seen}", fps=30)
+    desktop.point(900, 200, 1280, 720)  # a still screen on which only the pointer moves
+    host.say("stats", every=1)
+    host.wait("stats", where=lambda told: of(told, host, stream).get("fps_sent") == 0.0)
+    assert guest.leave() == 0
+    drawn = Pattern(1280, 720).draw(STILL)[:720].astype(int)
+    apart = np.abs(pictures(seen)[-1][:720].astype(int) - drawn)
+    assert apart[195:219, 895:919].mean() > 10
+    assert apart[395:419, 295:319].mean() < 4
+
+
 def test_another_size_of_the_screen_is_another_size_of_the_stream(
     stage: Stage, desktop: Wayland, tmp_path: Path
 ) -> None:

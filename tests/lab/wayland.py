@@ -13,6 +13,8 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -59,6 +61,37 @@ def why_impossible() -> str | None:
     return f"{', '.join(missing)} missing" if missing else None
 
 
+class Mouse:
+    """A client of the compositor's that moves a pointer (wlr-virtual-pointer-unstable-v1.xml)."""
+
+    def __init__(self, display: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(display))
+        self._send(1, 1, 2)  # wl_display.get_registry
+        told, interface = b"", b"zwlr_virtual_pointer_manager_v1\0"
+        while interface not in told:
+            told += self._socket.recv(1 << 16)
+        at = told.index(interface) - 8  # behind the number of this global and a length
+        (number,) = struct.unpack_from("=I", told, at)
+        text = struct.pack("=I", len(interface)) + interface
+        body = struct.pack("=I", number) + text + struct.pack("=II", 1, 3)
+        self._socket.sendall(struct.pack("=IHH", 2, 0, 8 + len(body)) + body)  # wl_registry.bind
+        self._send(3, 0, 0, 4)  # create_virtual_pointer, of no certain seat
+
+    def _send(self, to: int, opcode: int, *words: int) -> None:
+        body = struct.pack(f"={len(words)}I", *words)
+        self._socket.sendall(struct.pack("=IHH", to, opcode, 8 + len(body)) + body)
+
+    def move(self, x: int, y: int, width: int, height: int) -> None:
+        """``motion_absolute`` and ``frame``."""
+        self._send(4, 1, 0, x, y, width, height)
+        self._send(4, 4)
+
+    def close(self) -> None:
+        """The pointer goes."""
+        self._socket.close()
+
+
 class Wayland:
     """One running desktop."""
 
@@ -66,6 +99,7 @@ class Wayland:
         """``folder``: a short path that others may pass through."""
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._mouse: Mouse | None = None
         self._log = (folder / "log").open("ab")
         self._own = folder / "sway"  # of whoever sway runs as
         self._display = self._own / "wayland-1"
@@ -173,7 +207,7 @@ class Wayland:
     def play(self, film: Path, *, still: bool = False) -> None:
         """Show a film, again and again, or its first picture, over the whole screen."""
         options = ("--no-config", "--vo=wlshm", "--fullscreen", "--keepaspect=no", "--no-osc")
-        quiet = ("--really-quiet", "--osd-level=0", "--no-audio", "--loop")
+        quiet = ("--really-quiet", "--osd-level=0", "--no-audio", "--loop", "--cursor-autohide=no")
         self.end("mpv")
         self._run("mpv", ["mpv", *options, *quiet, *(["--pause"] if still else []), str(film)])
         wait_until(lambda: b'"app_id": "mpv"' in self.sway("-t", "get_tree"), PATIENCE)
@@ -187,6 +221,12 @@ class Wayland:
     def resize(self, width: int, height: int) -> None:
         """Another size of the screen."""
         self.sway("output", OUTPUT, "resolution", f"{width}x{height}")
+
+    def point(self, x: int, y: int, width: int, height: int) -> None:
+        """Put a mouse's pointer there, on a screen of that size; it stays until the end."""
+        if self._mouse is None:
+            self._mouse = Mouse(self._display)
+        self._mouse.move(x, y, width, height)
 
     def answer(self, output: str) -> None:
         """What the person says from now on; nothing: no."""
@@ -208,6 +248,8 @@ class Wayland:
 
     def close(self) -> None:
         """End everything."""
+        if self._mouse is not None:
+            self._mouse.close()
         for name in reversed(list(self._running)):
             self.end(name)
         self._log.close()
