@@ -9,10 +9,12 @@ child is ended, and another one begins when they have come to rest.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 from functools import cache
@@ -30,9 +32,11 @@ from video.unavailable import PictureUnavailable
 from video.y4m import FRAME, LONGEST_LINE, MAGIC, NoFilm, layout, picture_bytes, read_header
 
 log = logging.getLogger(__name__)
+_LIBC = ctypes.CDLL(None)  # only Linux comes here
 
 # Specification (Linux)
 _F_SETPIPE_SZ = 1031
+_PR_SET_PDEATHSIG = 1
 
 # Implementation
 GSTREAMER = "gst-launch-1.0"
@@ -106,6 +110,11 @@ def open_cast(wish: Wish) -> Cast:
     return Cast(portal, outputs, node)
 
 
+def _end_with_us() -> None:
+    """However we end: of a still screen nothing comes whose writing would fail."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Broken(Exception):
     """The child's pictures ended, or are none."""
 
@@ -160,6 +169,7 @@ class Cast:
             stdout=subprocess.PIPE,
             bufsize=0,  # so that waiting sees all that has come
             pass_fds=[self._remote],
+            preexec_fn=_end_with_us,  # noqa: PLW1509  (one call of a library that is loaded)
         )
         self._widen()
         self._poll.register(self._out, select.POLLIN)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.calls.sounds import wait_until
 from tests.rules.source import ROOT
 from tests.video.child import child
 from tests.video.compositor_double import Compositor
@@ -126,6 +127,12 @@ def asked(folder: Path) -> dict[str, list[object]]:
     """What the portal was asked last, by method."""
     lines = (folder / "asked").read_text().splitlines()
     return dict(json.loads(line) for line in lines)
+
+
+def children(process: int) -> list[int]:
+    """The processes that one has started."""
+    found = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(word) for path in found for word in path.read_text().split()]
 
 
 @needs_bus
@@ -276,6 +283,19 @@ def test_pictures_that_end_are_an_event(desktop: Desktop, tmp_path: Path) -> Non
         one.order("open", source="screen")
         assert one.wait("error")["code"] == "picture-wayland"
         assert one.wait("ended")["reason"] == "failed"
+
+
+@needs_bus
+def test_a_process_that_is_killed_leaves_no_gstreamer_behind(
+    desktop: Desktop, tmp_path: Path
+) -> None:
+    with child(desktop(0)) as one:
+        one.order("open", source="screen")
+        one.wait("opened")
+        (gstreamer,) = children(one.process.pid)
+        one.process.kill()
+        one.process.wait()
+        wait_until(lambda: not Path(f"/proc/{gstreamer}/fd/1").exists(), 5.0)
 
 
 def test_the_pipeline_reads_the_chosen_node_from_the_given_remote() -> None:
