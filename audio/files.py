@@ -6,6 +6,7 @@ begins anew (``begins``); a thread decodes ahead, and ``read`` gives what belong
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -152,13 +153,22 @@ def _open(path: str) -> av.container.InputContainer:
     return container
 
 
+def _decoded(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """What is damaged is passed over."""
+    import av
+
+    for packet in container.demux(container.streams.audio[0]):
+        with contextlib.suppress(av.FFmpegError):
+            yield from packet.decode()
+
+
 def _pieces(container: av.container.InputContainer) -> Iterator[Piece]:
     """The film's sound from where it stands, with the times that the film gives."""
     import av
 
     resampler = av.AudioResampler(format="flt", layout="stereo", rate=RATE)
     at: float | None = None
-    for frame in container.decode(audio=0):
+    for frame in _decoded(container):
         when = frame.time
         if when is not None and (at is None or abs(when - at) > ADRIFT):
             at = when

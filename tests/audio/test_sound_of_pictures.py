@@ -458,6 +458,33 @@ def test_who_comes_late_hears_a_long_film_where_it_stands(tmp_path: Path) -> Non
     assert np.abs(frame - Tones().read(16.0)).max() < 0.01
 
 
+def test_damage_in_a_films_sound_costs_a_moment_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "film.mka"
+    with av.open(str(film(tmp_path / "film.mkv"))) as whole, av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=RATE, layout="stereo")
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+        for frame in whole.decode(audio=0):
+            for plain in resampler.resample(frame):
+                container.mux(stream.encode(plain))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux() if packet.size]
+    data = path.read_bytes()
+    for packet in packets[20:24]:
+        data = data.replace(packet, b"\xff" * len(packet))
+    path.write_bytes(data)
+    sound = FilmSound(str(path))
+    sound.begins(100.0, 0)
+    settle(sound)
+    silent = []
+    for beat in range(80):
+        if not np.any(np.abs(sound.read(100.0 + beat * 0.02)) > 0.001):
+            silent.append(beat)
+        time.sleep(0.002)
+    sound.close()
+    assert len(silent) <= 8
+
+
 def test_a_film_without_sound_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "mute.mkv"), "w") as container:
         stream = container.add_stream("libx264", rate=10)
