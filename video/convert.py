@@ -13,6 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from video.picture import Size, is_standard
 
 # Implementation
+UNSPECIFIED = 2  # colour description (ITU-T H.273); 5 is what JPEG has, and so most cameras
 THREADS = 1  # a second one costs CPU and saves 1 ms of 1080p
 
 
@@ -21,14 +22,14 @@ class Converter:
 
     def __init__(self, size: Size) -> None:
         self.size = size
-        self._matrix = Colorspace.SMPTE170M if is_standard(size) else Colorspace.ITU709
+        self._matrix = _matrix(size)
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: VideoFrame) -> VideoFrame:
         """``frame`` itself where it fits already."""
         if not frame.format.is_rgb:
-            if frame.colorspace in {Colorspace.DEFAULT, 2}:  # unspecified
-                frame.colorspace = self._matrix
+            if frame.colorspace == UNSPECIFIED:
+                frame.colorspace = _matrix(Size(frame.width, frame.height))
             if frame.color_range == ColorRange.UNSPECIFIED:
                 frame.color_range = ColorRange.MPEG
         same_size = (frame.width, frame.height) == (self.size.width, self.size.height)
@@ -42,3 +43,8 @@ class Converter:
             interpolation=Interpolation.POINT if same_size else Interpolation.AREA,
             threads=THREADS,
         )
+
+
+def _matrix(size: Size) -> Colorspace:
+    """Of pictures of that size, where nothing else is said."""
+    return Colorspace.SMPTE170M if is_standard(size) else Colorspace.ITU709
