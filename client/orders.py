@@ -53,7 +53,7 @@ OPTIONAL: dict[str, dict[str, Kinds]] = {
     "chat": {"to": (str,), "ref": (str, int, float)},
     "stats": {"every": (int, float)},
     "volume": {"stream": (int,)},
-    "share": {**SIZE, "bitrate": (int, float), "audio": (bool,)},
+    "share": {**SIZE, "bitrate": (int, float), "audio": (bool,), "codec": (str,)},
     "unshare": {"stream": (int,)},
     "quality": SIZE,
 }

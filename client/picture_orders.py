@@ -29,6 +29,7 @@ class Picturing:
 
     def _share(self, order: Order) -> None:
         from client.pictures.shows import Wish
+        from video.pipe import CODECS
         from video.sources import kind_of
         from video.unavailable import PictureUnavailable
 
@@ -40,8 +41,10 @@ class Picturing:
         width, height, fps, bitrate = (
             _number(order, key) for key in ("width", "height", "fps", "bitrate")
         )
-        audio = order.fields.get("audio") is True
-        self._room.pictures.share(Wish(source, width, height, fps, bitrate, audio))
+        audio, codec = order.fields.get("audio") is True, order.fields.get("codec", "h264")
+        if codec not in CODECS:
+            raise BadCommand(f"'codec' is {', '.join(CODECS)}")
+        self._room.pictures.share(Wish(source, width, height, fps, bitrate, audio, codec))
 
     def _unshare(self, order: Order) -> None:
         stream = order.fields.get("stream")

@@ -92,7 +92,7 @@ class Sharing:
             one.rest(on)
 
     def resize(self, words: Words) -> None:
-        """Another size or rate of the first edition; the second is told its own."""
+        """Another size or rate of the first edition, which is said; the second is told its own."""
         self._box = orders.box(words)
         self._reshape(rate(orders.fps(words) or self._fps, self._source.fps))
 
@@ -101,11 +101,10 @@ class Sharing:
         self._seen = self._source.size
         size = fit(self._seen, self._box)
         old = self.first.encoder
-        if (size, fps) == (old.size, self._fps):
-            return
-        self._fps = fps
-        self.first.change(Encoder(old.codec, size, fps, old.bitrate, wanted=old.name))
-        self.capture.reshape(size, fps)
+        if (size, fps) != (old.size, self._fps):
+            self._fps = fps
+            self.first.change(Encoder(old.codec, size, fps, old.bitrate, wanted=old.name))
+            self.capture.reshape(size, fps)
         self._tell()
 
     def open_second(self, words: Words) -> None:

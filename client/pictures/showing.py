@@ -76,7 +76,8 @@ class Showing:
         show = Show(wish, self._said, self._gone)
         self._shows.append(show)
         size = {"width": wish.width, "height": wish.height, "fps": wish.fps}
-        show.child.order("open", source=wish.source, **size, bitrate=wish.bitrate)
+        more = {"bitrate": wish.bitrate, "codec": wish.codec}
+        show.child.order("open", source=wish.source, **size, **more)
         self._spawn(self._begin(show))
 
     async def _begin(self, show: Show) -> None:

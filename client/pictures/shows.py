@@ -30,6 +30,8 @@ class Wish:
     """bit/s at most."""
     audio: bool = False
     """Whether sound goes with it."""
+    codec: str = "h264"
+    """One of ``video.pipe.CODECS``."""
 
 
 class Show:

@@ -246,14 +246,15 @@ def _unwatch(slash: Slash, rest: str, people: People) -> Meaning:
 
 
 def _share(slash: Slash, rest: str, _people: People) -> Meaning:
-    """Words for sound and size come last, in any order; a film brings its sound along."""
+    """Words for sound, codec and size come last, in any order; a film brings its sound along."""
     words = rest.split()
     more: dict[str, Any] = {"audio": True} if words and words[0].lower() in PATHS else {}
     while words and words[0].lower() not in PATHS:
-        quality = parse_quality(words[-1])
-        if quality is None and words[-1].lower() not in SOUND:
+        word = words[-1].lower()
+        found = SAID.get(word) or parse_quality(word)
+        if found is None:
             break
-        more |= {"audio": True} if quality is None else quality
+        more |= found
         words.pop()
     source = words[0].lower() if words else "screen"
     which = rest.partition(" ")[2].strip() if source in PATHS else " ".join(words[1:])
@@ -316,8 +317,11 @@ KEPT = re.compile(r"(file|player)[ :]\s*(.+)", re.IGNORECASE)
 PLACES = "and window, terminal, file PATH or player COMMAND"
 SOURCES = ("screen", "camera", "test", "file", "loop")
 PATHS = ("file", "loop")
-SOUND = ("audio", "sound")
-"""Words that ask for what the machine plays to be heard along."""
+SAID: Mapping[str, dict[str, Any]] = {
+    **{word: {"audio": True} for word in ("audio", "sound")},
+    **{codec: {"codec": codec} for codec in ("h264", "vp9", "av1")},
+}
+"""Words behind what is shared: whether what the machine plays is heard along, how it is encoded."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "code": ("copy",),
     "share": SOURCES,

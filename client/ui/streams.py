@@ -77,10 +77,10 @@ class Streams:
         sound = event.get("audio") is True
         stream = Stream(member, int(number(event, "stream")), kind, width, height, fps, sound)
         self.offered[member, stream.number] = stream
+        what = KINDS.get(kind, "something")
         if there is not None:
             stream.watched, stream.seen = there.watched, there.seen
-            return None
-        what = KINDS.get(kind, "something")
+            return (Kind.NOTE, f"you share your {what}, now {stream.about}") if own else None
         if own:
             return Kind.NOTE, f"you share your {what}, {stream.about} (/unshare or F8 ends it)"
         return Kind.NOTE, f"{name} shares a {what}, {stream.about} (/watch {name})"

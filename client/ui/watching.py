@@ -33,7 +33,10 @@ class Watching:
         return self._READ[typed["do"]](self, typed)
 
     def _watch(self, typed: Command) -> list[dict[str, Any]] | str:
-        """``to`` stays empty when nothing was said; the face knows its places."""
+        """``to`` stays empty when nothing was said; the face knows its places.
+
+        Of several streams the first one that is not watched yet.
+        """
         member, kind = self._member(typed), str(typed.get("kind", ""))
         found = self._model.streams.of(member, kind)
         if not found:
@@ -41,7 +44,8 @@ class Watching:
             who = "you" if mine else self._model.people[member].name
             what = f"no {kind}" if kind else "nothing"
             return f"{who} share{'' if mine else 's'} {what}"
-        return [_about(found[0], "watch", to=str(typed.get("to", "")))]
+        fresh = next((stream for stream in found if not stream.watched), found[0])
+        return [_about(fresh, "watch", to=str(typed.get("to", "")))]
 
     def _unwatch(self, typed: Command) -> list[dict[str, Any]] | str:
         watched = self._model.streams.watched

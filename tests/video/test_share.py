@@ -173,6 +173,16 @@ def test_another_size_and_rate_begin_with_a_key_frame() -> None:
         assert numbers(small)
 
 
+def test_a_size_that_cannot_be_is_answered_with_the_one_that_is() -> None:
+    with child() as one:
+        one.order("open", **SMALL)
+        one.wait("opened")
+        one.order("size", width=1920, height=1080, fps=60)
+        opened = one.wait("opened")
+        assert (opened["width"], opened["height"], opened["fps"]) == (320, 180, 30)
+        one.wait_frames(3)
+
+
 def test_another_bitrate_is_obeyed() -> None:
     with child() as one:
         one.order("open", source="test", width=640, height=360, fps=30, bitrate=1_000_000)

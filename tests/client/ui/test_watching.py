@@ -187,6 +187,8 @@ def test_who_leaves_shares_nothing_any_more(call: Call) -> None:
         ("/share audio", "screen", (1280, 720, 30)),
         ("/share screen 2 audio 1080p60", "screen:2", (1920, 1080, 60)),
         ("/share camera HD Webcam 1080p60 Sound", "camera:HD Webcam", (1920, 1080, 60)),
+        ("/share screen AV1 audio 1080p60", "screen", (1920, 1080, 60)),
+        ("/share vp9", "screen", (1280, 720, 30)),
     ],
 )
 def test_sources_and_sizes_are_understood(
@@ -196,6 +198,8 @@ def test_sources_and_sizes_are_understood(
     assert (command["do"], command["source"]) == ("share", source)
     heard = any(word in line.lower() for word in ("audio", "sound", "file", "loop"))
     assert command.get("audio", False) is heard
+    codec = next((word for word in line.lower().split() if word in {"vp9", "av1"}), None)
+    assert command.get("codec") == codec
     assert tuple(command.get(key) for key in ("width", "height", "fps")) == size
 
 
@@ -236,6 +240,22 @@ def test_a_quality_changes_what_is_shared_now(call: Call) -> None:
 )
 def test_sizes(text: str, size: dict[str, int] | None) -> None:
     assert parse_quality(text) == size
+
+
+def test_what_became_of_a_quality_is_told(call: Call) -> None:
+    call.offer("m0", 3)
+    call.type("/quality 1080p60")
+    call.model.receive({**offered("m0", 3), "width": 1280, "height": 720, "fps": 30})
+    assert call.last == "you share your screen, now 1280×720 at 30"
+
+
+def test_a_second_screen_is_watched_beside_the_first(call: Call) -> None:
+    call.offer("m1", 1)
+    call.offer("m1", 2)
+    call.model.receive({"event": "stream-started", "member": "m1", "stream": 1})
+    assert call.type("/watch bob window")[0]["stream"] == 2
+    call.model.receive({"event": "stream-started", "member": "m1", "stream": 2})
+    assert call.type("/watch bob window")[0]["stream"] == 1
 
 
 def test_one_key_ends_what_one_shares(call: Call) -> None:
