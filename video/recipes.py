@@ -105,13 +105,14 @@ def _vp9(bitrate: int) -> Mapping[str, str]:
         **_buffer(bitrate),
         **fast,
         "tune-content": "screen",
+        "max-intra-rate": "300",  # % of a picture's share: a larger key frame never gets through
         "tile-columns": "1",
         "auto-alt-ref": "0",
     }
 
 
 def _av1(bitrate: int) -> Mapping[str, str]:
-    low = "pred-struct=1:rc=2:scm=1:lookahead=0:scd=0"
+    low = "rtc=1:pred-struct=1:rc=2:scm=1:lookahead=0:scd=0"
     buffer = "buf-initial-sz=250:buf-optimal-sz=250:buf-sz=500"  # ms
     return {"preset": "11", "svtav1-params": f"{low}:{buffer}"}
 

@@ -123,6 +123,13 @@ def test_no_single_picture_is_larger_than_the_buffer() -> None:
     assert max(unit.data.size for unit in units) * 8 < 600_000 * 0.25 * 1.1
 
 
+@pytest.mark.parametrize("codec", list(Codec))
+def test_a_key_frame_gets_through_a_narrow_path(codec: Codec) -> None:
+    size = Size(1280, 720)
+    (unit,) = encode(Encoder(codec, size, 30, 500_000), pictures(1, size))
+    assert unit.data.size * 8 < 1.1 * 500_000, "more than a second"
+
+
 def test_a_path_that_became_wide_gets_a_larger_buffer_with_one_key_frame(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
