@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vc_core.record import record
 from video.damage import Damage
-from video.picture import Size, same
+from video.picture import Size, even, same
 from video.rhythm import GLANCE
 from video.source import Shot, Source, Wish
 from video.unavailable import PictureUnavailable
@@ -54,7 +54,10 @@ class Monitor:
 
 
 class Grabber(Protocol):
-    """Takes one picture of a part of the desktop."""
+    """Takes one picture of a part of the desktop.
+
+    An odd row or column is left out: else all would be scaled, and no letter sharp.
+    """
 
     def grab(self) -> tuple[av.VideoFrame, NDArray[np.uint8]]:
         """The picture as it is now, and its bytes; ``OSError`` or ``FFmpegError``."""
@@ -100,8 +103,9 @@ def _monitors(desktop: mss.MSS) -> Iterator[Monitor]:
 
 
 def choose(found: list[Monitor], rest: str) -> Monitor:
-    """The one that ``screen:REST`` means: a number, or nothing for the primary one."""
+    """The one that ``screen:REST`` means: a number, a name, or nothing for the primary one."""
     fitting = [one for one in found if (str(one.number) == rest if rest else one.primary)]
+    fitting = fitting or [one for one in found if one.name.casefold() == rest.casefold()]
     if not fitting:
         raise PictureUnavailable("picture-screen", f"no screen '{rest}'", "see: vchat devices")
     return fitting[0]
@@ -157,7 +161,7 @@ class X11Grabber:
         """``FFmpegError`` or ``OSError`` if it does not work."""
         options = {
             "framerate": str(GRABS),
-            "video_size": f"{monitor.size.width}x{monitor.size.height}",
+            "video_size": f"{even(monitor.size.width)}x{even(monitor.size.height)}",
             self.corner[0]: str(monitor.left),
             self.corner[1]: str(monitor.top),
             "draw_mouse": str(int(cursor)),
@@ -198,8 +202,8 @@ class MssGrabber:
         self._part = (
             monitor.left,
             monitor.top,
-            monitor.left + size.width,
-            monitor.top + size.height,
+            monitor.left + even(size.width),
+            monitor.top + even(size.height),
         )
 
     def grab(self) -> tuple[av.VideoFrame, NDArray[np.uint8]]:
@@ -254,8 +258,9 @@ class Screen:
             self._looked = now
             frame, data = self._grabber.grab()
         except (FFmpegError, OSError, StopIteration) as error:
+            log.warning("%s: %s", self.name, error)
             raise PictureUnavailable(
-                "picture-screen", f"the screen is gone: {error}", "share it again"
+                "picture-screen", "the screen is gone, or has another size", "share it again"
             ) from error
         if self._before is not None and same(self._before[1], data):
             return None

@@ -307,3 +307,29 @@ def test_who_does_not_tell_of_changes_is_not_asked_again() -> None:
     odd._looked -= LOOK_ANYWAY
     assert odd.read() is not None
     assert [odd.read() is not None for _ in range(3)] == [True] * 3
+
+
+def test_a_screen_is_chosen_by_its_number_or_its_name() -> None:
+    found = [
+        Monitor(1, "eDP-1", 0, 0, Size(640, 360), primary=False),
+        Monitor(2, "HDMI-1", 640, 0, Size(640, 360), primary=True),
+    ]
+    chosen = {rest: screen.choose(found, rest).number for rest in ("", "1", "edp-1", "HDMI-1")}
+    assert chosen == {"": 2, "1": 1, "edp-1": 1, "HDMI-1": 2}
+    with pytest.raises(PictureUnavailable):
+        screen.choose(found, "DP-1")
+
+
+@pytest.mark.parametrize("way", [X11Grabber, MssGrabber])
+def test_a_screen_of_odd_size_loses_a_row_and_a_column_and_no_sharpness(
+    way: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with xvfb(323, 181) as (name, _):
+        monkeypatch.setenv("DISPLAY", name)
+        monitor = Monitor(1, "odd", 0, 0, Size(323, 181), primary=True)
+        grabber = way(monitor, cursor=False) if way is X11Grabber else way(screen._mss(), monitor)
+        source = Screen(monitor, grabber, None)
+        shot = source.read()
+        assert source.size == Size(322, 180)
+        assert shot is not None and (shot.frame.width, shot.frame.height) == (322, 180)
+        source.close()
