@@ -196,7 +196,7 @@ class Player:
     decodes, opens_files, writes_files, patience = False, False, False, 0.2
 
     def __init__(self, command: str, shown: Shown) -> None:
-        self._shown = shown
+        self._shown, self._command = shown, command
         try:
             words = shlex.split(command)
             self._process = subprocess.Popen(
@@ -236,9 +236,14 @@ class Player:
         """The player decodes for itself."""
 
     def turn(self) -> None:
-        """Look whether it is still there."""
-        if self._gone.is_set() or self._process.poll() is not None:
-            raise ClosedError("player")
+        """Look whether it is still there; one that failed is told, one that was closed is not."""
+        if not self._gone.is_set() and self._process.poll() is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if (code := self._process.wait(PARTING)) > 0:
+                message = f"the player '{self._command}' has failed (exit {code})"
+                raise UnusableError("no-player", message, "try whether it plays a file: mpv FILE")
+        raise ClosedError("player")
 
     def overlay(self, text: str) -> None:
         """A player has its own."""

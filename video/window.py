@@ -66,7 +66,8 @@ class Window:
         sdl2.SDL_SetHint(sdl2.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
         sdl2.SDL_SetHint(sdl2.SDL_HINT_RENDER_SCALE_QUALITY, b"1")
         sdl2.SDL_SetHint(b"SDL_APP_NAME", b"vchat")
-        sdl2.SDL_SetHint(b"SDL_VIDEO_X11_WMCLASS", b"vchat")
+        for name in ("SDL_VIDEO_X11_WMCLASS", "SDL_VIDEO_WAYLAND_WMCLASS"):
+            os.environ.setdefault(name, "vchat")  # no hints: SDL reads the environment alone
         if sdl2.SDL_InitSubSystem(sdl2.SDL_INIT_VIDEO):
             raise _no_display(sdl2.SDL_GetError().decode(errors="replace"))
         self._watch_display(lost)

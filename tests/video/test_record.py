@@ -132,6 +132,14 @@ def test_a_player_that_ends_is_said() -> None:
         assert child.end() == ({"event": "ended", "reason": "closed"}, 0)
 
 
+def test_a_player_that_fails_is_told_as_an_error() -> None:
+    with Child(f"player:{sys.executable} -c 'raise SystemExit(3)'") as child:
+        child.frames(stream(3))
+        error = child.hear("error")
+        assert error["code"] == "no-player" and "exit 3" in error["message"] and error["hint"]
+        assert child.end()[1] == 0
+
+
 def test_a_player_that_takes_nothing_stops_nobody() -> None:
     with Child(f"player:{sys.executable} -c 'import time; time.sleep(60)'") as child:
         big = next(iter(stream(1, 1920, 1080)))
