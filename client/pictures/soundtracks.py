@@ -60,6 +60,8 @@ async def open_sound(source: str, tell: Callable[[RoomEvent], None]) -> Source |
         await system.open()
         return system
     except AudioUnavailable as error:
+        if kind in ("file", "loop") and not error.hint:
+            return None  # it cannot be read at all, which its pictures tell
         tell(SoundNotShared(error.code, error.message, error.hint))
         return None
 

@@ -102,7 +102,7 @@ class Streams:
         whose = "your own pictures" if own else f"the pictures of {name}"
         codec = clean(event, "codec")
         about = f"{stream.width}×{stream.height}{', ' + codec if codec else ''}"
-        return Kind.STATE, f"you see {whose}, {about}"
+        return Kind.NOTE, f"you see {whose}, {about}"
 
     def _unwatch(self, event: Event, name: str, own: bool) -> Said:
         stream = self.find(event)
@@ -110,7 +110,7 @@ class Streams:
             return None
         stream.watched = stream.seen = False
         whose = "your own pictures" if own else f"the pictures of {name}"
-        return Kind.STATE, f"you see {whose} no more"
+        return Kind.NOTE, f"you see {whose} no more"
 
     _HANDLERS: Mapping[str, Callable[[Streams, Event, str, bool], Said]] = {
         "stream-offered": _offer,

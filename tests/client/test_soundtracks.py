@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from client.events import SoundNotShared
 from client.pictures.soundtracks import copies, open_sound
+from tests.video.test_film import write
 
 
 @pytest.mark.parametrize(
@@ -26,9 +29,16 @@ def test_a_second_copy_goes_where_there_is_room_and_none_where_voice_drowns(
     assert copies(loss, rate) == often
 
 
-async def test_a_source_without_sound_is_told_and_shared_without() -> None:
+async def test_a_source_without_sound_is_told_and_shared_without(tmp_path: Path) -> None:
     told: list[object] = []
-    assert await open_sound("file:/no/such/film", told.append) is None
+    path = write(tmp_path / "mute.avi")
+    assert await open_sound(f"file:{path}", told.append) is None
     (warning,) = told
     assert isinstance(warning, SoundNotShared)
     assert warning.code == "no-film-sound"
+
+
+async def test_that_a_film_cannot_be_read_is_left_to_its_pictures_to_tell() -> None:
+    told: list[object] = []
+    assert await open_sound("file:/no/such/film", told.append) is None
+    assert told == []
