@@ -110,7 +110,7 @@ class Sharer:
         if streaming is None:
             return
         if on and member not in streaming.viewers:
-            if not self._steering.may_force(member, now):
+            if streaming.viewers and not self._steering.may_force(member, now):
                 self._waiting.setdefault((stream, member), now + 1 / KEYS.per_second)
                 return
             self._waiting.pop((stream, member), None)

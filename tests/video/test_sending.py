@@ -448,6 +448,18 @@ def test_who_watches_and_leaves_all_the_time_forces_few_key_frames() -> None:
     assert rude.fps(39, 41) > 29, "it is let in later, and then sees all"
 
 
+def test_who_watches_alone_again_and_again_never_waits() -> None:
+    stage = Stage(most=4e6)
+    seat = stage.join(1, bandwidth=20e6)
+    stage.run(2)
+    for _ in range(15):
+        stage.sharer.watched(STREAM, seat.member, False, stage.clock.now)
+        stage.run(0.2)
+        stage.sharer.watched(STREAM, seat.member, True, stage.clock.now)
+        stage.run(1)
+        assert seat.fps(stage.clock.now - 0.5, stage.clock.now) > 20
+
+
 def test_who_wants_key_frames_all_the_time_gets_few() -> None:
     stage = Stage(most=4e6)
     seat = stage.join(1, bandwidth=20e6)
