@@ -28,7 +28,7 @@ from vc_core.events import KeyFrameWanted, StreamEnded, StreamOffered, StreamWat
 from vc_core.ids import LinkId, Member
 from vc_core.pictures import KINDS, MAX_FPS, Pictures
 from vc_core.senderkeys import MAX_STREAMS
-from video.pipe import FrameRecord, Record, Words
+from video.pipe import FrameRecord, Record, SoundRecord, Words
 from video.sending import Sharer
 from video.sharing import Encoded
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 # Implementation
 LEAST_PAUSE = 0.001  # s between two looks at what may leave
+
+Heard = Callable[[SoundRecord], None]
 
 
 class Showing:
@@ -103,14 +105,20 @@ class Showing:
         """Another size or rate; the child says what became of it."""
         self._show(stream).child.order("size", width=width, height=height, fps=fps)
 
-    def preview(self, stream: int, viewer: object, show: Preview | None) -> None:
-        """Frames of our own stream for a viewer here; None: no longer."""
+    def preview(
+        self, stream: int, viewer: object, show: Preview | None, hear: Heard | None = None
+    ) -> None:
+        """Frames of our own stream, and its sound, for a viewer here; None: no longer."""
         one = self._show(stream)
+        if one.track is not None:
+            one.track.ears.pop(viewer, None)
         if show is None:
             one.previews.pop(viewer, None)
             self._rest(one)
             return
         one.previews[viewer] = show
+        if one.track is not None and hear is not None:
+            one.track.ears[viewer] = hear
         self._rest(one)
         if one.waits:
             one.child.order("start")
@@ -119,6 +127,10 @@ class Showing:
     def key(self, stream: int) -> None:
         """A viewer here can show nothing."""
         self._show(stream).child.order("key")
+
+    def sounds(self, stream: int) -> bool:
+        """Whether sound goes with it."""
+        return self._show(stream).track is not None
 
     def offers(self, stream: int) -> bool:
         """Whether there is such a stream."""

@@ -58,13 +58,13 @@ class Show:
         )
 
     def rest(self, *, watched: bool) -> None:
-        """Whether nobody looks, so that nothing need be encoded, nor, but for viewers, heard."""
+        """Whether nobody looks, so that nothing need be encoded, nor heard."""
         on = not self.previews and not watched
         if on is not self._rests:
             self._rests = on
             self.child.order("rest", on=on)
         if self.track is not None:
-            self.track.listen(watched)
+            self.track.listen(watched or bool(self.track.ears))
 
     def close(self) -> None:
         """The end of its child and of its sound."""

@@ -17,15 +17,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from audio.files import FilmSound
+from audio.pcm import RATE
 from audio.soundtrack import Soundtrack, Tones
 from audio.system import Source, SystemSound
 from audio.unavailable import AudioUnavailable
 from client.events import RoomEvent, SoundNotShared
 from vc_core.ids import Member
+from video.pipe import SoundRecord
 
 if TYPE_CHECKING:
     from client.driver import Driver
     from vc_core.pictures import Pictures
+
+# Specification
+WRAP = 1 << 32  # timestamps are u32
 
 # Implementation
 OVERLAP = 1.0  # s of own copies after a viewer was told that a forwarder brings them
@@ -66,12 +71,20 @@ async def open_sound(source: str, tell: Callable[[RoomEvent], None]) -> Source |
         return None
 
 
+def _when(timestamp: int, now: float) -> float:
+    """The time on our clock, nearest to now, that a timestamp means."""
+    ahead = (timestamp - round(now * RATE) + WRAP // 2) % WRAP - WRAP // 2
+    return now + ahead / RATE
+
+
 class OwnTrack:
     """The sound of one stream of ours."""
 
     def __init__(self, driver: Driver, source: Source, rate_of: RateOf) -> None:
         self.stream = 0
         """Of the pictures; 0 until they are offered."""
+        self.ears: dict[object, Callable[[SoundRecord], None]] = {}
+        """Who records our own stream here."""
         self._driver = driver
         self._rate_of = rate_of
         self._track = Soundtrack(source, self._send)
@@ -96,6 +109,9 @@ class OwnTrack:
 
     def _send(self, timestamp: int, payload: bytes) -> None:
         session, now = self._driver.session, time.monotonic()
+        played = SoundRecord(round(_when(timestamp, now) * 1e6), payload)
+        for ear in self.ears.values():
+            ear(played)
         pictures = session.pictures if session is not None else None
         if pictures is None:
             return
@@ -109,14 +125,18 @@ class OwnTrack:
         for number in forwarders:
             self._driver.forwarders.spread(number, pictures.sound_handle(self.stream), datagram)
         for member in alone:
-            often = self._copies.get(member, 1)
-            if often:
-                self._driver.send_to(member, datagram)
-            if often > 1:
-                self._again.append((now + AGAIN, member, datagram))
+            self._send_to(member, datagram, now)
         while self._again and self._again[0][0] <= now:
             _, member, before = self._again.popleft()
             self._driver.send_to(member, before)
+
+    def _send_to(self, member: Member, datagram: bytes, now: float) -> None:
+        """Now, and again a little later, as its path wants it."""
+        often = self._copies.get(member, 1)
+        if often:
+            self._driver.send_to(member, datagram)
+        if often > 1:
+            self._again.append((now + AGAIN, member, datagram))
 
     def _ways(
         self, pictures: Pictures, viewers: list[Member], now: float

@@ -151,16 +151,18 @@ class Viewing:
             self._let_go(before)
         view = View(name, time.monotonic(), self._said, self._gone)
         self._views[name] = view
-        offer = pictures.offered.get(name)
-        view.keeps_sound = to.startswith("file:") and offer is not None and offer.sound
+        mine, offer = self._mine(name), pictures.offered.get(name)
+        sound = self._showing.sounds(stream) if mine else offer is not None and offer.sound
+        view.keeps_sound = to.startswith("file:") and sound
         view.child.order("open", to=to, title=title, sound=view.keeps_sound)
         self._spawn(view.child.start())
-        if self._mine(name):
-            self._showing.preview(stream, view, partial(self._put, view))
+        if mine:
+            hear = view.child.sound if view.keeps_sound else None
+            self._showing.preview(stream, view, partial(self._put, view), hear)
         else:
             again = before is not None
             pictures.watch(member, stream)
-            if offer is not None and offer.sound:
+            if sound:
                 self._hearing.begin(name)
             if again:
                 pictures.want_key(member, stream)

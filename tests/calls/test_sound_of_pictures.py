@@ -116,6 +116,24 @@ def test_a_film_is_heard_in_time_with_its_pictures(stage: Stage, tmp_path: Path)
     assert all(-0.05 < one < 0.05 for one in late)
 
 
+def test_ones_own_stream_is_recorded_with_its_sound(stage: Stage, tmp_path: Path) -> None:
+    seen = tmp_path / "own.mkv"
+    host = stage.host()
+    host.wait("room")
+    host.say("share", source="test", audio=True, **{**SMALL, "fps": 25})
+    stream = int(host.wait("stream-offered", member=host.member)["stream"])
+    watch(host, host, stream, f"file:{seen}")
+    time.sleep(5.5)
+    host.say("unwatch", member=host.member, stream=stream)
+    host.wait("stream-unwatched")
+    time.sleep(1.0)
+    began = recording_began(seen)
+    starts = [began + at for at in bursts(recorded_sound(seen)[:, 0], 440, 0.25)]
+    assert len(starts) >= 4
+    assert all(abs(one - round(one)) < 0.05 for one in starts[1:])
+    assert host.leave() == 0
+
+
 def recorded_sound(seen: Path) -> Stereo:
     """The sound of a recording, from its first picture on."""
     with av.open(str(seen)) as container:
