@@ -10,14 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vc_core.errors import RemoteProtocolError
-from video.pipe import Codec
+from video.pipe import MOST_PIXELS, MOST_SIDE, Codec
 
 if TYPE_CHECKING:
     from av import VideoFrame
-
-# Specification
-MAX_WIDTH, MAX_HEIGHT = 4096, 2304
-"""Pixels of the greatest picture that is decoded."""
 
 # Implementation
 THREADS = 2
@@ -38,7 +34,7 @@ class Decoder:
         assert isinstance(context, av.VideoCodecContext)
         context.thread_type = "SLICE"  # threads by frame would each add a frame of delay
         context.thread_count = THREADS
-        context.options = {"max_pixels": str(MAX_WIDTH * MAX_HEIGHT)}
+        context.options = {"max_pixels": str(MOST_PIXELS)}
         context.flags |= av.codec.context.Flags.low_delay
         self._context = context
 
@@ -54,6 +50,6 @@ class Decoder:
         if not pictures:
             return None
         picture = pictures[-1]
-        if picture.width > MAX_WIDTH or picture.height > MAX_HEIGHT:
+        if max(picture.width, picture.height) > MOST_SIDE:
             raise RemoteProtocolError("a picture is too large")
         return picture

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vc_core.record import record
-from video.pipe import MAX_SIDE
+from video.pipe import MAX_SIDE, MOST_PIXELS, MOST_SIDE
 
 # Implementation
 LEAST_SIDE = 16  # pixels; encoders refuse less
@@ -50,10 +50,11 @@ def even(number: float) -> int:
 def fit(source: Size, box: Size) -> Size:
     """The largest even size with the proportions of ``source`` that lies in ``box``.
 
-    A side of 0 bounds nothing. Nothing is ever enlarged (but what is tiny); an odd source
-    loses a row or a column.
+    A side of 0 bounds nothing. Nothing is ever enlarged (but what is tiny), nothing is larger
+    than viewers decode; an odd source loses a row or a column.
     """
-    ratios = [1.0]
+    side, pixels = max(source.width, source.height), source.pixels
+    ratios = [1.0, MOST_SIDE / side, math.sqrt(MOST_PIXELS / pixels)]
     if box.width:
         ratios.append(box.width / source.width)
     if box.height:

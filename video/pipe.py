@@ -37,6 +37,7 @@ SOUND_HEAD = struct.Struct(">BQ")  # with its kind
 FLAG_KEY, FLAG_SECOND = 1, 2
 MAX_RECORD = 8 * 1024 * 1024  # bytes of kind and body
 MAX_SIDE = 0xFFFF  # pixels
+MOST_SIDE, MOST_PIXELS = 4096, 4096 * 2304  # of a picture that viewers decode, either way round
 
 
 class Codec(IntEnum):

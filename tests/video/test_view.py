@@ -112,6 +112,14 @@ def test_flipped_bytes_never_end_the_process_without_a_word() -> None:
         assert ended["reason"] in ("stopped", "failed") and code == 0
 
 
+@pytest.mark.parametrize("size", [(2160, 3840), (3840, 2400)])
+def test_a_screen_on_its_side_or_a_tall_one_is_shown(size: tuple[int, int]) -> None:
+    with Child() as child:
+        child.frames(stream(1, *size))
+        started = child.hear("started")
+        assert (started["width"], started["height"]) == size
+
+
 @pytest.mark.parametrize("size", [(4128, 2336), (16384, 64)])
 def test_a_picture_beyond_the_limit_is_refused(size: tuple[int, int]) -> None:
     with Child() as child:
