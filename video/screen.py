@@ -19,6 +19,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from vc_core.errors import reason
 from vc_core.record import record
 from video.damage import Damage
 from video.picture import Size, even, same
@@ -90,7 +91,9 @@ def _mss(*, cursor: bool = False) -> mss.MSS:
     try:  # elsewhere it cannot draw the pointer, and warns who asks for it
         return mss.MSS(with_cursor=cursor) if sys.platform.startswith("linux") else mss.MSS()
     except (ScreenShotError, OSError) as error:
-        raise PictureUnavailable("picture-screen", f"cannot reach the screen: {error}") from error
+        message = f"cannot reach the screen: {reason(error)}"
+        hint = "is the desktop still there?"
+        raise PictureUnavailable("picture-screen", message, hint) from error
 
 
 def _monitors(desktop: mss.MSS) -> Iterator[Monitor]:
@@ -237,7 +240,9 @@ class Screen:
             frame, _ = grabber.grab()
         except (FFmpegError, OSError, StopIteration) as error:
             self._close()
-            raise PictureUnavailable("picture-screen", f"cannot look at it: {error}") from error
+            raise PictureUnavailable(
+                "picture-screen", f"cannot look at it: {reason(error)}"
+            ) from error
         self.size = Size(frame.width, frame.height)  # macOS counts monitors in points
         self._before: tuple[av.VideoFrame, NDArray[np.uint8]] | None = None
         self._looked = 0.0
