@@ -21,7 +21,7 @@ from video.unavailable import PictureUnavailable
 # Implementation
 TEST_SIZE = Size(1280, 720)  # where none is asked for
 LATE = 0.1  # seconds behind real time from which pictures are passed over
-LEAP = 10.0  # seconds between two pictures from which the film's clock is not believed
+LEAP = 10.0  # seconds between two pictures from which a clock that may leap is not believed
 STILL = 0.1  # seconds between two looks whether a picture that stays is over
 
 
@@ -59,7 +59,8 @@ class Clip:
                 number += 1
                 at = frame.time if frame.pts is not None else max(0.0, last) + 1 / self.fps
                 now = time.monotonic()
-                if not 0 <= at - last <= LEAP:  # its clock leaps, or this is the first
+                longest = LEAP if self._film.leaps else math.inf
+                if last == -math.inf or not 0 <= at - last <= longest:  # the first, or a leap
                     began = now - at
                     self._zero = round(began, 6), turn
                 wait, last = began + at - now, at

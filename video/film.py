@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
 
+# Specification
+MAY_LEAP = 0x0200  # FFmpeg's AVFMT_TS_DISCONT
+
 # Implementation
 HINT = "share a film or a picture that FFmpeg can read"
 THREADS = 2  # of a decoder
@@ -52,6 +55,8 @@ class Film:
         except PictureUnavailable:
             self._container.close()
             raise
+        self.leaps = bool(self._container.format.flags & MAY_LEAP)
+        """Whether its clock may leap where two parts meet, as that of a broadcast."""
         self._pictures = itertools.chain((first,), pictures)
         self.fps = float(stream.average_rate or stream.guessed_rate or 30)
         self.size = _shape(first, stream.sample_aspect_ratio)

@@ -18,6 +18,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
+from video import clip
 from video.clip import Clip
 from video.convert import Converter
 from video.film import Film
@@ -41,8 +42,10 @@ def picture(size: Size = WIDE) -> NDArray[np.uint8]:
     return drawn
 
 
-def write(path: Path, count: int = 10, codec: str = "mpeg4", **about: Any) -> Path:
-    """A film of one picture again and again, 25 a second."""
+def write(
+    path: Path, count: int = 10, codec: str = "mpeg4", *, apart: int = 1, **about: Any
+) -> Path:
+    """A film of one picture again and again, ``apart`` 25ths of a second from each other."""
     with av.open(str(path), "w") as container:
         stream: av.VideoStream = container.add_stream(codec, rate=25)  # type: ignore[assignment]
         stream.width, stream.height, stream.pix_fmt = WIDE.width, WIDE.height, "yuv420p"
@@ -51,7 +54,7 @@ def write(path: Path, count: int = 10, codec: str = "mpeg4", **about: Any) -> Pa
             setattr(stream.codec_context, name, value)
         for number in range(count):
             frame = av.VideoFrame.from_ndarray(picture(), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts, frame.time_base = number * apart, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -78,11 +81,11 @@ def corner(frame: av.VideoFrame) -> tuple[str, str]:
 @contextlib.contextmanager
 def opened(path: Path, *, again: bool = False) -> Iterator[Clip]:
     """A clip that is closed again."""
-    clip = Clip(str(path), again=again)
+    one = Clip(str(path), again=again)
     try:
-        yield clip
+        yield one
     finally:
-        clip.close()
+        one.close()
 
 
 @pytest.mark.parametrize(
@@ -109,11 +112,11 @@ def test_a_film_of_a_telephone_stands_upright(
 
 def test_pixels_that_are_not_square_are_stretched(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", sample_aspect_ratio=Fraction(3, 2))
-    with opened(path) as clip:
-        assert clip.size == Size(144, 64)
-        shot = clip.read()
+    with opened(path) as film:
+        assert film.size == Size(144, 64)
+        shot = film.read()
         assert shot is not None
-        made = Converter(clip.size).convert(shot.frame)
+        made = Converter(film.size).convert(shot.frame)
         assert (made.width, made.height) == (144, 64)
 
 
@@ -127,28 +130,41 @@ def test_damage_in_the_middle_costs_some_pictures_only(tmp_path: Path) -> None:
 
 def test_pictures_without_times_come_in_their_rate(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h264", codec="libx264")
-    with opened(path) as clip:
+    with opened(path) as film:
         began = time.monotonic()
-        shots = [clip.read() for _ in range(10)]
+        shots = [film.read() for _ in range(10)]
         assert None not in shots
         assert time.monotonic() - began > 0.3
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("mkv", True), ("ts", False)])
+def test_a_picture_that_stands_long_is_waited_for_unless_clocks_may_leap(
+    kind: str, waits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip, "LEAP", 0.3)
+    path = write(tmp_path / f"a.{kind}", 8, codec="libx264", apart=20)
+    with opened(path) as film:
+        assert film.read() is not None
+        began = time.monotonic()
+        assert film.read() is not None
+        assert (time.monotonic() - began > 0.6) is waits
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_single_picture_stays(again: bool, tmp_path: Path) -> None:
     path = write(tmp_path / "a.png", 1, codec="png", pix_fmt="rgb24")
-    with opened(path, again=again) as clip:
-        assert clip.read() is not None
-        assert [clip.read() for _ in range(3)] == [None] * 3
-        assert not clip.ended
+    with opened(path, again=again) as film:
+        assert film.read() is not None
+        assert [film.read() for _ in range(3)] == [None] * 3
+        assert not film.ended
 
 
 def test_the_last_picture_is_seen_as_long_as_others(tmp_path: Path) -> None:
-    with opened(write(tmp_path / "a.mkv", 3)) as clip:
-        shots = [clip.read() for _ in range(3)]
+    with opened(write(tmp_path / "a.mkv", 3)) as film:
+        shots = [film.read() for _ in range(3)]
         assert None not in shots
         began = time.monotonic()
-        assert clip.read() is None and clip.ended
+        assert film.read() is None and film.ended
         assert time.monotonic() - began > 0.03
 
 
