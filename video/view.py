@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 # Implementation
+SHOW = 0.06  # s of decoding after which a picture is shown, though a newer one waits
 PIECE = 256 * 1024  # bytes of one read
 MOST_PIECES = 16  # read ahead of the decoder; more waits in the pipe
 DAMAGED = "ask whoever shares it to share it again, and which version of vchat that is"
@@ -74,9 +75,17 @@ class Viewer:
         return due if self._sink is None else min(due, self._sink.patience)
 
     def take(self, records: list[Record]) -> None:
-        """What came through the pipe; the newest picture of it is shown."""
+        """What came through the pipe; the newest picture of it is shown.
+
+        Who decodes no faster than pictures come has many to take each time: some of them are
+        shown on the way.
+        """
         newest: tuple[VideoFrame, FrameRecord] | None = None
+        began = self._clock()
         for one in self._recent(records):
+            if newest is not None and self._sink is not None and self._clock() - began >= SHOW:
+                self._sink.picture(*newest)
+                newest, began = None, self._clock()
             if isinstance(one, FrameRecord):
                 picture = self._frame(one)
                 newest = (picture, one) if picture is not None else newest

@@ -14,6 +14,8 @@ import pytest
 from tests.video.encoded import stream
 from tests.video.viewing import Child
 from video.pipe import Codec, FrameRecord
+from video.sink import Nowhere
+from video.view import Viewer
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 
@@ -156,6 +158,23 @@ def test_the_process_can_open_nothing_any_more_and_holds_no_secret() -> None:
         assert re.search(r"Max cpu time +\d+ ", limits)
         open_ = {Path(f"/proc/{child.process.pid}/fd/{fd}") for fd in range(3, 40)}
         assert sum(path.is_symlink() for path in open_) <= 2
+
+
+def test_who_decodes_as_slowly_as_pictures_come_sees_more_than_the_last_of_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, shown = [0.0], []
+    viewer = Viewer(lambda _words: None, lambda: now[0])
+    decode = viewer._decode
+
+    def slowly(frame: FrameRecord) -> object:
+        now[0] += 0.02
+        return decode(frame)
+
+    monkeypatch.setattr(viewer, "_decode", slowly)
+    viewer._sink = Nowhere(lambda frame: shown.append(frame.number))
+    viewer.take(list(stream(30)))
+    assert len(shown) >= 8 and shown[-1] == 29 and shown == sorted(shown)
 
 
 def test_a_decoder_that_falls_behind_goes_on_from_the_newest_key_frame() -> None:
