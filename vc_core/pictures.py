@@ -136,6 +136,11 @@ class Pictures:
         """Who may be sent pieces of our stream."""
         return [peer.number for peer in self._viewing(stream)]
 
+    def is_watched(self, stream: int) -> bool:
+        """Whether anybody wants to see our stream, even if out of reach just now."""
+        shared = self._shared.get(stream)
+        return shared is not None and bool(shared.viewers)
+
     def _viewing(self, stream: int) -> list[Peer]:
         shared = self._shared.get(stream)
         found = (self._room.peers.get(one) for one in (shared.viewers if shared else ()))

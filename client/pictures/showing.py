@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # Implementation
 LEAST_PAUSE = 0.001  # s between two looks at what may leave
+RESIZE_EVERY = 0.5  # s
 
 Heard = Callable[[SoundRecord], None]
 
@@ -102,8 +103,22 @@ class Showing:
             self._end(show)
 
     def resize(self, stream: int, width: int, height: int, fps: int) -> None:
-        """Another size or rate; the child says what became of it."""
-        self._show(stream).child.order("size", width=width, height=height, fps=fps)
+        """Another size or rate; the child says what became of it.
+
+        The newest one counts, so often that viewers may hear of each: who says more is taken
+        for a member that misbehaves.
+        """
+        show = self._show(stream)
+        if show.resize is None:
+            loop = asyncio.get_running_loop()
+            pause = max(0.0, show.resized + RESIZE_EVERY - loop.time())
+            loop.call_later(pause, self._resize, show)
+        show.resize = {"width": width, "height": height, "fps": fps}
+
+    def _resize(self, show: Show) -> None:
+        if show.resize is not None:
+            show.child.order("size", **show.resize)
+        show.resize, show.resized = None, asyncio.get_running_loop().time()
 
     def preview(
         self, stream: int, viewer: object, show: Preview | None, hear: Heard | None = None
@@ -293,7 +308,7 @@ class Showing:
         """Who shows something to nobody pays nothing for it."""
         pictures = self._pictures
         if pictures is not None and show.stream:
-            show.rest(watched=bool(pictures.viewers(show.stream)))
+            show.rest(watched=pictures.is_watched(show.stream))
 
     def key_wanted(self, event: KeyFrameWanted) -> None:
         """A member can show nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -50,6 +51,10 @@ class Show:
         self.copies = 0
         """Bytes of all copies when ``Showing.stats`` was last asked."""
         self.previews: dict[object, Preview] = {}
+        self.resize: dict[str, int] | None = None
+        """Size and rate that the child is told of soon."""
+        self.resized = -math.inf
+        """When it was last told, by the loop's clock."""
         self.track: OwnTrack | None = None
         """The sound that goes with it."""
         self._rests = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+import client.pictures.showing
 from client.pictures import shows
 from client.pictures.showing import Showing
 from client.pictures.shows import Wish
@@ -20,9 +22,10 @@ class Child:
     def __init__(self, _module: str, *, on_record: Any, on_gone: Any) -> None:
         self.say, self.gone = on_record, on_gone
         self.stopped = self.awaited = False
+        self.orders: list[tuple[str, dict[str, object]]] = []
 
     def order(self, do: str, **words: object) -> None:
-        """Not looked at."""
+        self.orders.append((do, words))
 
     def stop(self) -> None:
         self.stopped = True
@@ -81,3 +84,34 @@ async def test_what_is_here_is_shown_no_more_when_nobody_watches_over_it(
     assert [child.stopped for child in children] == [True, True, False]
     ours.unshare_all()
     assert all(child.stopped for child in children)
+
+
+async def test_of_many_sizes_the_first_and_the_last_are_told(
+    children: list[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.pictures.showing, "RESIZE_EVERY", 0.05)
+    ours = showing()
+    ours.share(Wish("test"))
+    ours._shows[0].stream = 1
+    (child,) = children
+    ours.resize(1, 64, 36, 1)
+    await asyncio.sleep(0.01)
+    for width in range(100, 200):
+        ours.resize(1, width, 100, 30)
+    await asyncio.sleep(0.1)
+    sizes = [words["width"] for do, words in child.orders if do == "size"]
+    assert sizes == [64, 199]
+
+
+async def test_a_viewer_that_is_out_of_reach_for_a_moment_keeps_the_encoder_at_work(
+    children: list[Child],
+) -> None:
+    """Its subscription stands, so that nobody says when it is back."""
+    away = SimpleNamespace(is_watched=lambda _stream: True, viewers=lambda _stream: [])
+    ours = showing()
+    ours._driver.session = cast(Any, SimpleNamespace(pictures=away))
+    ours.share(Wish("test"))
+    ours._shows[0].stream = 1
+    ours._rest(ours._shows[0])
+    (child,) = children
+    assert ("rest", {"on": True}) not in child.orders
