@@ -225,10 +225,14 @@ class Sharer:
             out.waits_for_key = True
             return
         out.large = out.large and waits > BACKLOG / 2
+        if out.large and not key and out.lane.rate > out.key_rate / 2 and waits > LARGE_BACKLOG:
+            out.waits_for_key = True  # another would be as large: this one goes on alone
+            return
         if key or waits > (LARGE_BACKLOG if out.large else BACKLOG):
             streaming.drop(out)
             out.waits_for_key, out.large = True, key
             self._steering.set_rate(streaming, name, out)
+            out.key_rate = out.lane.rate
         if out.waits_for_key and not key:
             return
         out.waits_for_key = streaming.thin(name)

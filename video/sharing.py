@@ -101,6 +101,8 @@ class Out:
     waits_for_key: bool = True
     large: bool = False
     """A key frame is leaving, which may take longer than others."""
+    key_rate: float = 0.0
+    """Of the lane, in bit/s, when that began."""
 
 
 @dataclass

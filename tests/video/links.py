@@ -93,6 +93,8 @@ class Encoder:
     on: bool = True
     next_at: float = 0.0
     keys: int = 0
+    least_key: int = 0
+    """Bytes: some codecs can make a key frame no smaller."""
     uses: float = 1.0
     """Of what it may; if that is less than all, now more and now less, as a page scrolls."""
     level: float = 1.0
@@ -110,7 +112,7 @@ class Encoder:
         key, self.key_due = self.key_due, False
         if key:
             self.keys += 1
-            size = min(size * 6, 90_000)
+            size = max(self.least_key, min(size * 6, 90_000))
         return key, max(200, int(size))
 
 

@@ -448,6 +448,19 @@ def test_who_watches_and_leaves_all_the_time_forces_few_key_frames() -> None:
     assert rude.fps(39, 41) > 29, "it is let in later, and then sees all"
 
 
+@pytest.mark.parametrize(
+    ("bandwidth", "loss", "pictures"), [(20e6, 0.0, 200), (20e6, 0.02, 150), (600e3, 0.0, 4)]
+)
+def test_key_frames_that_cannot_be_small_get_through(
+    bandwidth: float, loss: float, pictures: int
+) -> None:
+    stage = Stage(most=4e6, seconds=False)
+    stage.encoders[0].least_key = 170_000  # VP9, a page at 1080p
+    seat = stage.join(1, bandwidth=bandwidth, rtt=0.05, loss=loss)
+    stage.run(20)
+    assert seat.fps(0, 20) * 20 >= pictures
+
+
 def test_who_watches_alone_again_and_again_never_waits() -> None:
     stage = Stage(most=4e6)
     seat = stage.join(1, bandwidth=20e6)
