@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # Implementation
 SHOW = 0.06  # s of decoding after which a picture is shown, though a newer one waits
 PIECE = 256 * 1024  # bytes of one read
-MOST_PIECES = 16  # read ahead of the decoder; more waits in the pipe
+MOST_PIECES = 64  # read ahead of the decoder; more waits in the pipe
 DAMAGED = "ask whoever shares it to share it again, and which version of vchat that is"
 Say = Callable[[Words], None]
 

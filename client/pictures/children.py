@@ -107,10 +107,11 @@ class Child(asyncio.SubprocessProtocol):
     @property
     def stalled(self) -> bool:
         """Whether it does not keep up: frames are to be left out."""
-        return len(self._early) + self._unread > MOST_WAITING
+        return len(self._early) + self.unread > MOST_WAITING
 
     @property
-    def _unread(self) -> int:
+    def unread(self) -> int:
+        """Bytes that wait until it reads, once it runs."""
         return self._pipe.get_write_buffer_size() if self._pipe is not None else 0
 
     def order(self, do: str, **words: object) -> None:
@@ -133,7 +134,7 @@ class Child(asyncio.SubprocessProtocol):
             self._early += b"".join(data)
         elif not self._pipe.is_closing():
             self._pipe.writelines(data)
-        if len(self._early) + self._unread > MOST_ORDERS:
+        if len(self._early) + self.unread > MOST_ORDERS:
             self.kill()
 
     # ---- Out: the transport calls --------------------------------------------------------

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Implementation
 BEAT = 0.005  # s between two looks at what a sharer should hear
 SOON = 2 * BEAT  # s until a look that need not come sooner
+LAG = 1.0  # s in which a child never reads all that there is, until frames are left out
 KEY_PAUSE = 0.5  # s between two wishes of one child
 MAX_VIEWS = 16
 WRAP = 1 << 32
@@ -68,6 +69,8 @@ class View:
         """Whether its trouble, and its first picture, were told: each once."""
         self.size = (0, 0)
         """Of the pictures, as the child said last."""
+        self.records = False
+        """Whether the child writes a file."""
         self.keeps_sound = False
         """Whether the child records what is heard."""
         self.shown: Words = {}
@@ -79,11 +82,13 @@ class View:
         self.key_at = -math.inf
         self._number = 0
         self._skipping = False
+        self._read_at = now
+        """When the child had last read all that there was."""
         self.child = Child("video.view", on_record=partial(said, self), on_gone=partial(gone, self))
 
     def put(self, frame: FrameRecord) -> bool:
         """A frame for the child; False when it was left out and a key frame is needed."""
-        if self.child.stalled:
+        if self.child.stalled or self._lags(time.monotonic()):
             self._skipping = True
             return True  # asking now would only make more of it
         if self._skipping:
@@ -104,6 +109,12 @@ class View:
         )
         self._number += 1
         return True
+
+    def _lags(self, now: float) -> bool:
+        """Whether what waits is too old to be shown; a recording takes it all the same."""
+        if not self.child.unread or not self.started or self.records:
+            self._read_at = now
+        return now - self._read_at > LAG
 
     def close(self) -> None:
         """The end."""
@@ -153,7 +164,8 @@ class Viewing:
         self._views[name] = view
         mine, offer = self._mine(name), pictures.offered.get(name)
         sound = self._showing.sounds(stream) if mine else offer is not None and offer.sound
-        view.keeps_sound = to.startswith("file:") and sound
+        view.records = to.startswith("file:")
+        view.keeps_sound = view.records and sound
         view.child.order("open", to=to, title=title, sound=view.keeps_sound)
         self._spawn(view.child.start())
         if mine:

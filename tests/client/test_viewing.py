@@ -10,9 +10,10 @@ import pytest
 
 from client.net.forwarders import Forwarders
 from client.pictures import viewing as module
-from client.pictures.viewing import Viewing
+from client.pictures.viewing import View, Viewing
 from vc_core.events import StreamCarried
 from vc_core.ids import Member
+from video.pipe import Codec, FrameRecord
 
 ANN, BOB = Member(1), Member(2)
 STREAM = 3
@@ -22,9 +23,14 @@ class Child:
     """A process that shows nothing."""
 
     stalled = False
+    unread = 0
 
     def __init__(self, _module: str, **_: object) -> None:
         self.stopped = False
+        self.frames: list[FrameRecord] = []
+
+    def frame(self, record: FrameRecord) -> None:
+        self.frames.append(record)
 
     async def start(self) -> None:
         """Nothing to start."""
@@ -96,3 +102,24 @@ async def test_a_stream_that_ended_is_wanted_of_no_forwarder(viewing: Viewing) -
     viewing.carried(StreamCarried(BOB, STREAM, 7))
     viewing.stream_ended(BOB, STREAM)
     assert wanted(viewing) == set()
+
+
+@pytest.mark.parametrize(("records", "put"), [(False, 25), (True, 60)])
+def test_a_child_that_is_always_behind_gets_no_more_until_it_has_read_all(
+    monkeypatch: pytest.MonkeyPatch, records: bool, put: int
+) -> None:
+    """A megabyte is seconds of a small stream; a recording wants them all."""
+    now = [0.0]
+    monkeypatch.setattr(module, "Child", Child)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    view = View((BOB, STREAM), 0.0, lambda *_: None, lambda *_: None)
+    child = cast(Any, view.child)
+    view.started, view.records, child.unread = True, records, 500
+    for number in range(60):
+        now[0] = number * 0.04
+        assert view.put(FrameRecord(number, 0, number == 0, Codec.H264, 64, 36, b"?"))
+    assert abs(len(child.frames) - put) <= 1
+    child.unread = 0
+    assert view.put(FrameRecord(61, 0, False, Codec.H264, 64, 36, b"?")) is records
+    assert view.put(FrameRecord(62, 0, True, Codec.H264, 64, 36, b"?"))
+    assert child.frames[-1].key
