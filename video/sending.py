@@ -153,7 +153,7 @@ class Sharer:
             if out is not None:
                 out.waits_for_key = True
                 streaming.drop(out)
-            if not self._steering.may_force(member, now):
+            if len(streaming.viewers) > 1 and not self._steering.may_force(member, now):
                 return
             self._steering.order_key(streaming, now, second=second)
 
