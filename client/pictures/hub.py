@@ -18,6 +18,8 @@ from client.pictures.hearing import Hearing
 from client.pictures.showing import Showing
 from client.pictures.shows import Wish
 from client.pictures.viewing import Viewing
+from vc_core.bucket import Buckets, Rate
+from vc_core.errors import LocalProtocolError
 from vc_core.events import (
     Event,
     KeyFrameWanted,
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
 
 # Implementation
 MAX_LISTED = 64  # screens or cameras
+ASKED = Rate(per_second=1.5, burst=15)
+"""Streams that we begin to share, or to watch of one member: with their ends three quarters of the
+words that members take of each other (``vc_core.pictures.WORDS``)."""
+MEMBERS = 64  # whose streams are counted
 LISTING_LIMIT = 10.0  # s until a driver that says nothing counts as one that has nothing
 
 
@@ -58,6 +64,7 @@ class Pictures:
         hearing = Hearing(driver, sound)
         self._viewing = Viewing(driver, self._showing, tell, own, self._spawn, hearing)
         self._counted_at = time.monotonic()
+        self._asked = Buckets(ASKED, MEMBERS)
         driver.on_feedback = self._showing.feedback
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -68,7 +75,8 @@ class Pictures:
     # ---- Verbs -----------------------------------------------------------------------
 
     def share(self, wish: Wish) -> None:
-        """Show something to everybody who wants to see it."""
+        """Show something to everybody who wants to see it; ``LocalProtocolError`` if too often."""
+        self._ask_of(self._own())
         self._showing.share(wish)
 
     def unshare(self, stream: int) -> None:
@@ -84,9 +92,14 @@ class Pictures:
         self._showing.resize(stream, width, height, fps)
 
     def watch(self, member: Member, stream: int, to: str) -> None:
-        """See a stream (our own as well) in a place."""
+        """See a stream (our own as well) in a place; ``LocalProtocolError`` if too often."""
+        self._ask_of(member)
         whose = "your" if member == self._own() else f"{self._name_of(member)}'s"
         self._viewing.watch(member, stream, to, f"vchat: {whose} pictures")
+
+    def _ask_of(self, member: Member) -> None:
+        if not self._asked.take(member_word(member).encode(), time.monotonic()):
+            raise LocalProtocolError("that is more than the others take at once: wait a second")
 
     def unwatch(self, member: Member, stream: int) -> None:
         """See it no more."""
