@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import select
 import socket
 import sys
@@ -51,6 +52,8 @@ UDP_SEGMENT = 103
 _AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
 Address = tuple[Any, ...]
+Buffer = tuple[bytearray, memoryview, memoryview, memoryview]
+"""For a packet: all of it, its datagram, its lead, and all of it to be cut."""
 
 
 class UdpPort:
@@ -178,25 +181,60 @@ class UdpThread(UdpPort):
         self._forwarder.call(what, *arguments)
 
     def _read(self) -> None:
+        buffers = [_buffer() for _ in range(TOGETHER)]
+        took = math.inf
+        while self._is_open:
+            began = time.monotonic()
+            if took < SPAN / BUSY and self._waits:
+                self._read_in_turns(buffers, began, self._waits, pauses=took > SPAN / FULL)
+            else:
+                self._read_at_once(*buffers[0])
+            took = time.monotonic() - began
+
+    def _read_at_once(
+        self, packet: bytearray, datagram: memoryview, lead: memoryview, whole: memoryview
+    ) -> None:
+        """Some datagrams, each of which goes on when it comes."""
+        receive, send = self._socket.recvfrom_into, self._socket.sendto
+        forward, queues = self._forwarder.slots.forward, self._queues
+        parts, at_once = self.address_length, _AT_ONCE
+        for _ in range(SPAN):
+            try:
+                size, source = receive(datagram)
+            except OSError:
+                continue
+            road = forward(packet, lead[0], size, source)
+            if road is None:
+                if not self._is_open:
+                    return
+                self._receive(bytes(datagram[:size]), source)
+                continue
+            lead[0] = road.lead  # the copy is made in place
+            copy = whole[road.start : size + 1]
+            if road.parts != parts or queues:
+                self._send_copy(copy, road)
+                continue
+            for target in road.targets:
+                try:
+                    send(copy, at_once, target)
+                except OSError:
+                    self.send(bytes(copy), target)
+
+    def _read_in_turns(
+        self, buffers: list[Buffer], began: float, waits: Callable[[int], object], *, pauses: bool
+    ) -> None:
+        """Some datagrams, of which those that follow their likes go on together."""
         receive, forward = self._socket.recvfrom_into, self._forwarder.slots.forward
-        waits, clock, parts = self._waits, time.monotonic, self.address_length
-        pauses = gathers = False
-        left, began = SPAN, 0.0
+        gathers, parts = self._cuts, self.address_length
         held: list[memoryview] = []  # copies that wait for more of the last one's kind
         last, length = NOWHERE, 0
-        buffers = [_buffer() for _ in range(TOGETHER)]
-        while self._is_open:
-            if (pauses or held) and waits and not waits(0):
+        for _ in range(SPAN):
+            if (pauses or held) and not waits(0):
                 self._send_together(held, last)
                 if pauses:
                     time.sleep(PAUSE)
-                    pauses = clock() - began < SPAN / BUSY
-            left -= 1
-            if not left:
-                now = clock()
-                gathers = self._cuts and now - began < SPAN / BUSY
-                pauses = SPAN / FULL < now - began < SPAN / BUSY
-                left, began = SPAN, now
+                    if time.monotonic() - began > SPAN / BUSY:
+                        break
             packet, datagram, lead, whole = buffers[len(held)]
             try:
                 size, source = receive(datagram)
@@ -207,7 +245,7 @@ class UdpThread(UdpPort):
                 self._send_together(held, last)
                 self._receive(bytes(datagram[:size]), source)
                 continue
-            lead[0] = road.lead  # the copy is made in place
+            lead[0] = road.lead
             copy = whole[road.start : size + 1]
             follows = gathers and road is last and size == length and road.parts == parts
             if held and not follows:
@@ -264,8 +302,7 @@ def _knows(one: socket.socket, option: int) -> bool:
     return True
 
 
-def _buffer() -> tuple[bytearray, memoryview, memoryview, memoryview]:
-    """For a packet: all of it, its datagram, its lead, and all of it to be cut."""
+def _buffer() -> Buffer:
     packet = bytearray(FRONT) + bytearray(LONGEST)
     whole = memoryview(packet)
     return packet, whole[len(FRONT) :], whole[:LEAD].cast("I"), whole
