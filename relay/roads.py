@@ -17,7 +17,6 @@ import struct
 from typing import Any
 
 from vc_core.envelope import MAX_INNER, PASS, PASS_OVERHEAD, SPREAD
-from vc_core.record import record
 
 # Implementation
 FRONT = bytes((PASS,))
@@ -25,29 +24,61 @@ FRONT = bytes((PASS,))
 _LEAD = struct.Struct("=I")
 LEAD = _LEAD.size
 """Bytes of a lead, which is a number as the machine reads it."""
+HEADERS = 48
+"""Bytes that a datagram counts at its sender's rate besides its own: IPv6 and UDP."""
+WORK = 500
+"""What sending one counts besides its bytes: a core sends 100 000 small ones a second."""
+ENDLESS = 1 << 16
+"""Bytes that no datagram has."""
 _OVERHEADS = {PASS: PASS_OVERHEAD, SPREAD: 2}
 
 Source = Any
 """Whatever a carrier calls an address; hashable."""
 
 
-@record(slots=True)
 class Road:
-    """Where packets with one lead go."""
+    """Where packets with one lead go, and how many of them are paid for."""
 
-    targets: tuple[Source, ...]
-    copies: int
-    """How many targets there are."""
-    parts: int
-    """How many parts each target has, if all are addresses of one family; else 0."""
-    lead: int
-    """What a copy's packet begins with."""
-    start: int
-    """Where in the packet the copy begins."""
-    shortest: int
-    """Bytes of the smallest datagram; there in the packet the inner datagram begins."""
-    longest: int
-    """Bytes of the largest."""
+    __slots__ = (
+        *("copies", "lead", "longest", "parts", "shortest", "start", "targets"),
+        *("fits", "left", "paid", "passed", "trust"),
+    )
+
+    def __init__(
+        self,
+        targets: tuple[Source, ...],
+        lead: int,
+        start: int,
+        shortest: int,
+        longest: int,
+    ) -> None:
+        self.targets = targets
+        self.copies = len(targets)
+        parts = {len(one) if type(one) is tuple else 0 for one in targets}
+        self.parts = parts.pop() if len(parts) == 1 else 0
+        """How many parts each target has, if all are addresses of one family; else 0."""
+        self.lead = lead
+        """What a copy's packet begins with."""
+        self.start = start
+        """Where in the packet the copy begins."""
+        self.shortest = shortest
+        """Bytes of the smallest datagram; there in the packet the inner datagram begins."""
+        self.longest = longest
+        """Bytes of the largest."""
+        self.paid = 0
+        """Datagrams that were paid for, each as if it were as large as fits."""
+        self.fits = 0
+        """Bytes of the largest that those may be."""
+        self.left = 0
+        """How many of them have not come yet."""
+        self.trust = 0
+        """How many it may have at once."""
+        self.passed = 0
+        """Bytes of those that came."""
+
+    def price(self) -> tuple[int, int]:
+        """What one datagram takes, as large as fits: of its sender's rate, and work."""
+        return self.fits + HEADERS, self.copies * (self.fits + WORK)
 
     def copy(self, packet: bytes) -> bytes:
         """What the targets get."""
@@ -65,11 +96,8 @@ def pave(packet: bytes, slot: int, targets: tuple[Source, ...]) -> Road:
         return NOWHERE
     overhead = _OVERHEADS[packet[1]]
     start = overhead + 1 - PASS_OVERHEAD
-    parts = {len(one) if type(one) is tuple else 0 for one in targets}
     return Road(
         targets,
-        copies=len(targets),
-        parts=parts.pop() if len(parts) == 1 else 0,
         lead=read_lead(packet[:start] + bytes((PASS, slot >> 8, slot & 0xFF)) + packet[3:]),
         start=start,
         shortest=overhead + 1,
@@ -77,4 +105,5 @@ def pave(packet: bytes, slot: int, targets: tuple[Source, ...]) -> Road:
     )
 
 
-NOWHERE = Road((), copies=0, parts=0, lead=read_lead(FRONT), start=0, shortest=0, longest=0)
+NOWHERE = Road((), read_lead(FRONT), start=0, shortest=ENDLESS, longest=0)
+"""For what nobody gets: nothing is long enough for it."""

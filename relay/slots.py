@@ -25,7 +25,7 @@ from relay.cookies import Carrier, Where
 from relay.doorman import Doorman
 from relay.limits import Limits
 from relay.members import Member, Members, want_key
-from relay.roads import FRONT, NOWHERE, Road, Source, read_lead
+from relay.roads import FRONT, NOWHERE, WORK, Road, Source, read_lead
 from vc_core.envelope import (
     BYE,
     CLAIM,
@@ -63,14 +63,10 @@ NEVER = float("inf")
 # Implementation
 BURST = 0.5
 """Seconds by which a sender, a room or all may be ahead of their rates."""
-HEADERS = 48
-"""Bytes that a datagram counts at its sender's rate besides its own: IPv6 and UDP."""
-AHEAD = 65_536
-"""Bytes that are paid at once, if they are no more than a tenth of a second."""
+AHEAD = 0.1
+"""Seconds of a sender's rate that are paid at once, at most."""
 AHEAD_WORK = 65_536
-"""And work."""
-WORK = 500
-"""What sending one counts besides its bytes: a core sends 100 000 small ones a second."""
+"""And work, if it is more than that of one datagram."""
 TICK = 1.0
 """Seconds between two looks at who is silent and which rooms are busy."""
 _COOKIE_LENGTH = 3 + COOKIE_SIZE
@@ -98,14 +94,13 @@ class Slots:
         self._doorman = Doorman(secret, limits, rng, unix - now)
         self._members = Members()
         self._by_source = self._members.by_source
+        self._roads = self._members.roads
         self._is_draining = False
         self._busy = now
         self._room_price = 1 / limits.room_work
         self._price = 1 / limits.total_work
         self._share_price = self._price
         self._next_tick: float | None = None
-        self._forwarded = 0
-        self._forwarded_bytes = 0
         self._happened = self._doorman.happened
 
     # Getters
@@ -135,12 +130,13 @@ class Slots:
 
     def counts(self) -> dict[str, int]:
         """What there is now, and what there was since the start; no names, no addresses."""
+        tally = self._members.tally()
         return {
             "slots": len(self._by_source),
             "rooms": len(self._members.rooms),
             "customers": len(self._members.of_customer),
-            "forwarded": self._forwarded,
-            "forwarded_bytes": self._forwarded_bytes,
+            "forwarded": tally.copies,
+            "forwarded_bytes": tally.passed,
             **self._happened,
         }
 
@@ -157,8 +153,10 @@ class Slots:
         packet, size = FRONT + data, len(data)
         lead = read_lead(packet)
         road = member.room.find_road(member, packet, lead)
+        if size > road.longest:
+            return []
         found = self.forward(packet, lead, size, source)
-        if found is None and self._renew(member, road.copies, size, now):
+        if found is None and self._pay(member, road, size, now):
             found = self.forward(packet, lead, size, source)
         if found is None or found is NOWHERE:
             return []
@@ -172,27 +170,21 @@ class Slots:
 
         This is what a relay does nearly always. Where packets are rare the caches are
         cold, and whatever is touched costs: so it reads a road that is there already,
-        and counts down what ``_renew`` paid for some packets at once. Threads may call
-        it while another changes something: it looks up single entries, and a count that
-        is lost between two of them does no harm.
+        and counts down what ``_pay`` gave it. Threads may call it while another changes
+        something: it looks up single entries, and a count that is lost between two of
+        them does no harm.
         """
-        member = self._by_source.get(source)
-        if member is None:
-            return None
-        road = member.roads.get(lead)
+        road = self._roads.get((source, lead))
         if road is None:
             return None
-        member.is_alive = True
         shortest = road.shortest
-        if not shortest <= size <= road.longest or packet[shortest] <= LAST:
+        if size < shortest or packet[shortest] <= LAST:
             return NOWHERE
-        copies = road.copies
-        left, work = member.left - size - HEADERS, member.work - copies * (size + WORK)
-        if left < 0 or work < 0:
+        left = road.left - 1
+        if left < 0 or size > road.fits:
             return None
-        member.left, member.work = left, work
-        self._forwarded += copies
-        self._forwarded_bytes += copies * size
+        road.left = left
+        road.passed += size
         return road
 
     def disconnected(self, source: Source) -> None:
@@ -206,8 +198,8 @@ class Slots:
         self._doorman.clock = unix - now
         idle = now - self._limits.idle
         for member in tuple(self._by_source.values()):
-            if member.is_alive:
-                member.heard, member.is_alive = now, False
+            if member.was_alive():
+                member.heard = now
             if member.ends < now or (member.heard < idle and member.ends < NEVER):
                 self._members.remove(member)
                 self._happened["silent"] += 1
@@ -248,25 +240,33 @@ class Slots:
 
     # Members
 
-    def _renew(self, member: Member, copies: int, size: int, now: float) -> bool:
-        """Pay for this packet and some more; False: too fast."""
+    def _pay(self, member: Member, road: Road, size: int, now: float) -> bool:
+        """Pay for this packet and some more like it; False: too fast."""
+        member.settle(road)
+        road.fits = max(size, road.fits)
+        left, work = road.price()
+        count = max(1, min(road.trust, int(AHEAD / member.price) // left, AHEAD_WORK // work))
+        if not self._charge(member, count * left - member.left, count * work - member.work, now):
+            return False
+        member.give(road, count)
+        return True
+
+    def _charge(self, member: Member, left: int, work: int, now: float) -> bool:
+        """Fill a member's purse with what it lacks; False: too fast."""
         room = member.room
-        left, work = size + HEADERS, copies * (size + WORK)
         soon = now + BURST
-        if member.left < left and member.busy > soon:
+        if left > 0 and member.busy > soon:
             self._happened["client_too_fast"] += 1
             return False
-        if member.work < work:
+        if work > 0:
             if room.busy > soon or (self._busy > soon and room.share > soon):
                 self._happened["room_too_fast"] += 1
                 return False
-            work = max(work, AHEAD_WORK)
             member.work += work
             room.busy = max(room.busy, now) + work * self._room_price
             room.share = max(room.share, now) + work * self._share_price
             self._busy = max(self._busy, now) + work * self._price
-        if member.left < left:
-            left = max(left, min(AHEAD, int(0.1 / member.price)))
+        if left > 0:
             member.left += left
             member.busy = max(member.busy, now) + left * member.price
         return True

@@ -3,9 +3,10 @@
 Waking up costs more than forwarding. So a relay gives each socket a thread that
 waits in ``recvfrom`` itself, which saves the event loop, a poll and an empty read
 for each packet; in a host's client the event loop drains the socket instead.
-While a socket is busy, its thread sleeps for a moment when it has read everything, so
-that it wakes up once for some packets: as network cards do. Packets that then follow
-their likes, as those of one picture, go on in one call, which Linux cuts into datagrams.
+While it is busy, the thread looks how packets come. Where each wakes it, as those of
+many members do, it sleeps for a moment when it has read everything, so that it wakes up
+once for some of them: as network cards do. Those that follow their likes, as the packets
+of one picture, go on in one call, which Linux cuts into datagrams.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import math
-import select
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from relay.lines import Exchange
 from relay.queues import Queue
 from relay.roads import FRONT, LEAD, NOWHERE, Road
+
+if sys.platform == "linux":
+    from resource import RUSAGE_THREAD, getrusage
 
 # Implementation
 DRAIN = 64
@@ -37,18 +38,24 @@ STUN = range(4)
 """First bytes that are none of a forwarder's."""
 PATIENCE = 1.0
 """Seconds for a thread to end."""
-BUSY = 3_000
-"""Datagrams per second from which on a thread lets some come together; a call has 120."""
-FULL = 30_000
-"""And up to which: beyond, something is there whenever it looks."""
 SPAN = 256
-"""Datagrams over which that is measured."""
+"""Datagrams over which a thread looks how they come."""
+SPANS = 16
+"""How many of these it believes what it saw in one."""
+BUSY = 3_000
+"""Datagrams per second from which on it matters; a call has 120."""
+ALONE = 0.5
+"""Wakings for each datagram from which on it lets some come together."""
+CROWDED = 0.1
+"""And up to which they come in crowds."""
 PAUSE = 0.001
 """Seconds that a thread sleeps then: what it delays at most, and a little for waking up."""
 TOGETHER = 16
 """Copies for one target that go out in one call, at most."""
 UDP_SEGMENT = 103
 """Linux: bytes of each datagram into which one call is cut (linux/udp.h)."""
+HAS_TURNS = sys.platform == "linux"
+"""Whether a thread can tell how often it was woken up."""
 _AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
 Address = tuple[Any, ...]
@@ -153,19 +160,13 @@ class UdpPort:
 class UdpThread(UdpPort):
     """A bound socket, read by a thread of its own."""
 
-    _waits: Callable[[int], object] | None = None
-    """Whether something is there to be read, within some milliseconds."""
     _cuts = False
     """Whether the kernel makes datagrams of what is sent in one call."""
 
     def start(self) -> None:
         self._socket.setblocking(True)
         self._is_open = True
-        if hasattr(select, "poll"):  # Windows has none, and sleeps too long
-            poll = select.poll()
-            poll.register(self._socket, select.POLLIN)
-            self._waits = poll.poll
-            self._cuts = sys.platform == "linux" and _knows(self._socket, UDP_SEGMENT)
+        self._cuts = HAS_TURNS and _knows(self._socket, UDP_SEGMENT)
         self._thread = threading.Thread(target=self._read, name="udp", daemon=True)
         self._thread.start()
 
@@ -182,14 +183,15 @@ class UdpThread(UdpPort):
 
     def _read(self) -> None:
         buffers = [_buffer() for _ in range(TOGETHER)]
-        took = math.inf
         while self._is_open:
-            began = time.monotonic()
-            if took < SPAN / BUSY and self._waits:
-                self._read_in_turns(buffers, began, self._waits, pauses=took > SPAN / FULL)
-            else:
-                self._read_at_once(*buffers[0])
-            took = time.monotonic() - began
+            began, before = time.monotonic(), _wakings()
+            self._read_at_once(*buffers[0])
+            took, woken = time.monotonic() - began, (_wakings() - before) / SPAN
+            if not HAS_TURNS or took > SPAN / BUSY or CROWDED < woken < ALONE:
+                continue
+            for _ in range(SPANS):
+                if not self._read_in_turns(buffers, pauses=woken >= ALONE):
+                    break
 
     def _read_at_once(
         self, packet: bytearray, datagram: memoryview, lead: memoryview, whole: memoryview
@@ -220,29 +222,30 @@ class UdpThread(UdpPort):
                 except OSError:
                     self.send(bytes(copy), target)
 
-    def _read_in_turns(
-        self, buffers: list[Buffer], began: float, waits: Callable[[int], object], *, pauses: bool
-    ) -> None:
-        """Some datagrams, of which those that follow their likes go on together."""
+    def _read_in_turns(self, buffers: list[Buffer], *, pauses: bool) -> bool:
+        """Some datagrams, of which those that follow their likes go on together; False: the
+        socket is not busy any more."""
         receive, forward = self._socket.recvfrom_into, self._forwarder.slots.forward
         gathers, parts = self._cuts, self.address_length
         held: list[memoryview] = []  # copies that wait for more of the last one's kind
         last, length = NOWHERE, 0
+        ends = time.monotonic() + SPAN / BUSY
         for _ in range(SPAN):
-            if (pauses or held) and not waits(0):
-                self._send_together(held, last)
-                if pauses:
-                    time.sleep(PAUSE)
-                    if time.monotonic() - began > SPAN / BUSY:
-                        break
             packet, datagram, lead, whole = buffers[len(held)]
             try:
-                size, source = receive(datagram)
+                size, source = receive(datagram, 0, _AT_ONCE if held or pauses else 0)
+            except BlockingIOError:
+                self._send_together(held, last)
+                if not _rest(ends, PAUSE if pauses else 0):
+                    return False
+                continue
             except OSError:
                 continue
             road = forward(packet, lead[0], size, source)
             if road is None:
                 self._send_together(held, last)
+                if not self._is_open:
+                    return False
                 self._receive(bytes(datagram[:size]), source)
                 continue
             lead[0] = road.lead
@@ -258,6 +261,7 @@ class UdpThread(UdpPort):
             else:
                 self._send_copy(copy, road)
         self._send_together(held, last)
+        return time.monotonic() < ends
 
     def _send_copy(self, copy: memoryview, road: Road) -> None:
         if road.parts == self.address_length and not self._queues:
@@ -292,6 +296,18 @@ class UdpThread(UdpPort):
                 self._cuts = False
             for copy in copies:
                 self.send(bytes(copy), target)
+
+
+def _rest(ends: float, pause: float) -> bool:
+    """Whether it is too early to give up."""
+    if pause:
+        time.sleep(pause)
+    return time.monotonic() < ends
+
+
+def _wakings() -> int:
+    """How often this thread found nothing to do, and was woken up."""
+    return getrusage(RUSAGE_THREAD).ru_nvcsw if sys.platform == "linux" else 0
 
 
 def _knows(one: socket.socket, option: int) -> bool:

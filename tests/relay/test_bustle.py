@@ -13,7 +13,7 @@ import pytest
 from relay import udp
 from relay.forwarder import Forwarder
 from relay.roads import FRONT, pave
-from relay.udp import BUSY, FULL, PAUSE, SPAN, TOGETHER, UdpThread
+from relay.udp import BUSY, PAUSE, SPAN, SPANS, TOGETHER, UdpThread
 from tests.relay.test_roads import PLACES, Script, Sent, slots
 from vc_core.envelope import write_pass, write_spread
 
@@ -28,12 +28,11 @@ class Arrivals(Script):
     def __init__(self, times: list[float], packets: list[Packet] | None, error: int) -> None:
         super().__init__(packets or [PACKET] * len(times))
         self.error = error
-        self._port._waits = self.waits
         self._port._cuts = packets is not None
         self._times = times
         self._read = 0
         self.now = 0.0
-        self.asked_waits = 0
+        self.wakings = 0
         self.pauses: list[float] = []
         self.delays: list[float] = []
         """How long after its arrival each datagram was read."""
@@ -47,20 +46,18 @@ class Arrivals(Script):
         self.pauses.append(self.now)
         self.now += seconds
 
-    def waits(self, milliseconds: int) -> list[int]:
-        """As a poll's: whether the next datagram is there."""
-        assert milliseconds == 0
-        self.asked_waits += 1
-        return [1] if self.now >= self._due else []
-
     def sendmsg(self, parts: list[memoryview], options: list[Any], flags: int, target: Any) -> None:
         if self.error:
             self.calls.append(len(parts))
             raise OSError(self.error, "as told")
         super().sendmsg(parts, options, flags, target)
 
-    def recvfrom_into(self, memory: memoryview) -> tuple[int, Any]:
-        self.now = max(self.now, self._due)
+    def recvfrom_into(self, memory: memoryview, size: int = 0, flags: int = 0) -> tuple[int, Any]:
+        if self.now < self._due:
+            if flags & socket.MSG_DONTWAIT:
+                raise BlockingIOError
+            self.wakings += 1
+            self.now = self._due
         self.delays.append(self.now - self._due)
         self._read += 1
         return super().recvfrom_into(memory)
@@ -78,26 +75,36 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
         """``error`` is what the kernel says to copies that shall go out in one call."""
         script = Arrivals(times, packets, error)
         monkeypatch.setattr(udp, "time", script)
+        monkeypatch.setattr(udp, "_wakings", lambda: script.wakings)
         assert len(script.run()) >= len(times)
         return script
 
     return played
 
 
-def evenly(count: int, gap: float, begin: float = 0.0) -> list[float]:
-    """Times of arrival."""
-    return [begin + number * gap for number in range(count)]
+def evenly(count: int, gap: float, begin: float = 0.0, crowd: int = 1) -> list[float]:
+    """Times of arrival, of so many at once."""
+    return [begin + number // crowd * crowd * gap for number in range(count)]
 
 
-async def test_a_busy_socket_is_read_in_turns(play: Any) -> None:
-    script = play(evenly(20 * SPAN, PAUSE / 10))
+async def test_where_each_wakes_a_busy_socket_they_come_together(play: Any) -> None:
+    script = play(evenly((SPANS + 4) * SPAN, PAUSE / 10))
     assert 0 < max(script.delays) <= PAUSE
-    pauses = [one for one in script.pauses if one > 2 * SPAN * PAUSE / 10]
-    assert len(pauses) == pytest.approx(18 * SPAN / 10, rel=0.1), "one for ten datagrams"
+    assert len(script.pauses) == pytest.approx((SPANS + 2) * SPAN / 10, rel=0.1), (
+        "one for ten datagrams"
+    )
+    assert script.wakings == pytest.approx(2 * SPAN, rel=0.1), "it looks twice"
 
 
 async def test_nothing_waits_where_traffic_is_less(play: Any) -> None:
     script = play(evenly(5 * SPAN, QUIET, 1.0))
+    assert script.pauses == []
+    assert max(script.delays) == 0
+
+
+@pytest.mark.parametrize("crowd", [5, 20, SPAN // 2])
+async def test_what_comes_in_crowds_never_waits(play: Any, crowd: int) -> None:
+    script = play(evenly(10 * SPAN, PAUSE / 10, crowd=crowd))
     assert script.pauses == []
     assert max(script.delays) == 0
 
@@ -112,11 +119,6 @@ async def test_a_full_socket_is_read_without_a_pause(play: Any) -> None:
     assert max(play(busy + [busy[-1]] * 10 * SPAN).pauses) <= busy[-1]
 
 
-async def test_nothing_is_asked_where_something_is_always_there(play: Any) -> None:
-    script = play(evenly(10 * SPAN, 0.9 / FULL))
-    assert (script.asked_waits, script.pauses) == (0, [])
-
-
 async def test_a_bustle_ends_soon(play: Any) -> None:
     busy = evenly(4 * SPAN, PAUSE / 10)
     end = busy[-1] + SPAN / BUSY
@@ -125,8 +127,8 @@ async def test_a_bustle_ends_soon(play: Any) -> None:
     assert max(script.delays[-SPAN // 2 :]) == 0
 
 
-async def test_a_system_without_poll_never_pauses(play: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(Arrivals, "waits", None)
+async def test_a_system_that_counts_no_wakings_never_pauses(play: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(udp, "HAS_TURNS", False)
     assert play(evenly(4 * SPAN, PAUSE / 10)).pauses == []
 
 
@@ -146,12 +148,11 @@ def to_each(sent: Sent) -> dict[Any, list[bytes]]:
     return {place: [data for data, target in sent if target == place] for place in PLACES}
 
 
-@pytest.mark.parametrize("gap", [PAUSE / 10, 0.9 / FULL], ids=["busy", "full"])
+@pytest.mark.parametrize("crowd", [1, 20], ids=["pauses", "crowds"])
 @pytest.mark.parametrize("error", [0, errno.EAGAIN, errno.EIO], ids=["taken", "no room", "uncut"])
-async def test_likes_go_on_together(play: Any, gap: float, error: int) -> None:
+async def test_likes_go_on_together(play: Any, crowd: int, error: int) -> None:
     packets, plain = pictures(), slots()
-    eight_at_once = [gap * (number // 8 * 8) for number in range(len(packets))]
-    script = play(eight_at_once, packets, error)
+    script = play(evenly(len(packets), PAUSE / 10, crowd=crowd), packets, error)
     copies = [
         (copy, target)
         for packet, source in packets

@@ -73,7 +73,7 @@ class Script:
         self._port._read()
         return self.sent
 
-    def recvfrom_into(self, memory: memoryview) -> tuple[int, Any]:
+    def recvfrom_into(self, memory: memoryview, size: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As a socket's."""
         data, place = next(self._rest, (b"", None))
         self._port._is_open = place is not None

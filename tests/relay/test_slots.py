@@ -242,6 +242,18 @@ def test_a_slot_that_is_silent_for_half_a_minute_is_free() -> None:
     assert bottle.slots.next_timer() is None
 
 
+@pytest.mark.parametrize("changes", [False, True])
+def test_who_only_passes_packets_is_not_silent(changes: bool) -> None:
+    bottle = Bottle()
+    anna, bob = bottle.join(1), bottle.join(2)
+    for number in range(1, 100):
+        assert bottle.say(anna, write_pass(2, INNER))
+        assert bottle.wanted(bob) == number - 1
+        bottle.want(bob, number, (1, number % 200 if changes else 0))
+        bottle.pass_time(20)
+        assert bottle.slots.counts()["slots"] == 2
+
+
 def test_a_slot_lives_a_day_while_packets_come() -> None:
     bottle = Bottle()
     anna = bottle.join(1)
