@@ -19,19 +19,19 @@ from typing import ClassVar
 from audio.codec import OpusMissing
 from client import words
 from client.contacts import Contacts
-from client.faces import Faces
 from client.identity import open_identity, passphrase_given
+from client.interface.faces import Faces
+from client.interface.orders import BadCommand, Order
+from client.interface.picture_orders import PICTURING, Picturing
+from client.interface.report import Reporter, Told
+from client.interface.stats import Stats
 from client.loop import Hands
 from client.loop import run as run_loop
 from client.net.lan import NotFoundError
 from client.net.mailbox import SignalingUnreachable
-from client.orders import BadCommand, Order
-from client.picture_orders import PICTURING, Picturing
 from client.refused import Refused
-from client.report import Reporter, Told
 from client.room import Room
 from client.settings import RUNGS, Settings
-from client.stats import Stats
 from vc_core.errors import CannotListenError, Ending, LocalProtocolError
 from vc_core.ids import Member, member_from_word, member_word
 from vc_core.invite import InvitationError

@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from client.attach import Engine, attach, follow, start_engine
+from client.interface.attach import Engine, attach, follow, start_engine
 from client.loop import run_from_thread
 from client.ui.log import Kind, Line
 from client.ui.model import Model

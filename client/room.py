@@ -17,13 +17,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from client.events import Announced, RoomEvent, SignalingChanged, Talked
-from client.hosting import Desks, OwnServer, server_of
+from client.hosting.host import Desks, OwnServer, server_of
+from client.hosting.offers import Offers
 from client.net.interfaces import Watch, watch
 from client.net.kem import MlKem
 from client.net.lan import look_for
 from client.net.post import Post
 from client.net.turn_uri import parse_turn
-from client.offers import Offers
 from client.preload import look, preload
 from client.settings import Settings
 from client.sounding import follow_loss, keep_devices, unwritten

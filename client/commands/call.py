@@ -128,7 +128,7 @@ def join(typed: list[str], /, *, code: str | None, **given: Any) -> int:
 @click.pass_obj
 def attach(typed: list[str], /, *, plain: bool, socket: Path | None) -> int:
     """Show a call that runs without a face (after /detach, or when its window was closed)."""
-    return _run_module("client.attach", typed)
+    return _run_module("client.interface.attach", typed)
 
 
 def complete_code(typed: str) -> list[str]:

@@ -315,7 +315,7 @@ async def _knock(relay: Target) -> tuple[str, float | None]:
 
 
 def _split(place: str) -> tuple[str, int]:
-    from client.embedded import split_address
+    from client.hosting.signaling import split_address
 
     return split_address(place, STUN_PORT)
 

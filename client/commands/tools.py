@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from client import config as configuration
-from client.control import STATES
+from client.interface.control import STATES
 from client.net.turn_uri import without_password
 
 _FOLDER = click.option("--config", "folder", metavar="DIR", help="Folder of identity and settings.")
@@ -31,7 +31,7 @@ def ptt(on: str) -> None:
 
 
 def _tell(do: str, on: str) -> None:
-    from client.control import command
+    from client.interface.control import command
 
     click.echo("muted" if command(do, STATES[on]) else "unmuted")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client import words
-from client.attach import Engine, attach, follow, start_engine
+from client.interface.attach import Engine, attach, follow, start_engine
 from client.ui.typed import GOES_ON
 from vc_core.clean import clean_text
 from vc_core.errors import Ending

@@ -19,7 +19,7 @@ GOES_ON = "the call goes on; vchat attach shows it again"
 
 
 class Hold(Protocol):
-    """What is needed of ``client.attach.Engine``."""
+    """What is needed of ``client.interface.attach.Engine``."""
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Give one command."""

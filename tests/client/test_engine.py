@@ -13,7 +13,7 @@ import pytest
 from client import engine as module
 from client.contacts import Contacts
 from client.engine import Engine
-from client.orders import Order
+from client.interface.orders import Order
 from client.refused import Refused
 from client.settings import Settings
 from tests.vectors.seeded import seeded

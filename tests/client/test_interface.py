@@ -14,9 +14,9 @@ from client import words
 from client.commands import call, tools
 from client.commands import id as id_command
 from client.commands.root import COMMANDS
+from client.interface.orders import NEEDED, OPTIONAL
+from client.interface.report import SCHEMA
 from client.options import OPTIONS
-from client.orders import NEEDED, OPTIONAL
-from client.report import SCHEMA
 from tests.rules import source
 from vc_core.errors import Ending
 
@@ -99,7 +99,7 @@ def test_the_commands_on_stdin_are_those_that_are_understood() -> None:
 def written() -> dict[str, set[str]]:
     """The events that the engine writes, and their fields, from its source."""
     found: dict[str, set[str]] = defaultdict(set)
-    for name in ("report", "engine"):
+    for name in ("interface/report", "engine"):
         for node in ast.walk(source.tree(source.ROOT / "client" / f"{name}.py")):
             match node:
                 case ast.Call(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from client import attach
+from client.interface import attach
 from client.plain import Plain
 from tests.client.fake_engine import PATIENCE, FakeEngine, fake_engine
 from tests.client.ui import story

@@ -11,10 +11,10 @@ from typing import cast
 
 import pytest
 
-from client import hosting
 from client import room as rooms
 from client.driver import Driver
-from client.embedded import Embedded
+from client.hosting import host as hosting
+from client.hosting.signaling import Embedded
 from client.net.lan import Missing, NotFoundError
 from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post

@@ -23,11 +23,11 @@ from audio.pcm import silence
 from client.config import load
 from client.contacts import Contacts
 from client.identity import kept_identity
+from client.interface.orders import BadCommand, parse
 from client.net.candidates import MAX_LINE, Description, clean
 from client.net.ice_moving import MovingConnection
 from client.net.ice_socket import IceSocket
 from client.net.quic import QuicLink
-from client.orders import BadCommand, parse
 from client.refused import Refused
 from vc_core.keys import Identity
 

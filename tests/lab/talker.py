@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from client.embedded import split_address
+from client.hosting.signaling import split_address
 from client.loop import run
 from client.net.candidates import Description
 from client.net.direct import DirectCarrier

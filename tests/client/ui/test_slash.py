@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.orders import NEEDED
-from client.orders import parse as parse_order
-from client.report import write
+from client.interface.orders import NEEDED
+from client.interface.orders import parse as parse_order
+from client.interface.report import write
 from client.ui.slash import ALL, COMMANDS, Do, Local, Say, Send, complete, help_lines, parse
 from client.ui.streams import LISTS
 from client.ui.watching import DOINGS

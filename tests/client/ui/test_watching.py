@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from client.orders import NEEDED
-from client.orders import parse as parse_order
-from client.report import write
+from client.interface.orders import NEEDED
+from client.interface.orders import parse as parse_order
+from client.interface.report import write
 from client.ui.log import Kind
 from client.ui.model import Model
 from client.ui.slash import Local, Say, Send, complete, parse, parse_quality

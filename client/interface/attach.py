@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from client import words
-from client.control import newest_socket, runtime_folder
+from client.interface.control import newest_socket, runtime_folder
 from client.refused import Refused
 from vc_core.errors import Ending
 from vc_core.record import record
@@ -294,7 +294,7 @@ def _environment() -> dict[str, str]:
     somebody calls us is not run.
     """
     environment = dict(os.environ)
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if root.name not in FOLDERS_OF_PACKAGES:
         before = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join([str(root), *([before] if before else [])])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from client import embedded
-from client.embedded import embed
+from client.hosting import signaling as embedded
+from client.hosting.signaling import embed
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from client.faces import MAX_UNREAD, Outlet
+from client.interface.faces import MAX_UNREAD, Outlet
 from tests.client.net.waiting import until
 
 PIECE = b"x" * 65536

@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import pytest
 
-from client import control
-from client.control import command, newest_socket, runtime_folder, socket_path
+from client.interface import control
+from client.interface.control import command, newest_socket, runtime_folder, socket_path
 from client.refused import Refused
 from tests.conftest import ROOT
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from client.embedded import Embedded, embed
-from client.hosted import HostedForwarder
+from client.hosting.forwarder import HostedForwarder
+from client.hosting.signaling import Embedded, embed
 from client.net.lan import Announcer
 from client.net.mailbox import SignalingUnreachable
 from client.net.post import Post

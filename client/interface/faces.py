@@ -20,10 +20,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from client.control import socket_path
+from client.interface.control import socket_path
+from client.interface.orders import MAX_LINE, BadCommand, Order, parse
+from client.interface.report import Told, write
 from client.loop import run_from_thread
-from client.orders import MAX_LINE, BadCommand, Order, parse
-from client.report import Told, write
 from vc_core.errors import LocalProtocolError, reason
 
 # Implementation

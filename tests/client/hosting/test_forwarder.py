@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from client import hosted as module
-from client.hosted import HostedForwarder
+from client.hosting import forwarder as module
+from client.hosting.forwarder import HostedForwarder
 from client.net.interfaces import Interfaces
 from client.net.portmap.mapper import Mapper
 from client.net.portmap.mapping import Mapping

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from client import attach
+from client.interface import attach
 from client.refused import Refused
 from tests.client.fake_engine import PATIENCE, fake_engine
 from tests.client.ui import story

@@ -10,7 +10,7 @@ import pytest
 
 from client.contacts import Contacts
 from client.events import SignalingChanged, StreamStarted
-from client.report import Reporter
+from client.interface.report import Reporter
 from client.room import Room
 from client.settings import RUNGS, Settings
 from tests.vectors.seeded import seeded

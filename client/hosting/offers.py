@@ -11,8 +11,8 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from client.embedded import split_address
-from client.hosted import HostedForwarder
+from client.hosting.forwarder import HostedForwarder
+from client.hosting.signaling import split_address
 from client.net.nearest import nearest_first
 from client.net.portmap.mapper import Mapper
 from client.settings import Settings

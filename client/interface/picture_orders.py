@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from client.orders import BadCommand, Order
+from client.interface.orders import BadCommand, Order
 from vc_core.ids import Member, member_word
 
 if TYPE_CHECKING:

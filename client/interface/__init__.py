@@ -1,0 +1,1 @@
+"""The JSON interface: orders in, events out, and whoever speaks it."""
