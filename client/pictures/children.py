@@ -49,6 +49,7 @@ MOST_ORDERS = 4 * MOST_WAITING  # bytes, frames and orders; then the child is en
 GRACE = 2.0  # s for a proper end
 SOURCES = (
     *("DBUS_SESSION_BUS_ADDRESS", "XDG_STATE_HOME", "XDG_DATA_DIRS", "XDG_CURRENT_DESKTOP"),
+    *("LD_PRELOAD", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR"),  # cameras behind a library
     *("GST_PLUGIN_PATH", "GST_PLUGIN_SYSTEM_PATH", "LIBVA_DRIVER_NAME", "CUDA_VISIBLE_DEVICES"),
 )
 """Variables that capture and hardware encoders need besides."""
