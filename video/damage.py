@@ -1,21 +1,24 @@
 """Whether an X11 screen may have changed, without looking at it.
 
-The DAMAGE extension tells of drawing, XFIXES of the pointer's shape, and where
-the pointer is can be asked. Some compositors draw past DAMAGE: a change that is
-seen without having been told ends the trust in it.
+The DAMAGE extension tells of drawing, XFIXES of the pointer's shape, RandR of screens
+that come, go, or have another size, and where the pointer is can be asked. Some
+compositors draw past DAMAGE: a change that is seen without having been told ends the
+trust in it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 from video.x11 import Connection
 
-# Specification (DAMAGE 1.1, XFIXES 5)
+# Specification (DAMAGE 1.1, XFIXES 5, RandR 1.2)
 _QUERY_VERSION = 0
 _DAMAGE_CREATE, _DAMAGE_SUBTRACT = 1, 3
 _NON_EMPTY = 3  # one event when the first drawing comes after a subtraction
 _SELECT_CURSOR_INPUT, _CURSOR_NOTIFY = 3, 1
+_SELECT_SCREEN_INPUT, _SCREENS, _CONTROLLERS = 4, 1, 2
 
 
 class Damage:
@@ -31,6 +34,7 @@ class Damage:
             self._connection.close()
             raise
         self._cursor = cursor
+        self._rearranged = False
 
     def _begin(self, cursor: bool) -> None:
         one = self._connection
@@ -45,6 +49,13 @@ class Damage:
             one.ask(fixes, _QUERY_VERSION, struct.pack("<II", 5, 0))
             one.send(fixes, _SELECT_CURSOR_INPUT, struct.pack("<II", one.root, 1))
             self._shape = event + _CURSOR_NOTIFY
+        self._screens: set[int] = set()
+        with contextlib.suppress(OSError):  # without it they stay as they are
+            randr, event = one.extension("RANDR")
+            one.ask(randr, _QUERY_VERSION, struct.pack("<II", 1, 2))
+            wanted = struct.pack("<IHxx", one.root, _SCREENS | _CONTROLLERS)
+            one.send(randr, _SELECT_SCREEN_INPUT, wanted)
+            self._screens = {event, event + 1}
 
     def stirred(self, patience: float = 0.0) -> bool:
         """Whether something may have changed since the last question; ``OSError`` at the end.
@@ -62,9 +73,15 @@ class Damage:
             )
         return drawn or moved
 
+    def rearranged(self) -> bool:
+        """Whether the screens have changed, as far as ``stirred`` heard since this was asked."""
+        said, self._rearranged = self._rearranged, False
+        return said
+
     def _drawn(self, patience: float) -> bool:
         """Whether news came of drawing, or of another shape of the pointer."""
         numbers = {event[0] & 0x7F for event in self._connection.events(patience)}
+        self._rearranged |= not numbers.isdisjoint(self._screens)
         return not numbers.isdisjoint((self._told, self._shape))
 
     def close(self) -> None:

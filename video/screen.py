@@ -7,11 +7,13 @@ a question (``video.damage``), and for a look now and then.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
@@ -38,6 +40,9 @@ ASK_EVERY = 1 / 30  # seconds between two questions about a still screen
 PATIENCE = 0.008
 """Seconds that a question waits for an answer: who draws in the rate in which we ask, but a
 little later, is not missed, and what is drawn is seen when it is drawn."""
+REST, TRIES = 0.5, 3
+"""Seconds without a change after which the screens have come to rest; how often one that cannot
+be looked at is opened anew."""
 GRABS = 1000  # per second: more than anybody reads, so that FFmpeg never waits
 
 
@@ -88,8 +93,12 @@ def _mss(*, cursor: bool = False) -> mss.MSS:
     import mss
     from mss.exception import ScreenShotError
 
-    try:  # elsewhere it cannot draw the pointer, and warns who asks for it
-        return mss.MSS(with_cursor=cursor) if sys.platform.startswith("linux") else mss.MSS()
+    try:
+        if not sys.platform.startswith("linux"):
+            return mss.MSS()  # it cannot draw the pointer, and warns who asks for it
+        with contextlib.suppress(ScreenShotError):  # it overlooks how TigerVNC shows colours
+            return mss.MSS(with_cursor=cursor)
+        return mss.MSS(with_cursor=cursor, backend="xlib")
     except (ScreenShotError, OSError) as error:
         message = f"cannot reach the screen: {reason(error)}"
         hint = "is the desktop still there?"
@@ -120,18 +129,25 @@ def open_screen(rest: str, wish: Wish) -> Source:
         from video.cast import open_cast
 
         return open_cast(wish)
-    desktop = _mss(cursor=wish.cursor)
+    monitor, grabber = _open(rest, cursor=wish.cursor)
+    heard = isinstance(grabber, X11Grabber) and sys.platform != "win32"
+    damage = _damage(cursor=wish.cursor) if heard else None
+    name = monitor.name if rest else ""  # numbers move when one is plugged in
+    return Screen(monitor, grabber, damage, partial(_open, name, cursor=wish.cursor))
+
+
+def _open(rest: str, *, cursor: bool) -> tuple[Monitor, Grabber]:
+    desktop = _mss(cursor=cursor)
     try:
         monitor = choose(list(_monitors(desktop)), rest)
-        grabber = _ffmpeg(monitor, cursor=wish.cursor)
+        grabber = _ffmpeg(monitor, cursor=cursor)
         if grabber is None:
-            return Screen(monitor, MssGrabber(desktop, monitor), None)
+            return monitor, MssGrabber(desktop, monitor)
         desktop.close()
     except BaseException:
         desktop.close()
         raise
-    damage = None if sys.platform == "win32" else _damage(cursor=wish.cursor)
-    return Screen(monitor, grabber, damage)
+    return monitor, grabber
 
 
 def _ffmpeg(monitor: Monitor, *, cursor: bool) -> Grabber | None:
@@ -164,6 +180,7 @@ class X11Grabber:
         """``FFmpegError`` or ``OSError`` if it does not work."""
         options = {
             "framerate": str(GRABS),
+            "fpsprobesize": "0",  # else the first five pictures are as old as the grabber
             "video_size": f"{even(monitor.size.width)}x{even(monitor.size.height)}",
             self.corner[0]: str(monitor.left),
             self.corner[1]: str(monitor.top),
@@ -227,64 +244,102 @@ class MssGrabber:
 
 
 class Screen:
-    """One monitor, looked at when it may have changed."""
+    """One monitor, looked at when it may have changed.
+
+    When the desktop says that its screens change, or it cannot be looked at any more, it is
+    opened anew, in the size that it has then, when they have come to rest.
+    """
 
     fps = 0.0
     ended = False
 
-    def __init__(self, monitor: Monitor, grabber: Grabber, damage: Damage | None) -> None:
-        """``damage``: who tells of changes, if there is somebody."""
+    def __init__(
+        self,
+        monitor: Monitor,
+        grabber: Grabber,
+        damage: Damage | None,
+        again: Callable[[], tuple[Monitor, Grabber]] | None = None,
+    ) -> None:
+        """``damage``: who tells of changes, if there is somebody. ``again``: opens it anew."""
         self.name = monitor.name
-        self._grabber, self._damage = grabber, damage
+        self._grabber, self._damage, self._again = grabber, damage, again
         try:
-            frame, _ = grabber.grab()
+            self.size = self._measure()
         except (FFmpegError, OSError, StopIteration) as error:
             self._close()
             raise PictureUnavailable(
                 "picture-screen", f"cannot look at it: {reason(error)}"
             ) from error
-        self.size = Size(frame.width, frame.height)  # macOS counts monitors in points
         self._before: tuple[av.VideoFrame, NDArray[np.uint8]] | None = None
         self._looked = 0.0
         self._untold = False  # a change was seen that nobody has told of yet
+        self._trusted = damage is not None
+        self._opens = 0.0
+        """When it is opened anew; 0: not."""
+        self._tries = TRIES
+
+    def _measure(self) -> Size:
+        """Of a picture: macOS counts monitors in points."""
+        frame, _ = self._grabber.grab()
+        return Size(frame.width, frame.height)
 
     @property
     def glance(self) -> float:
         """Asking is cheap, looking is not."""
-        return ASK_EVERY if self._damage else GLANCE
+        return ASK_EVERY if self._trusted else GLANCE
 
     def read(self) -> Shot | None:
-        """The screen, if it has changed."""
+        """The screen, if it has changed; None, too, until it is opened anew."""
         try:
             told = self._told()
-            now = time.monotonic()  # after the wait, before the look
-            if not told and now - self._looked < LOOK_ANYWAY:
-                return None
-            self._looked = now
+        except OSError as error:
+            raise self._gone(error) from error
+        now = time.monotonic()  # after the wait, before the look
+        if self._damage is not None and self._damage.rearranged():
+            self._opens, self._tries = now + REST, TRIES
+        if now < self._opens or (not told and now - self._looked < LOOK_ANYWAY):
+            return None
+        self._looked = now
+        try:
+            if self._opens:
+                self._reopen()
             frame, data = self._grabber.grab()
-        except (FFmpegError, OSError, StopIteration) as error:
-            log.warning("%s: %s", self.name, error)
-            raise PictureUnavailable(
-                "picture-screen", "the screen is gone, or has another size", "share it again"
-            ) from error
+        except (FFmpegError, OSError, StopIteration, PictureUnavailable) as error:
+            self._tries -= 1
+            if self._again is None or self._tries < 0:
+                raise self._gone(error) from error
+            self._opens, self._looked = now + REST, 0.0
+            return None
+        self._tries = TRIES
         if self._before is not None and same(self._before[1], data):
             return None
         self._untold = self._before is not None and not told
         self._before = frame, data  # the bytes belong to the frame
         return Shot(frame, round(now * 1e6))
 
+    def _reopen(self) -> None:
+        """Another grabber, of the size that the monitor has now."""
+        if self._again is not None:
+            monitor, grabber = self._again()
+            self._grabber.close()
+            self.name, self._grabber = monitor.name, grabber
+            self.size = self._measure()
+        self._before, self._opens = None, 0.0
+
+    def _gone(self, error: Exception) -> PictureUnavailable:
+        log.warning("%s: %s", self.name, error)
+        return PictureUnavailable("picture-screen", "the screen is gone", "share it again")
+
     def _told(self) -> bool:
         """Whether something may have changed, as far as one can know without looking."""
         if self._damage is None:
             return True
-        told = self._damage.stirred(PATIENCE)
-        if self._untold and not told:
+        told = self._damage.stirred(PATIENCE if self._trusted else 0.0)
+        if self._untold and not told and self._trusted:
             log.info("the screen changes without telling, so it is looked at")
-            self._damage.close()
-            self._damage = None
-            return True
+            self._trusted = False
         self._untold = False
-        return told
+        return told or not self._trusted
 
     def forget(self) -> None:
         """Let the next read look, and give what it sees."""

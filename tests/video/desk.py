@@ -28,15 +28,35 @@ _GRAB_SERVER, _UNGRAB_SERVER = 36, 37
 
 # Implementation
 MISSING = "" if shutil.which("Xvfb") else "Xvfb is not installed"
+UNRESIZABLE = " and ".join(one for one in ("Xvnc", "xrandr") if shutil.which(one) is None)
+"""What is missing for a screen whose size can be changed."""
 PAGES = 2
 
 
 @contextmanager
 def xvfb(width: int, height: int, *more: str) -> Iterator[tuple[str, int]]:
     """A display with one screen: its name and its server's process."""
+    size = ["-screen", "0", f"{width}x{height}x24"]
+    yield from _serve(["Xvfb", *size, "-nolisten", "tcp", *more])
+
+
+@contextmanager
+def xvnc(width: int, height: int) -> Iterator[tuple[str, int]]:
+    """The same, of a server that lets ``resize`` change the size."""
+    size = ["-geometry", f"{width}x{height}", "-depth", "24"]
+    nobody = ["-SecurityTypes", "None", "-rfbport", "-1", "-nolisten", "tcp"]
+    yield from _serve(["Xvnc", *size, *nobody])
+
+
+def resize(display: str, width: int, height: int) -> None:
+    """Give it another of its sizes."""
+    environment = {**os.environ, "DISPLAY": display}
+    subprocess.run(["xrandr", "-s", f"{width}x{height}"], env=environment, check=True)
+
+
+def _serve(command: list[str]) -> Iterator[tuple[str, int]]:
     reading, writing = os.pipe()
-    size = f"{width}x{height}x24"
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp", *more]
+    command = [*command, "-displayfd", str(writing)]
     server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
     os.close(writing)
     try:

@@ -16,13 +16,15 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.video.child import Child, child
-from tests.video.desk import MISSING, Desk, Scrolling, xvfb
+from tests.video.desk import MISSING, UNRESIZABLE, Desk, Scrolling, resize, xvfb, xvnc
 from tests.video.eyes import decoded, marks
 from video import screen
 from video.damage import Damage
+from video.pattern import read_mark
 from video.picture import Size
 from video.pipe import Codec
 from video.screen import LOOK_ANYWAY, Monitor, MssGrabber, Screen, X11Grabber
+from video.source import Wish
 from video.unavailable import PictureUnavailable
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -102,6 +104,16 @@ def test_what_changes_on_a_still_screen_is_sent_at_once(sharer: Child, desk: Des
     assert frame.captured - shown.clock < 250_000
 
 
+def test_what_is_drawn_after_the_first_look_is_seen_by_the_second(desk: Desk) -> None:
+    source = screen.open_screen("", Wish("screen", Size(0, 0), FPS))
+    assert source.read() is not None
+    drawn = desk.show(4)
+    shot = source.read()
+    assert shot is not None
+    assert read_mark(np.asarray(shot.frame.to_ndarray(format="gray"), np.uint8)) == drawn
+    source.close()
+
+
 def test_a_key_frame_is_had_from_a_still_screen(sharer: Child) -> None:
     sharer.wait_frames(1)
     quiet(sharer, 1.5)
@@ -161,6 +173,49 @@ def test_an_x_server_that_dies_is_an_event_and_a_hint(
     assert error["code"] == "picture-screen" and error["hint"]
     assert sharer.wait("ended")["reason"] == "failed"
     assert sharer.wait_end() == 0
+
+
+@pytest.mark.skipif(bool(UNRESIZABLE), reason=f"{UNRESIZABLE} missing")
+def test_a_screen_that_changes_its_size_is_shared_on_in_the_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with xvnc(800, 600) as (display, _), child({"DISPLAY": display, "WAYLAND_DISPLAY": ""}) as one:
+        one.order("open", source="screen", fps=FPS)
+        assert one.wait("opened")["width"] == 800
+        for width, height in ((640, 480), (1024, 768)):  # looking fails, and does not
+            resize(display, width, height)
+            opened = one.wait("opened")
+            assert (opened["width"], opened["height"]) == (width, height)
+            desk = Desk(display, width, height)
+            drawn = desk.show(0)
+            one.listen(1.0)
+            frames = [frame for frame in one.frames if frame.width == width]
+            assert frames[0].key and marks(Codec.H264, frames)[-1] == drawn
+            one.frames.clear()
+            desk.close()
+
+
+def test_a_screen_that_cannot_be_looked_at_for_a_moment_is_opened_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(screen, "REST", 0.0)
+    monitor = Monitor(1, "odd", 0, 0, Size(16, 16), primary=True)
+    broken = Flicker()
+    tried: list[Flicker | None] = [None, Flicker()]
+
+    def again() -> tuple[Monitor, Flicker]:
+        if (one := tried.pop(0)) is None:
+            raise PictureUnavailable("picture-screen", "no screen 'odd'")
+        return monitor, one
+
+    source = Screen(monitor, broken, None, again)
+    monkeypatch.setattr(broken, "grab", Mock(side_effect=OSError("gone")))
+    assert [source.read() is not None for _ in range(3)] == [False, False, True]
+    monkeypatch.setattr(source._grabber, "grab", Mock(side_effect=OSError("gone")))
+    tried += [None] * 3
+    with pytest.raises(PictureUnavailable, match="the screen is gone"):
+        [source.read() for _ in range(4)]
+    assert not tried
 
 
 def test_a_screen_that_is_not_there_is_named(display: tuple[str, int]) -> None:
@@ -277,6 +332,10 @@ class Mute:
 
     def stirred(self, patience: float = 0.0) -> bool:
         """Nothing, ever."""
+        return False
+
+    def rearranged(self) -> bool:
+        """No screen comes or goes."""
         return False
 
     def close(self) -> None:
