@@ -28,6 +28,7 @@ from video.outputs import Outputs
 from video.picture import Size, same
 from video.portal import Portal, missing
 from video.source import Shot, Wish
+from video.stir import stir
 from video.unavailable import PictureUnavailable
 from video.y4m import FRAME, LONGEST_LINE, MAGIC, NoFilm, layout, picture_bytes, read_header
 
@@ -46,6 +47,8 @@ REST = 0.5  # seconds without a change after which the screens have come to rest
 DOUBT, TRIES = 1.0, 3
 """Seconds in which the first pictures after a change come, and how often they are asked for: a
 child that comes while the desktop changes its pictures' size gets none, or parts of them."""
+STIR, STIRRED = 0.4, 3
+"""Seconds after which a child that has got no picture is helped to one, and how often."""
 STALL = 2.0  # seconds that a begun picture may pause
 PROBE = 5.0  # seconds for GStreamer to draw a picture of its own
 PIPE = 1 << 20  # bytes that may wait in the pipe
@@ -139,6 +142,8 @@ class Cast:
         """When the child is started, or was."""
         self._tries = 0
         """How often another one may be, as its pictures are of a size that no screen has."""
+        self._stirs = 0
+        """How often something is still drawn for the child, which has no picture yet."""
         self.size = Size(0, 0)
         self._padded = False
         self._latest: Shot | None = None
@@ -171,6 +176,7 @@ class Cast:
             pass_fds=[self._remote],
             preexec_fn=_end_with_us,  # noqa: PLW1509  (one call of a library that is loaded)
         )
+        self._stirs = STIRRED
         self._widen()
         self._poll.register(self._out, select.POLLIN)
 
@@ -191,7 +197,7 @@ class Cast:
             self._child.wait()
             self._poll.unregister(self._out)
             self._out.close()
-            self._child = None
+            self._child, self._stirs = None, 0
         if self._remote is not None:
             self._poll.unregister(self._remote)
             os.close(self._remote)
@@ -225,6 +231,9 @@ class Cast:
             self._end_child()
         if self._child is None and now >= self._begins:
             self._start()
+        if self._stirs and now >= self._begins + STIR * (STIRRED - self._stirs + 1):
+            self._stirs -= 1
+            self._stir()
         patience = 0.0 if self._again else TURN
         told = self._poll.poll(patience * 1000)
         ready = {descriptor for descriptor, _ in told}
@@ -248,6 +257,13 @@ class Cast:
         self._begins, self._tries = time.monotonic() + REST, TRIES
         return True
 
+    def _stir(self) -> None:
+        """Of a still screen some desktops (wlroots) give no picture until something is drawn."""
+        try:
+            stir()
+        except OSError as error:
+            log.info("nothing can be drawn on this desktop: %s", error)
+
     def _picture(self) -> Shot | None:
         """The next one; None if it is as the last: something was drawn as it was."""
         line = self._line()
@@ -262,6 +278,7 @@ class Cast:
         captured = time.monotonic_ns() // 1000
         data = np.empty(picture_bytes(self.size, padded=self._padded), np.uint8)
         self._fill(data.data)
+        self._stirs = 0
         if same(self._bytes, data):
             return None
         self._bytes = data

@@ -18,22 +18,37 @@ from pathlib import Path
 from video.picture import Size
 
 # Specification (wayland.xml)
-_DISPLAY, _REGISTRY = 1, 2  # objects
+DISPLAY, REGISTRY = 1, 2  # objects
 _SYNC, _GET_REGISTRY, _BIND, _GLOBAL = 0, 1, 0, 0
 _ERROR = 0
 _OUTPUT, _VERSION = b"wl_output", 2
 _MODE, _CURRENT = 1, 1
-_HEAD = struct.Struct("=IHH")
+HEAD = struct.Struct("=IHH")
 
 # Implementation
 PATIENCE = 2.0  # seconds for an answer
 _READ = 1 << 16
 
 
-def _text(data: bytes) -> bytes:
+def text(data: bytes) -> bytes:
     """As an argument: its length, itself with a NUL, filled up to whole words."""
     ended = data + b"\0"
     return struct.pack("=I", len(ended)) + ended + bytes(-len(ended) % 4)
+
+
+def split(data: bytes) -> tuple[list[tuple[int, int, bytes]], bytes]:
+    """Object, opcode and arguments of each whole message, and what is left; ``OSError`` of an
+    error."""
+    found = []
+    while len(data) >= HEAD.size:
+        of, opcode, length = HEAD.unpack_from(data)
+        if length < HEAD.size or (of, opcode) == (DISPLAY, _ERROR):
+            raise ConnectionResetError("the compositor does not understand us")
+        if len(data) < length:
+            break
+        found.append((of, opcode, data[HEAD.size : length]))
+        data = data[length:]
+    return found, data
 
 
 class Outputs:
@@ -44,14 +59,14 @@ class Outputs:
         path = Path(os.environ.get("XDG_RUNTIME_DIR", "/"), os.environ["WAYLAND_DISPLAY"])
         self._socket = socket.socket(socket.AF_UNIX)
         self._rest = b""
-        self._used = _REGISTRY
+        self._used = REGISTRY
         self._waits_for = 0
         self._sizes: dict[int, Size] = {}
         """In pixels, by object, as they were shown when not turned."""
         try:
             self._socket.settimeout(PATIENCE)
             self._socket.connect(str(path))
-            self._send(_DISPLAY, _GET_REGISTRY, struct.pack("=I", _REGISTRY))
+            self._send(DISPLAY, _GET_REGISTRY, struct.pack("=I", REGISTRY))
             self._catch_up()  # with what there is
             self._catch_up()  # with how the screens are
             self._socket.setblocking(False)
@@ -66,13 +81,13 @@ class Outputs:
 
     def _catch_up(self) -> None:
         """Read until it has answered all that was asked."""
-        self._send(_DISPLAY, _SYNC, self._new())
+        self._send(DISPLAY, _SYNC, self._new())
         self._waits_for = self._used
         while self._waits_for:
             self.hear()
 
     def _send(self, to: int, opcode: int, body: bytes) -> None:
-        self._socket.sendall(_HEAD.pack(to, opcode, _HEAD.size + len(body)) + body)
+        self._socket.sendall(HEAD.pack(to, opcode, HEAD.size + len(body)) + body)
 
     def fileno(self) -> int:
         """For ``select``."""
@@ -83,30 +98,23 @@ class Outputs:
         data = self._socket.recv(_READ)
         if not data:
             raise ConnectionResetError("the compositor is gone")
-        data = self._rest + data
-        while len(data) >= _HEAD.size:
-            of, opcode, length = _HEAD.unpack_from(data)
-            if length < _HEAD.size or (of, opcode) == (_DISPLAY, _ERROR):
-                raise ConnectionResetError("the compositor does not understand us")
-            if len(data) < length:
-                break
-            if (of, opcode) == (_REGISTRY, _GLOBAL):
-                self._bind(data[_HEAD.size : length])
+        said, self._rest = split(self._rest + data)
+        for of, opcode, words in said:
+            if (of, opcode) == (REGISTRY, _GLOBAL):
+                self._bind(words)
             elif of in self._sizes and opcode == _MODE:
-                flags, width, height = struct.unpack_from("=Iii", data, _HEAD.size)
+                flags, width, height = struct.unpack_from("=Iii", words)
                 if flags & _CURRENT:
                     self._sizes[of] = Size(width, height)
             if of == self._waits_for:
                 self._waits_for = 0
-            data = data[length:]
-        self._rest = data
 
     def _bind(self, what: bytes) -> None:
         """Hear of it if it is a screen."""
-        if _text(_OUTPUT) == what[4:-4]:
+        if text(_OUTPUT) == what[4:-4]:
             (version,) = struct.unpack("=I", what[-4:])
             wanted = struct.pack("=I", min(version, _VERSION)) + self._new()
-            self._send(_REGISTRY, _BIND, what[:-4] + wanted)
+            self._send(REGISTRY, _BIND, what[:-4] + wanted)
             self._sizes[self._used] = Size(0, 0)
 
     def show(self, size: Size) -> bool:

@@ -121,6 +121,24 @@ def test_a_still_screen_arrives_as_it_is_also_for_who_comes_later(
     assert apart[height:].mean() < 3
 
 
+def test_a_still_screen_is_shared_again_and_again(
+    stage: Stage, desktop: Wayland, tmp_path: Path
+) -> None:
+    desktop.play(still(tmp_path / "still.mkv", 1280, 720), still=True)
+    host = stage.host(variables=desktop.variables)
+    guest = stage.join(host.code)
+    guest.meets(host)
+    seen = tmp_path / "seen.mkv"
+    for to in ("none", f"file:{seen}"):
+        since = guest.mark()
+        watch(host, guest, to, fps=30)
+        host.say("unshare")
+        guest.wait("stream-ended", since=since)
+    assert guest.leave() == 0
+    assert read_mark(pictures(seen)[-1][:720]) == STILL
+    assert host.of("error") == []
+
+
 def test_the_pointer_is_seen_where_it_is(stage: Stage, desktop: Wayland, tmp_path: Path) -> None:
     desktop.play(still(tmp_path / "still.mkv", 1280, 720), still=True)
     host = stage.host(variables=desktop.variables)
