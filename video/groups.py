@@ -38,7 +38,7 @@ SETTLED = 1.0  # s on the first encoding after which a viewer may get copies of 
 OWN_FAULT = 3.0  # s after a fall in which loss is that of a queue which we have filled
 LASTED = 20.0  # s on the first encoding after which rising was no mistake
 SIZES = ((1080, 3e6), (720, 1.5e6), (540, 0.7e6), (360, 0.25e6), (240, 0.0))
-"""(lines, bit/s from which they are worth having)."""
+"""(pixels of the shorter side, bit/s from which they are worth having)."""
 SMALLEST = 240  # lines below which nothing is made smaller
 SLOW_FPS = 15  # of the second encoding below ``SLOW_BPS``
 SLOW_BPS = 800_000.0
@@ -186,6 +186,9 @@ def size_for(width: int, height: int, fps: int, bps: float, before: Shape | None
 
 
 def _size(width: int, height: int, fps: int, bps: float) -> Shape:
+    if width < height:
+        tall, wide, rare = _size(height, width, fps, bps)
+        return wide, tall, rare
     highest = next(lines for lines, least in SIZES if bps >= least)
     tall = min(highest, max(height // 2, min(height, SMALLEST)))
     wide = max(2, round(width * tall / height / 2) * 2)

@@ -50,9 +50,12 @@ def even(number: float) -> int:
 def fit(source: Size, box: Size) -> Size:
     """The largest even size with the proportions of ``source`` that lies in ``box``.
 
-    A side of 0 bounds nothing. Nothing is ever enlarged (but what is tiny), nothing is larger
+    A box that lies is stood up for a source that stands: 1080p means 1080 pixels of the shorter
+    side. A side of 0 bounds nothing. Nothing is ever enlarged (but what is tiny), nothing is larger
     than viewers decode; an odd source loses a row or a column.
     """
+    if source.width < source.height and 0 < box.height < box.width:
+        box = Size(box.height, box.width)
     side, pixels = max(source.width, source.height), source.pixels
     ratios = [1.0, MOST_SIDE / side, math.sqrt(MOST_PIXELS / pixels)]
     if box.width:

@@ -166,6 +166,7 @@ def test_whatever_the_rates_somebody_is_quick_or_about_to_be(
 def test_a_smaller_encoding_keeps_the_shape_and_is_half_at_most() -> None:
     assert size_for(1920, 1080, 60, 500e3) == (640, 360, 15)
     assert size_for(1920, 1200, 30, 1.5e6) == (960, 600, 30)
+    assert size_for(1080, 1920, 60, 500e3) == (360, 640, 15)
     assert size_for(1280, 720, 30, 5e6) == (640, 360, 30)
     assert size_for(3840, 2160, 60, 5e6) == (1920, 1080, 30)
     assert size_for(1280, 720, 30, 1e5) == (426, 240, 15)

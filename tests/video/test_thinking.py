@@ -19,6 +19,8 @@ def test_what_is_fitted_is_even_and_lies_in_the_box(
     width: int, height: int, most_wide: int, most_high: int
 ) -> None:
     size = fit(Size(width, height), Size(most_wide, most_high))
+    if width < height and 0 < most_high < most_wide:  # which is stood up then
+        most_wide, most_high = most_high, most_wide
     assert size.width % 2 == size.height % 2 == 0
     assert 16 <= size.width <= max(16, min(width, most_wide or width))
     assert 16 <= size.height <= max(16, min(height, most_high or height))
@@ -33,6 +35,9 @@ def test_what_is_fitted_is_even_and_lies_in_the_box(
         ((1367, 767), (0, 0), (1366, 766)),
         ((640, 480), (1920, 1080), (640, 480)),
         ((1080, 1920), (0, 720), (404, 720)),
+        ((1080, 1920), (1920, 1080), (1080, 1920)),
+        ((1200, 1920), (1280, 720), (720, 1152)),
+        ((1920, 1080), (720, 1280), (720, 404)),
         ((2160, 3840), (0, 0), (2160, 3840)),
         ((5120, 2160), (0, 0), (4096, 1728)),
         ((5120, 2880), (0, 0), (4096, 2304)),
