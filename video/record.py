@@ -47,7 +47,9 @@ LIVE_ELSE = ("matroska", {"live": "1", "cluster_time_limit": "1", "flush_packets
 LATE = tuple(f"av.{kind}.stream" for kind in ("video", "audio", "subtitles"))
 """What PyAV would load with the first stream, when nothing can be loaded any more."""
 MOST_WAITING = 4 * 1024 * 1024  # bytes that a player has not taken
-PARTING = 1.0  # s that a player has to end by itself
+PARTING, TERMINATED = 0.6, 0.4
+"""s that a player has to take the rest, to end by itself, and to end when it is asked to; the
+engine waits for 2 s."""
 RATE = 48_000  # Hz, the clock of Opus
 SOUND_MS = 20
 MOST_APART = 40  # ms that sound is moved so that it goes on without a gap: clocks are estimates
@@ -252,15 +254,17 @@ class Player:
         """A player counts for itself."""
 
     def close(self) -> None:
-        """The end of its input; a player that does not end then is asked to."""
+        """The end of its input; a player that does not end then is asked to, and then ended."""
         if self._muxer is not None:
             self._muxer.close()
         self._pieces.put(b"")
         self._feeder.join(PARTING)
-        try:
-            self._process.wait(PARTING)
-        except subprocess.TimeoutExpired:
-            self._process.terminate()
+        for patience, end in ((PARTING, self._process.terminate), (TERMINATED, self._process.kill)):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience)
+                return
+            end()
+        self._process.wait()
 
     def _feed(self) -> None:
         stdin = self._process.stdin

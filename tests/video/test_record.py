@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import replace
@@ -17,6 +18,8 @@ from av.error import FFmpegError
 from audio.codec import StereoEncoder
 from audio.pcm import RATE
 from audio.soundtrack import Tones
+from client.pictures.children import GRACE
+from tests.calls.sounds import wait_until
 from tests.calls.stereo import pitches
 from tests.video.encoded import stream
 from tests.video.viewing import Child
@@ -148,6 +151,19 @@ def test_a_player_that_takes_nothing_stops_nobody() -> None:
         child.hear("key-wanted")
         child.order(do="stop")
         assert child.end()[0]["reason"] == "stopped"
+
+
+def test_a_player_that_will_not_end_is_ended(tmp_path: Path) -> None:
+    script, seen = tmp_path / "player.py", tmp_path / "seen"
+    deaf = "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    tell = "open(sys.argv[1] + '~', 'w').write(str(os.getpid()))\n"
+    script.write_text(f"{deaf}{tell}os.rename(sys.argv[1] + '~', sys.argv[1])\ntime.sleep(60)")
+    with Child(f"player:{sys.executable} {script} {seen}") as child:
+        wait_until(seen.exists, 10.0)
+        child.order(do="stop")
+        assert child.hear("ended", GRACE)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(seen.read_text()), 0)
 
 
 def test_a_player_that_does_not_exist_is_said() -> None:
