@@ -35,6 +35,7 @@ FIRST_RATES = 4e6  # bit/s up to which a new viewer's first key frame is hurried
 LEAST_BITRATE = 60_000.0
 CHANGE = 0.04  # of the bitrate from which the encoder hears of it
 KEY_PAUSE = 0.4  # s between two orders for a key frame
+KEY_LATE = 2.0  # s that one which was ordered may take, as VP9 does on a busy machine
 SLOW_KEY_PAUSE = 3.0  # s, for a viewer that cannot follow, or has asked too often
 KEYS = Rate(per_second=0.2, burst=10)  # key frames that one viewer can force
 
@@ -56,9 +57,10 @@ class Steering:
         return self._keys.setdefault(member, Bucket(KEYS, now)).take(now)
 
     def order_key(self, streaming: Streaming, now: float, *, second: bool) -> None:
-        """Ask the share child for a key frame, unless that was done just now."""
+        """Ask the share child for a key frame, unless that was done just now, or it is at it."""
         encoding = streaming.encoding(second)
-        if now - encoding.key_ordered >= KEY_PAUSE:
+        comes = encoding.key_ordered > encoding.key_pushed
+        if now - encoding.key_ordered >= (KEY_LATE if comes else KEY_PAUSE):
             encoding.key_ordered = now
             self.orders.append(Order(streaming.number, {"do": "key"}, second))
 

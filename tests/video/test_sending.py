@@ -11,7 +11,7 @@ from vc_core.feedback import Feedback, Wanted
 from vc_core.ids import Member
 from video.history import rows_for
 from video.sending import BACKLOG, LARGE_BACKLOG, MOST_AT_ONCE
-from video.sharing import Encoded, Outgoing
+from video.sharing import Encoded, Order, Outgoing
 
 
 def late(seat: Seat, since: float) -> list[float]:
@@ -484,6 +484,25 @@ def test_who_wants_key_frames_all_the_time_gets_few() -> None:
         stage.run(0.1)
     assert stage.encoders[0].keys - before <= 10 + 30 * 0.2 + 30 / 3
     assert seat.freezes(2, 32) == 0
+
+
+def test_a_key_frame_that_takes_its_time_is_ordered_once() -> None:
+    stage = Stage(most=4e6)
+    stage.encoders[0].next_at = 1.3
+    orders, given = stage.sharer.orders, []
+
+    def overhear() -> list[Order]:
+        given.extend(found := orders())
+        return found
+
+    stage.sharer.orders = overhear  # type: ignore[method-assign]
+    seat = stage.join(1, bandwidth=20e6, rtt=0.05)
+    for _ in range(12):
+        stage.run(0.1)
+        stage.sharer.key_wanted(STREAM, seat.member, stage.clock.now)
+    stage.run(1)
+    assert [one.words["do"] for one in given].count("key") == 1
+    assert len(seat.shown) > 15
 
 
 def test_a_viewer_that_leaves_is_forgotten() -> None:
