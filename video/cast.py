@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import math
 import os
 import select
 import shutil
@@ -49,6 +50,7 @@ DOUBT, TRIES = 1.0, 3
 child that comes while the desktop changes its pictures' size gets none, or parts of them."""
 STIR, STIRRED = 0.4, 3
 """Seconds after which a child that has got no picture is helped to one, and how often."""
+PROOF = 3.0  # seconds for a picture that says who has died
 STALL = 2.0  # seconds that a begun picture may pause
 PROBE = 5.0  # seconds for GStreamer to draw a picture of its own
 PIPE = 1 << 20  # bytes that may wait in the pipe
@@ -142,6 +144,8 @@ class Cast:
         """When the child is started, or was."""
         self._tries = 0
         """How often another one may be, as its pictures are of a size that no screen has."""
+        self._proof = math.inf
+        """When a picture must have come, after a part of the portal has died."""
         self._stirs = 0
         """How often something is still drawn for the child, which has no picture yet."""
         self.size = Size(0, 0)
@@ -239,6 +243,12 @@ class Cast:
         ready = {descriptor for descriptor, _ in told}
         if self._portal.fileno() in ready and self._portal.ended():
             raise missing("the desktop has ended the sharing of its screen", "share it again")
+        if self._portal.lost():
+            self._end_child()  # another one gets no pictures, if they were that part's
+            self._begins, self._proof = now, now + PROOF
+            return False
+        if now > self._proof:
+            raise missing("the desktop's portal has died", "share it again")
         if self._remote in ready:
             raise missing("PipeWire is gone", "share it again")
         if self._outputs.fileno() in ready and self._moved(0):
@@ -278,7 +288,7 @@ class Cast:
         captured = time.monotonic_ns() // 1000
         data = np.empty(picture_bytes(self.size, padded=self._padded), np.uint8)
         self._fill(data.data)
-        self._stirs = 0
+        self._stirs, self._proof = 0, math.inf
         if same(self._bytes, data):
             return None
         self._bytes = data

@@ -29,6 +29,8 @@ _PATH = "/org/freedesktop/portal/desktop"
 _CAST = "org.freedesktop.portal.ScreenCast"
 _REQUEST = "org.freedesktop.portal.Request"
 _SESSION = "org.freedesktop.portal.Session"
+_BUS = "org.freedesktop.DBus"
+_BACKENDS = "org.freedesktop.impl.portal.desktop"
 _MONITOR = 1
 _CURSOR_HIDDEN, _CURSOR_DRAWN = 1, 2
 _UNTIL_REVOKED = 2
@@ -90,6 +92,7 @@ class Portal:
         self._count = 0
         self._session = ""
         self._closed: deque[Message] = deque()
+        self._moves: deque[Message] = deque()
 
     def choose(self, *, cursor: bool) -> int:
         """Let the person choose: the number of a node of PipeWire."""
@@ -124,12 +127,22 @@ class Portal:
         except OSError:  # the bus has gone
             return True
 
+    def lost(self) -> bool:
+        """Whether a part of the portal has died, as far as ``ended`` has heard; which one it is
+        that gives our pictures, only they can tell."""
+        gone = any(not new for _, _, new in (one.body for one in self._moves))
+        self._moves.clear()
+        return gone
+
     def _hear_of_its_end(self) -> None:
         from jeepney import MatchRule, message_bus
 
         rule = MatchRule(type="signal", interface=_SESSION, member="Closed", path=self._session)
-        self._bus.filter(rule, queue=self._closed)
-        self._bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=ANSWER)
+        moves = MatchRule(type="signal", interface=_BUS, member="NameOwnerChanged")
+        moves.add_arg_condition(0, _BACKENDS, kind="namespace")
+        for wanted, heard in ((rule, self._closed), (moves, self._moves)):
+            self._bus.filter(wanted, queue=heard)
+            self._bus.send_and_get_reply(message_bus.AddMatch(wanted), timeout=ANSWER)
 
     def _select(self, session: str, *, cursor: bool) -> None:
         """Say what is wanted; wlroots desktops ask the person already here, others at the start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from jeepney import message_bus
+from jeepney.io.blocking import open_dbus_connection
 from numpy.typing import NDArray
 
 from tests.calls.engines import EngineProcess, Told
 from tests.calls.sounds import wait_until
 from tests.calls.stage import Stage
 from tests.lab.wayland import Wayland, wayland, why_impossible
+from video.cast import PROOF
 from video.pattern import Mark, Pattern, read_mark
 
 pytestmark = pytest.mark.live
@@ -204,7 +208,7 @@ def test_the_person_is_asked_once_and_may_say_no(
     assert desktop.asked == 3
 
 
-@pytest.mark.parametrize("part", ["sway", "pipewire"])
+@pytest.mark.parametrize("part", ["sway", "pipewire", "backend"])
 def test_a_desktop_that_dies_ends_the_stream_and_not_the_call(
     stage: Stage, desktop: Wayland, tmp_path: Path, part: str
 ) -> None:
@@ -219,6 +223,22 @@ def test_a_desktop_that_dies_ends_the_stream_and_not_the_call(
     guest.wait("stream-ended")
     host.say("chat", text="are you still there?")
     guest.wait("chat")
+
+
+def test_a_part_of_the_portal_that_gives_no_pictures_may_die(
+    stage: Stage, desktop: Wayland, tmp_path: Path
+) -> None:
+    desktop.play(still(tmp_path / "still.mkv", 1280, 720), still=True)
+    host = stage.host(variables=desktop.variables)
+    guest = stage.join(host.code)
+    guest.meets(host)
+    watch(host, guest, "none")
+    part = open_dbus_connection(desktop.variables["DBUS_SESSION_BUS_ADDRESS"])
+    name = "org.freedesktop.impl.portal.desktop.printing"
+    part.send_and_get_reply(message_bus.RequestName(name))
+    part.close()
+    time.sleep(PROOF + 1.5)
+    assert host.of("error") == [] and guest.of("stream-ended") == []
 
 
 def test_what_is_missing_is_said(stage: Stage, desktop: Wayland, tmp_path: Path) -> None:
