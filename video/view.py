@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # Implementation
 SHOW = 0.06  # s of decoding after which a picture is shown, though a newer one waits
+LATE = 1.0  # s that a frame may wait to be decoded
 PIECE = 256 * 1024  # bytes of one read
 MOST_PIECES = 64  # read ahead of the decoder; more waits in the pipe
 DAMAGED = "ask whoever shares it to share it again, and which version of vchat that is"
@@ -67,25 +68,28 @@ class Viewer:
         self._sequence = Sequence()
         self._tally = Tally(clock())
         self._size = (0, 0)
+        self._waiting: deque[tuple[float, Record]] = deque()
+        """What is not taken yet, and since when it waits."""
 
     @property
     def patience(self) -> float:
         """s until ``turn`` wants to be called again."""
+        if self._waiting:
+            return 0.0
         due = max(0.0, self._tally.due - self._clock())
         return due if self._sink is None else min(due, self._sink.patience)
 
     def take(self, records: list[Record]) -> None:
         """What came through the pipe; the newest picture of it is shown.
 
-        Who decodes no faster than pictures come has many to take each time: some of them are
-        shown on the way.
+        What there is no time to decode now is taken the next time, or left out if it is too old.
         """
-        newest: tuple[VideoFrame, FrameRecord] | None = None
         began = self._clock()
-        for one in self._recent(records):
-            if newest is not None and self._sink is not None and self._clock() - began >= SHOW:
-                self._sink.picture(*newest)
-                newest, began = None, self._clock()
+        self._waiting += [(began, one) for one in records]
+        self._leave_out(began)
+        newest: tuple[VideoFrame, FrameRecord] | None = None
+        while self._waiting and (newest is None or self._clock() - began < SHOW):
+            _, one = self._waiting.popleft()
             if isinstance(one, FrameRecord):
                 picture = self._frame(one)
                 newest = (picture, one) if picture is not None else newest
@@ -96,6 +100,25 @@ class Viewer:
                 self._order(one)
         if newest is not None and self._sink is not None:
             self._sink.picture(*newest)
+
+    def _leave_out(self, now: float) -> None:
+        """Forget frames that would only keep the new ones waiting: up to the newest key frame."""
+        if self._sink is None or not self._sink.decodes:
+            return
+        frames = [(at, one) for at, one in self._waiting if isinstance(one, FrameRecord)]
+        if len(frames) <= MOST_BEHIND and (not frames or now - frames[0][0] <= LATE):
+            return
+        newest = next((one for _, one in reversed(frames) if one.key), None)
+        if frames[0][1] is newest:
+            return
+        self._sequence.skip()
+        kept: deque[tuple[float, Record]] = deque()
+        late = True
+        for at, one in self._waiting:
+            late = late and one is not newest
+            if not late or not isinstance(one, FrameRecord):
+                kept.append((at, one))
+        self._waiting = kept
 
     def turn(self) -> None:
         """Once a loop: the sink's own side, key frames, figures."""
@@ -146,16 +169,6 @@ class Viewer:
         return self._clock() - frame.captured / 1e6
 
     # ---- Frames ----------------------------------------------------------------------
-
-    def _recent(self, records: list[Record]) -> list[Record]:
-        """Without frames that would only keep the new ones waiting."""
-        frames = [r for r in records if isinstance(r, FrameRecord)]
-        if len(frames) <= MOST_BEHIND:
-            return records
-        self._sequence.skip()
-        start = next((f for f in reversed(frames) if f.key), None)
-        kept = frames[frames.index(start) :] if start is not None else []
-        return [r for r in records if not isinstance(r, FrameRecord) or r in kept]
 
     def _frame(self, frame: FrameRecord) -> VideoFrame | None:
         sink = self._sink

@@ -15,7 +15,7 @@ from tests.video.encoded import stream
 from tests.video.viewing import Child
 from video.pipe import Codec, FrameRecord
 from video.sink import Nowhere
-from video.view import Viewer
+from video.view import LATE, Viewer
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 
@@ -174,7 +174,38 @@ def test_who_decodes_as_slowly_as_pictures_come_sees_more_than_the_last_of_many(
     monkeypatch.setattr(viewer, "_decode", slowly)
     viewer._sink = Nowhere(lambda frame: shown.append(frame.number))
     viewer.take(list(stream(30)))
+    while viewer.patience == 0.0:
+        viewer.take([])
     assert len(shown) >= 8 and shown[-1] == 29 and shown == sorted(shown)
+
+
+def test_who_decodes_more_slowly_than_pictures_come_leaves_out_what_is_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, late, asked = [0.0], [], 0
+    viewer = Viewer(lambda _words: None, lambda: now[0])
+    decode = viewer._decode
+
+    def slowly(frame: FrameRecord) -> object:
+        now[0] += 0.08
+        return decode(frame)
+
+    monkeypatch.setattr(viewer, "_decode", slowly)
+    viewer._sink = Nowhere(lambda frame: late.append(now[0] - frame.captured / 1e6))
+    frames, number, at = list(stream(30)), 0, 0
+    while now[0] < 20:
+        come = []
+        while number / 30 <= now[0]:
+            captured = round(number / 30 * 1e6)
+            come.append(replace(frames[at], number=number, captured=captured))
+            number, at = number + 1, at + 1 if at < 29 else 1
+        viewer.take(come)
+        if viewer._sequence.wants_key(now[0]):
+            asked, at = asked + 1, 0
+        now[0] += 0.001
+    assert max(late) < LATE + 0.2
+    assert len(late) > 100
+    assert 5 < asked < 30
 
 
 def test_a_decoder_that_falls_behind_goes_on_from_the_newest_key_frame() -> None:
