@@ -13,7 +13,7 @@ import pytest
 
 from tests.video.encoded import stream
 from tests.video.viewing import Child
-from video.pipe import Codec, FrameRecord
+from video.pipe import Codec, FrameRecord, Record
 from video.sink import Nowhere
 from video.view import LATE, Viewer
 
@@ -194,7 +194,7 @@ def test_who_decodes_more_slowly_than_pictures_come_leaves_out_what_is_late(
     viewer._sink = Nowhere(lambda frame: late.append(now[0] - frame.captured / 1e6))
     frames, number, at = list(stream(30)), 0, 0
     while now[0] < 20:
-        come = []
+        come: list[Record] = []
         while number / 30 <= now[0]:
             captured = round(number / 30 * 1e6)
             come.append(replace(frames[at], number=number, captured=captured))
