@@ -17,7 +17,7 @@ WRAP = 1 << 32  # numbers of frames
 # Implementation
 PATIENCE = 0.5  # s between two requests for a key frame
 MOST_FAILURES = 40  # one after the other, without a picture in between
-MOST_BEHIND = 45  # frames that wait to be decoded; more is left out up to a key frame
+MOST_BEHIND = 90  # frames that wait to be decoded; more is left out up to a key frame
 
 
 class Sequence:

@@ -82,13 +82,19 @@ class Viewer:
     def take(self, records: list[Record]) -> None:
         """What came through the pipe; the newest picture of it is shown.
 
-        What there is no time to decode now is taken the next time, or left out if it is too old.
+        What there is no time to decode now is taken the next time, or left out if it is too old;
+        a recording takes it all.
         """
         began = self._clock()
         self._waiting += [(began, one) for one in records]
         self._leave_out(began)
         newest: tuple[VideoFrame, FrameRecord] | None = None
-        while self._waiting and (newest is None or self._clock() - began < SHOW):
+        while self._waiting:
+            if newest is not None and self._sink is not None and self._clock() - began >= SHOW:
+                if not self._sink.writes_files:
+                    break
+                self._sink.picture(*newest)
+                newest, began = None, self._clock()
             _, one = self._waiting.popleft()
             if isinstance(one, FrameRecord):
                 picture = self._frame(one)
@@ -103,7 +109,7 @@ class Viewer:
 
     def _leave_out(self, now: float) -> None:
         """Forget frames that would only keep the new ones waiting: up to the newest key frame."""
-        if self._sink is None or not self._sink.decodes:
+        if self._sink is None or self._sink.writes_files or not self._sink.decodes:
             return
         frames = [(at, one) for at, one in self._waiting if isinstance(one, FrameRecord)]
         if len(frames) <= MOST_BEHIND and (not frames or now - frames[0][0] <= LATE):
