@@ -33,6 +33,12 @@ class Step:
         """With its hash, which is computed once."""
         return cls(signed, entry, entry.hash)
 
+    @classmethod
+    def parse(cls, data: bytes) -> Step:
+        """Of a ``Signed`` entry; nothing of it is checked."""
+        signed = Signed.parse(data)
+        return cls.of(signed, signed.read())
+
     @property
     def order(self) -> tuple[int, int]:
         """Where it stands; later entries and higher terms compare greater."""

@@ -10,19 +10,22 @@ stream: they need order, and letters may be lost or overtaken. Everything else a
 goes as letters. What is lost with a road is said again when the next stream opens;
 after *last words* there is none, so they go every way that there is, and are read
 even when the end of their road has come before them. Whoever is removed may hear
-nothing at that moment: it is told again for as long as it would wait for its host,
-by letters of the last link that we had with it.
+nothing at that moment, or have no link with the host: those who have one pass its
+removal on, and whoever hosts leaves it in mailboxes for as long as one waits for a host.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vc_core.commands import SendSignal, WriteRoad
+from vc_core.errors import RemoteProtocolError
 from vc_core.ids import ExchangeId, Member
 from vc_core.link import Link
 from vc_core.mailboxes import Mailboxes
+from vc_core.meet import seal_removal
 from vc_core.messages import (
     JOIN,
     MAX_MEMBERS,
@@ -61,8 +64,10 @@ class Removed:
     """Who must hear that it is out."""
 
     number: Member
-    letters: list[tuple[bytes, bytes]]
-    """(room secret of a mailbox, ``MEET`` body), of each link that it may know."""
+    body: bytes
+    """A ``MEET`` message."""
+    secrets: list[bytes]
+    """Of rooms whose mailboxes it may hear."""
     due: float
     until: float
 
@@ -105,17 +110,23 @@ class Courier:
                 self._post_everywhere(peer, link, link.seal_letter(message))
 
     def remove(self, peer: Peer, message: NewEntry, now: float) -> None:
-        """Last words to somebody whom we remove from the room."""
-        self.part(peer, message)
+        """Last words to somebody who is removed from the room."""
+        if self._room.hosting:
+            self.part(peer, message)
+        elif peer.streaming:  # the host may have no link with it
+            self.send(peer, message)
+        links = [link for link in (peer.link, peer.coming, peer.former) if link is not None]
         known = peer.found_by or self._mailboxes.known_to(peer)
-        letters = [
-            (secret, MEET.write(link.seal_letter(message)))
-            for link in (peer.link, peer.coming, peer.former)
-            if link is not None
-            for secret in dict.fromkeys((link.secret or known, known))
-        ]
-        due, until = now + REMINDER_PAUSE, now + REMINDED
-        self._removed.append(Removed(peer.number, letters, due, until))
+        secrets = list(dict.fromkeys((known, *(link.secret or known for link in links))))
+        due = now + (REMINDER_PAUSE if links else 0.0)
+        with suppress(RemoteProtocolError):  # nothing can be sealed for such a key
+            removal = seal_removal(message.entry, peer.seat.dh, self._room.id, self._room.rng)
+            body = MEET.write(removal)
+            self._removed.append(Removed(peer.number, body, secrets, due, now + REMINDED))
+
+    def forget_removed(self) -> None:
+        """Another chain counts, in which they may have a seat."""
+        self._removed.clear()
 
     def _post_everywhere(self, peer: Peer, link: Link, letter: Letter) -> None:
         if peer.exchange is not None and self._mailboxes.connected:
@@ -126,15 +137,14 @@ class Courier:
 
     def next_timer(self) -> float | None:
         """When ``handle_timer`` wants to run."""
-        return min((one.due for one in self._removed), default=None)
+        hosting = self._room.hosting
+        return min((one.due for one in self._removed), default=None) if hosting else None
 
     def handle_timer(self, now: float) -> None:
-        """Remind the removed, unless another host's chain counts now."""
-        if not self._room.hosting:
-            self._removed.clear()
-        for one in [one for one in self._removed if now >= one.due]:
-            for secret, body in one.letters:
-                self._mailboxes.drop(one.number, body, secret)
+        """Remind the removed, if we host: our own and those of the host before us."""
+        for one in [one for one in self._removed if now >= one.due and self._room.hosting]:
+            for secret in one.secrets if now < one.until else ():
+                self._mailboxes.drop(one.number, one.body, secret)
             one.due = now + REMINDER_PAUSE
             if one.due > one.until:
                 self._removed.remove(one)

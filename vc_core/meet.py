@@ -11,6 +11,10 @@ could be replayed; the responder keeps an older link until message 3 opens.
 
 A greeting's tag is a MAC that only the two can make, under a key of their static
 keys: whoever else drops greetings into a mailbox costs the responder one hash.
+
+A removal is for one who may know nobody here any more: it is sealed for its static
+key, so that others who know the mailbox do not read who is in the room now, and
+who sealed it does not matter.
 """
 
 from __future__ import annotations
@@ -31,15 +35,17 @@ from vc_core.keys import (
     same,
     x25519,
 )
-from vc_core.messages import PROTOCOL_VERSION, TAG_SIZE, Bundle, Greet, Reply
+from vc_core.messages import PROTOCOL_VERSION, TAG_SIZE, Bundle, Greet, Removal, Reply
 from vc_core.noise import Handshake
 from vc_core.record import record
+from vc_core.seal import open_box, seal_box
 from vc_core.wire import Reader, fields
 
 # Specification
 LABEL_PROLOGUE = "vchat-1 meet"
 LABEL_PSK = "vchat-1 meet psk"
 LABEL_GREETING = "vchat-1 greeting"
+LABEL_REMOVAL = "vchat-1 removal"
 
 
 def initiates(own: PublicIdentity, other: PublicIdentity) -> bool:
@@ -139,3 +145,17 @@ def reply_to(
     noise.set_psk(_psk(secret, shared, greet.kem_public, ciphertext))
     message = noise.write_message(bundle.write_fields())
     return Reply(greet.tag, ciphertext, message), noise.split()
+
+
+def seal_removal(entry: bytes, dh: bytes, room: bytes, rng: Rng) -> Removal:
+    """A ``Signed`` entry for the X25519 key ``dh``; ``RemoteProtocolError`` if it is of no use."""
+    ephemeral = KeyPair.generate(rng)
+    key = hkdf(x25519(ephemeral.secret, dh), LABEL_REMOVAL, room, ephemeral.public, dh)
+    return Removal(ephemeral.public, seal_box(key, entry, b"", rng))
+
+
+def open_removal(removal: Removal, dh: KeyPair, room: bytes) -> bytes:
+    """The ``Signed`` entry; nothing of it is checked."""
+    shared = x25519(dh.secret, removal.ephemeral)
+    key = hkdf(shared, LABEL_REMOVAL, room, removal.ephemeral, dh.public)
+    return open_box(key, removal.sealed, b"")

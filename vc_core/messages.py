@@ -239,7 +239,18 @@ class Reply(Record):
     )
 
 
-MEET = Family({1: Greet, 2: Reply, 3: Letter})
+@record
+class Removal(Record):
+    """The entry that removes the receiver, for its static key. No link: a host has signed it."""
+
+    ephemeral: bytes
+    sealed: bytes
+    """A ``Signed`` entry."""
+
+    LAYOUT: ClassVar[Layout] = (("ephemeral", _KEY), ("sealed", Bytes(MAX_LETTER)))
+
+
+MEET = Family({1: Greet, 2: Reply, 3: Letter, 4: Removal})
 
 
 @record

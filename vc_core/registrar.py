@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from vc_core.chain import Step
 from vc_core.chat import Conversation
 from vc_core.comparison import Comparison
 from vc_core.courier import Courier
@@ -88,9 +89,7 @@ class Registrar:
             out = peer.number == subject and action in REMOVALS
             if not out:
                 self._courier.send(peer, message)
-            elif action is Action.KICK:
-                self._courier.remove(peer, message, now)
-            else:
+            elif action is Action.LEAVE:
                 self._courier.part(peer, message)
         self._apply(before, room.roster.entry, now)
 
@@ -103,9 +102,8 @@ class Registrar:
             taken = room.roster.receive(message.entry, loyal=loyal)
         except Missing as missing:
             entry = missing.step.entry
-            out = entry.action in REMOVALS and entry.subject == room.number
-            # Nobody will tell us what we missed. A host yields by the whole way: others need it.
-            if out and room.roster.says_host(missing.step, loyal=loyal or room.hosting):
+            # Nobody will tell us what we missed.
+            if room.roster.removes(room.number, missing.step, loyal=loyal or room.hosting):
                 self._about_ourselves(Action(entry.action))
                 return
             newer = entry.term > room.roster.entry.term
@@ -121,6 +119,12 @@ class Registrar:
         if taken.behind and peer.answers.take(now):
             self._courier.send(peer, Standing(room.roster.position))
         self._took(taken, now)
+
+    def removed(self, entry: bytes, now: float) -> None:
+        """We are out, says whoever left this in a mailbox; what counts is who signed it."""
+        room, step = self._room, Step.parse(entry)
+        if room.roster.removes(room.number, step, loyal=room.hosting or room.fresh(now)):
+            self._about_ourselves(Action(step.entry.action))
 
     def _barred(self, peer: Peer, takeover: NewEntry, barred: Barred, now: float) -> None:
         """Somebody whom our chain has removed is host of a half; our own host hears of it too."""
@@ -237,6 +241,10 @@ class Registrar:
             assert seat is not None
             self.joined(seat, now)
         else:
+            out = room.peers.get(subject) if action is Action.KICK else None
+            if out is not None:
+                signed = room.roster.evidence(entry.position)
+                self._courier.remove(out, NewEntry(signed.write_fields()), now)
             self._left(action, subject, now)
         self._renew(subject, now, lazily=action in ARRIVALS)
 
@@ -332,6 +340,7 @@ class Registrar:
         """Our chain was left for another one: what differs between their newest entries."""
         room, entry = self._room, self._room.roster.entry
         yielded = taken.before.signer == room.number
+        self._courier.forget_removed()
         for peer in list(room.peers.values()):
             seat = entry.seat(peer.number)
             if seat is None or seat.sign != peer.seat.sign or seat.number >= taken.shared:

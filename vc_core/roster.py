@@ -161,8 +161,7 @@ class Roster:
         second entry at a known place, ``Missing`` when others must come first,
         ``Barred``, and ``RemoteProtocolError`` for anything that does not follow.
         """
-        signed = Signed.parse(data)
-        step = Step.of(signed, signed.read())
+        step = Step.parse(data)
         if step.entry.room != self.entry.room:
             raise RemoteProtocolError("an entry of another room")
         self._compare(step)
@@ -182,12 +181,16 @@ class Roster:
             raise Missing(step)
         return taken
 
-    def says_host(self, step: Step, *, loyal: bool) -> bool:
-        """Whether who hosts has signed an entry, whatever stands between ours and it.
+    def removes(self, number: Member, step: Step, *, loyal: bool) -> bool:
+        """Whether who hosts has removed a member, whatever stands between our newest and that.
 
-        That is our host or, unless ``loyal``, a deputy of ours that took over meanwhile.
+        That is our host or, unless ``loyal``, a deputy of ours that took over meanwhile. A
+        host is loyal to itself: it yields by the whole way, since others need it.
         """
         ours, entry = self.entry, step.entry
+        out = entry.action in (Action.LEAVE, Action.KICK) and entry.subject == number
+        if not out or entry.room != ours.room or step.order <= self.position.order:
+            return False
         deputy = entry.term > ours.term and not loyal and entry.signer in ours.deputies
         signer = ours.seat(entry.signer)
         hosts = entry.term == ours.term or deputy

@@ -16,6 +16,7 @@ from vc_core.errors import Ending, RemoteProtocolError
 from vc_core.ids import Member
 from vc_core.inside import Inside
 from vc_core.mailboxes import read_meet
+from vc_core.meet import open_removal
 from vc_core.messages import (
     Attest,
     Bye,
@@ -37,6 +38,7 @@ from vc_core.messages import (
     NewEntry,
     NewSecret,
     Pulse,
+    Removal,
     Reply,
     Reveal,
     Road,
@@ -116,6 +118,9 @@ class Switchboard:
         self, sender: Member, message: Record, now: float, mailbox: bytes | None = None
     ) -> None:
         """One ``MEET`` message, by the host or the ``mailbox`` of a room secret."""
+        if isinstance(message, Removal) and mailbox is not None:
+            room = self._room
+            self._inside.registrar.removed(open_removal(message, room.identity.dh, room.id), now)
         peer = self._room.peers.get(sender)
         matchmaker = self._inside.matchmaker
         if peer is None:

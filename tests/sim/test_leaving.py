@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from tests.sim.bottle import Bottle
 from tests.sim.people import Person
 from tests.sim.words import ending, joined, left, names_here, room_code, texts
+from vc_core.courier import Courier
+from vc_core.entry import SIGNERS, Action, follow, sign_entry
 from vc_core.events import CodeEnded, CodeReady, MemberJoined
-from vc_core.keys import Identity
+from vc_core.keys import Identity, hkdf
+from vc_core.mailboxes import LABEL_MAILBOX_KEY, mailbox_of
+from vc_core.meet import seal_removal
+from vc_core.messages import MEET, Carry, Parcel
 from vc_core.peer import Peer
+from vc_core.seal import seal_box
+from vc_core.signals import Dropped
 
 
 @pytest.fixture
@@ -203,6 +211,113 @@ def test_who_is_kicked_by_a_host_of_whom_it_has_not_heard_is_told_when_it_is_bac
     bottle.run(6)
     assert cyd.ended and ending(cyd) == "kicked"
     assert names_here(ann) == names_here(bob)
+
+
+def dark(bottle: Bottle, one: Person, *others: Person) -> None:
+    """Nothing of theirs reaches it, nor anything of the server."""
+    bottle.meddle = lambda person, signal: [] if person is one else [signal]
+    for other in others:
+        bottle.cut(one.name, other.name)
+
+
+def light(bottle: Bottle, one: Person, *others: Person) -> None:
+    """It is heard again."""
+    bottle.meddle = None
+    for other in others:
+        bottle.mend(one.name, other.name)
+
+
+@pytest.mark.parametrize("later", [0.2, 5, 30])
+def test_who_was_kicked_in_the_dark_by_a_host_that_is_gone_is_told_by_the_next_one(
+    later: float,
+) -> None:
+    bottle = Bottle(24)
+    host, ann, bob, cyd = bottle.party("host", "ann", "bob", "cyd")
+    dark(bottle, cyd, host, ann, bob)
+    bottle.run(1)
+    act(bottle, host, "kick", cyd.number, bottle.now)
+    bottle.run(1)
+    bottle.kill(host)
+    assert bottle.run(15, lambda: ann.session.room.hosting)
+    bottle.run(later)
+    light(bottle, cyd, ann, bob)
+    bottle.run(6)
+    assert cyd.ended and ending(cyd) == "kicked"
+    assert names_here(ann) == names_here(bob) == {"ann", "bob"}
+
+
+def test_who_was_kicked_is_told_by_a_host_that_it_does_not_know(bottle: Bottle) -> None:
+    """Ann came when cyd was in the dark, and bob, who knows both, has left."""
+    host, bob, cyd = bottle.party("host", "bob", "cyd")
+    dark(bottle, cyd, host, bob)
+    ann = bottle.join("ann", bottle.code(host))
+    bottle.cut("cyd", "ann")
+    assert bottle.run(3, lambda: bool(joined(ann)))
+    act(bottle, host, "kick", cyd.number, bottle.now)
+    act(bottle, bob, "leave", bottle.now)
+    bottle.run(1)
+    bottle.kill(host)
+    assert bottle.run(15, lambda: ann.session.room.hosting)
+    assert ann.number not in cyd.session.room.peers
+    bottle.meddle = None
+    bottle.run(6)
+    assert cyd.ended and ending(cyd) == "kicked"
+
+
+def without_link(bottle: Bottle, monkeypatch: pytest.MonkeyPatch) -> list[Person]:
+    """A room in which nothing has ever passed between ann and cyd."""
+    forward = Courier.forward
+
+    def passed_on(self: Courier, sender: Peer, carry: Carry, now: float) -> None:
+        receiver = self._room.peers[carry.member]  # type: ignore[index]
+        if {sender.name, receiver.name} != {"ann", "cyd"}:
+            forward(self, sender, carry, now)
+
+    monkeypatch.setattr(Courier, "forward", passed_on)
+    people = bottle.party("host", "ann", "bob")
+    bottle.cut("ann", "cyd")
+    people.append(bottle.join("cyd", bottle.code(people[0])))
+    bottle.run(6)
+    return people
+
+
+def test_who_has_no_link_with_its_new_host_hears_of_its_removal_by_another_member(
+    bottle: Bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, ann, bob, cyd = without_link(bottle, monkeypatch)
+    bottle.stop_server()
+    bottle.kill(host)
+    assert bottle.run(15, lambda: ann.session.room.hosting)
+    bottle.run(1)
+    act(bottle, ann, "kick", cyd.number, bottle.now)
+    bottle.run(0.5)
+    assert ann.session.room.peers.keys() == {host.number, bob.number}
+    assert cyd.ended and ending(cyd) == "kicked"
+
+
+def test_a_removal_that_another_room_or_a_guest_has_signed_removes_nobody(bottle: Bottle) -> None:
+    host, ann, bob = bottle.party("host", "ann", "bob")
+    other = Bottle(25).party("elsewhere", "x", "y")[0]
+    room = bob.session.room
+    entry = host.session.room.roster.entry
+    kick = follow(entry, Action.KICK, bob.number)
+    by_guest = replace(kick, term=entry.term + SIGNERS, signer=ann.number)
+    for identity, claim in (
+        (other.identity, kick),
+        (ann.identity, kick),
+        (ann.identity, by_guest),  # she is a deputy, and bob hears his host
+        (host.identity, replace(kick, room=other.session.room.id)),
+        (host.identity, follow(entry, Action.KICK, ann.number)),
+        (host.identity, follow(entry, Action.ABSENT, bob.number)),
+    ):
+        signed = sign_entry(identity, claim).write_fields()
+        removal = seal_removal(signed, bob.identity.dh.public, room.id, bottle.rng)
+        parcel = Parcel(host.number, bob.number, MEET.write(removal)).write_fields()
+        mailbox = mailbox_of(room.secrets[0])
+        box = seal_box(hkdf(room.secrets[0], LABEL_MAILBOX_KEY), parcel, mailbox, bottle.rng)
+        bottle.deliver(bob, Dropped(mailbox, box))
+    bottle.run(5)
+    assert bob.living and names_here(bob) == {"host", "ann", "bob"}
 
 
 @pytest.mark.parametrize("host_smaller", [True, False])

@@ -102,13 +102,14 @@ def test_who_may_remove_us_by_an_entry_whose_way_we_do_not_know() -> None:
     ann.extend(ANN, Action.TAKEOVER, Member(1))
     kick = ann.extend(ANN, Action.KICK, Member(2))
     step = Step.of(kick, kick.read())
-    assert bob.says_host(step, loyal=False)
-    assert not bob.says_host(step, loyal=True)
+    assert bob.removes(Member(2), step, loyal=False)
+    assert not bob.removes(Member(1), step, loyal=False)
+    assert not bob.removes(Member(2), step, loyal=True)
     forged = Signed.parse(signed_by(BOB, step.entry))
     with pytest.raises(RemoteProtocolError):
-        bob.says_host(replace(step, signed=forged), loyal=False)
+        bob.removes(Member(2), replace(step, signed=forged), loyal=False)
     bob.receive(host.extend(HOST, Action.DEPUTIES, FOUNDER, deputies=(2,)).write_fields())
-    assert not bob.says_host(step, loyal=False)
+    assert not bob.removes(Member(2), step, loyal=False)
 
 
 def test_two_signed_entries_at_one_place_are_a_fork_and_its_proof() -> None:
