@@ -80,7 +80,8 @@ ENDINGS: Mapping[Ending, Words] = {
         "a network blocks udp, or both routers change ports: try another network on either side",
     ),
     Ending.HOST_LOST: Words(
-        "the host cannot be reached any more", "ask the host whether vchat still runs"
+        "the host cannot be reached any more",
+        "ask the host whether vchat still runs, or those inside: a new host has a new code",
     ),
     Ending.NOT_THE_HOST: Words(
         "who answered is not the host that the link names, so nothing was sent",

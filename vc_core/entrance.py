@@ -30,6 +30,7 @@ from vc_core.wire import Record
 
 # Specification
 PATIENCE = 45.0  # s for the whole way in; a wrong code is answered after up to 30
+ANSWER = 12.0  # s for the host's first word, which no host delays: it ends an exchange after 10
 WAITING = 30.0  # s for which a server that has no place now is asked again
 PAUSE = 1.0  # s between two knocks, and up to as much more by chance
 
@@ -119,6 +120,8 @@ class Entrance:
         self._kem = kem
         self._rng = rng
         self._deadline = now + PATIENCE
+        self._answer_by = float("inf")
+        """When the host must have said something: the server may hold it for alive for long."""
         self._insists_until = now + WAITING
         self._knock_at = now
         self._handshake: JoinerExchange | None = None
@@ -164,7 +167,7 @@ class Entrance:
             self._refused(signal.reason, now)
         elif isinstance(signal, Opened) and self.state is State.KNOCKING:
             self.state = step(MOVES, self.state, Heard())
-            self.exchange = ExchangeId(signal.exchange)
+            self.exchange, self._answer_by = ExchangeId(signal.exchange), now + ANSWER
             self._ask(signal.mailbox)
         elif isinstance(signal, Closed) and signal.exchange == self.exchange:
             self.ending = Ending.HOST_LOST
@@ -200,7 +203,7 @@ class Entrance:
 
     def _read(self, body: bytes, now: float) -> Met | Letter | None:
         message = JOIN.read(body)
-        handshake = self._handshake
+        handshake, self._answer_by = self._handshake, float("inf")
         if isinstance(message, Letter):
             return message
         if isinstance(message, Denied) and self._passing(message, now):
@@ -233,13 +236,13 @@ class Entrance:
         """When ``handle_timer`` wants to run."""
         if self.state is State.WAITING:
             return self._knock_at
-        return None if self.state is State.INSIDE else self._deadline
+        return None if self.state is State.INSIDE else min(self._deadline, self._answer_by)
 
     def handle_timer(self, now: float) -> None:
         """Knock again; give up when it takes too long."""
         if self.state is State.WAITING and now >= self._knock_at:
             self.knock()
-        if self.state is not State.INSIDE and now >= self._deadline:
+        if self.state is not State.INSIDE and now >= min(self._deadline, self._answer_by):
             self.ending = self.ending or Ending.HOST_LOST
 
     def _post(self, message: Record) -> None:

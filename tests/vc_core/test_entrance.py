@@ -6,7 +6,9 @@ import pytest
 
 from client.net.kem import MlKem
 from tests.vectors.seeded import seeded
+from vc_core.admission import EXCHANGE_LIFE, LONGEST_DELAY
 from vc_core.entrance import (
+    ANSWER,
     DENIALS,
     PASSING,
     PATIENCE,
@@ -144,6 +146,30 @@ def test_it_waits_no_longer_than_it_must(entrance: Entrance) -> None:
     assert entrance.ending is None
     entrance.handle_timer(PATIENCE)
     assert entrance.ending is Ending.HOST_LOST
+
+
+def test_a_host_that_says_nothing_at_all_is_not_waited_for_as_long(entrance: Entrance) -> None:
+    assert opened(entrance).next_timer() == 1.0 + ANSWER < PATIENCE
+    assert ANSWER > EXCHANGE_LIFE
+    entrance.handle_timer(0.9 + ANSWER)
+    assert entrance.ending is None
+    entrance.handle_timer(1.0 + ANSWER)
+    assert entrance.ending is Ending.HOST_LOST
+
+
+def test_a_host_that_has_said_something_may_take_its_time_for_a_wrong_code(
+    entrance: Entrance,
+) -> None:
+    host = HostExchange(bytes(32), Identity.generate(RNG), MlKem(), RNG)
+    post = opened(entrance).signals[-1]
+    assert isinstance(post, Post)
+    ask = JOIN.read(post.body)
+    assert isinstance(ask, Ask)
+    guess = Password(Form.SPOKEN, b"abacus-abbey-abrupt", "1234")
+    entrance.receive(Posted(5, JOIN.write(host.receive_ask(ask, guess))), ANSWER)
+    assert entrance.next_timer() == PATIENCE
+    entrance.handle_timer(1.0 + LONGEST_DELAY)
+    assert entrance.ending is None
 
 
 def test_inside_nothing_ends_it_any_more(entrance: Entrance) -> None:
