@@ -180,6 +180,7 @@ PATHS: Mapping[str, str] = {
     "not-tried": "{rung} was not tried yet",
     "none-known": "{rung} is not tried: no forwarder of that kind is known",
     "trying": "{rung} is being looked for",
+    "awaited": "{rung}: the other side has not come to the forwarder",
     "answered": "{rung}: the other side answers",
     "silent": "{rung} fell silent; trying to wake it",
     "proving": "{rung} answers again, and must go on for a while",

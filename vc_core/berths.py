@@ -43,6 +43,8 @@ class Berths:
         self._held: dict[int, Berth] = {}
         self._gone: set[int] = set()
         """Forwarders that did not answer, or do no more."""
+        self.words: dict[Rung, str] = {}
+        """Why we have none of a rung, for members to come."""
 
     # Getters
 
@@ -91,6 +93,7 @@ class Berths:
     def take(self, number: int, berth: Berth) -> None:
         """A forwarder has given us our slot, or moved us to another transport."""
         self._held[number] = berth
+        self.words.pop(berth.rung, None)
         self._gone.discard(number)
 
     def give_up(self, number: int) -> Way | None:

@@ -245,6 +245,8 @@ class Forwarding:
             if elsewhere and not self._opened.take(now):
                 self._again_at = now + LATER
             elif known != one:
+                if known is None and number not in self._room.ways.berths:
+                    self._room.ways.explain(Rung(one.rung), "trying")
                 self._open[number] = one
                 self._room.ask(OpenForwarder(number, Rung(one.rung), one.addresses, one.grants))
         for number in self._open.keys() - wanted.keys():

@@ -15,6 +15,7 @@ Rule 4: a way that comes back must go on answering for a while before it is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 from vc_core.ids import Rung, Way
@@ -85,7 +86,10 @@ WORDS = {
 }
 
 
-REASONS = frozenset({*WORDS.values(), "not-tried", "none-known", "forbidden", "crowded"})
+AWAITED = "awaited"
+"""For ``trying`` of a forwarder, where a way is open only when our own slot is held."""
+
+REASONS = frozenset({*WORDS.values(), AWAITED, "not-tried", "none-known", "forbidden", "crowded"})
 """What this file says of a rung; carriers say why they failed in words of their own."""
 
 
@@ -134,7 +138,7 @@ class Ladder:
         self._words: dict[Rung, str] = {}
         self._allowed = frozenset(Rung)
         self._crowded = False
-        self._told: tuple[Way | None, str] = (None, "not-tried")
+        self._told = self._seen()
 
     # Getters
 
@@ -155,10 +159,10 @@ class Ladder:
         for state in (State.ALIVE, State.PROVING, State.REFUSED, State.SILENT):
             if state in states:
                 return WORDS[state]
+        if State.TRIED in states:
+            return WORDS[State.TRIED] if rung is Rung.DIRECT else AWAITED
         if rung in self._words:
             return self._words[rung]
-        if State.TRIED in states:
-            return WORDS[State.TRIED]
         return "not-tried" if rung is Rung.DIRECT else "none-known"
 
     def reasons(self) -> dict[str, str]:
@@ -208,6 +212,12 @@ class Ladder:
             self._words[way.rung] = word
         return self._choose()
 
+    def begin(self, order: tuple[int, ...], words: Mapping[Rung, str], *, crowded: bool) -> None:
+        """A link begins: the order of forwarders, why some cannot be tried, how large a room."""
+        self._order, self._crowded = order, crowded
+        self._words.update(words)
+        self._choose()
+
     def explained(self, rung: Rung, word: str) -> bool:
         """Why a rung is not tried, or failed before it could be."""
         self._words[rung] = word
@@ -237,8 +247,8 @@ class Ladder:
 
     # Choice
 
-    def _seen(self) -> tuple[Way | None, str]:
-        return self.used if self._carries() else None, self.reason_of(Rung.DIRECT)
+    def _seen(self) -> tuple[Way | None, dict[str, str]]:
+        return self.used if self._carries() else None, self.reasons()
 
     def _choose(self) -> bool:
         """Take the best way; whether people see a change since the last time."""

@@ -94,8 +94,7 @@ class Ways:
             return
         self._ask(OpenRoad(peer.number, link.id, link.leading))
         peer.ladder.allow(self.allowed)
-        peer.ladder.prefer(self.berths.order)
-        peer.ladder.crowd(self.crowded)
+        peer.ladder.begin(self.berths.order, self.berths.words, crowded=self.crowded)
         for way in self.berths.chosen():
             self._open_path(peer, link, way, now)
         if self._may_try(link):
@@ -257,7 +256,8 @@ class Ways:
         self._spread(now)
 
     def explain(self, rung: Rung, word: str) -> None:
-        """Why a rung cannot be tried at all."""
+        """Why a rung cannot be tried at all, or is not yet."""
+        self.berths.words[rung] = word
         for peer in self._peers.values():
             self._show_if(peer, peer.ladder.explained(rung, word))
 

@@ -92,6 +92,41 @@ def heard_while(
         yield word in ears.heard[listener.name]
 
 
+def reasons(person: Person, other: Person) -> dict[str, str]:
+    """What somebody was told last of all rungs to another one."""
+    changes = [one for one in person.of(PathChanged) if one.member == other.number]
+    return dict(changes[-1].reasons)
+
+
+def test_people_are_told_of_every_rung_as_it_is_now(bottle: Bottle) -> None:
+    people = named(bottle, "host", "ann", "bob", hosted=True)
+    for one in people:
+        for other in people:
+            if one is not other:
+                assert set(reasons(one, other).values()) == {"answered"}
+                assert reasons(one, other) == peer_of(one, other).ladder.reasons()
+
+
+def test_a_host_knows_that_somebody_has_not_come_to_its_forwarder(bottle: Bottle) -> None:
+    host, ann = named(bottle, "host", "ann", hosted=True, relays=0)
+    far = bottle.join("far", bottle.code(host))
+    bottle.network.far_from.add(("far", number_of(host, Rung.HOSTED)))
+    assert bottle.run(10, lambda: bottle._together([host, ann, far]))
+    bottle.run(10)
+    assert reasons(host, far)["hosted"] == "awaited"
+    assert reasons(far, host)["hosted"] == "trying"
+
+
+def test_who_comes_later_is_known_to_be_out_of_reach_of_a_dead_forwarder(bottle: Bottle) -> None:
+    people = host, ann = named(bottle, "host", "ann")
+    bottle.network.kill_forwarder(number_of(host, Rung.RELAYED), people)
+    bottle.run(5)
+    bob = bottle.join("bob", bottle.code(host))
+    assert bottle.run(10, lambda: bottle._together([host, ann, bob]))
+    bottle.run(3)
+    assert reasons(ann, bob)["relayed"] == reasons(host, bob)["relayed"] == "relay-silent"
+
+
 # Death
 
 

@@ -134,6 +134,23 @@ def test_every_rung_that_is_not_used_has_a_reason() -> None:
     assert made.reason_of(Rung.HOSTED) == "host-unreachable"
 
 
+def test_a_forwarder_that_holds_our_slot_awaits_the_other_side() -> None:
+    made = Ladder()
+    assert made.explained(Rung.RELAYED, "trying")
+    assert made.opened(RELAYED, 0.0)
+    assert made.reason_of(Rung.RELAYED) == "awaited"
+    assert made.answered(RELAYED, 0.1)
+    made.explained(Rung.RELAYED, "relay-unreachable")  # another one
+    assert made.reason_of(Rung.RELAYED) == "answered"
+
+
+def test_a_change_of_any_rung_is_told() -> None:
+    made = ladder(DIRECT, RELAYED)
+    assert made.fell(RELAYED, 1.0)
+    assert not made.fell(RELAYED, 2.0)
+    assert made.closed(RELAYED, "relay-silent")
+
+
 def test_a_change_is_told_once() -> None:
     made = Ladder()
     made.opened(DIRECT, 0.0)
