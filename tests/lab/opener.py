@@ -1,6 +1,7 @@
 """A home router that maps ports: the real miniupnpd in the namespace of a router.
 
-It serves PCP and NAT-PMP, UPnP, or all of them. miniupnpd takes no outer address
+It serves PCP and NAT-PMP, UPnP, or all of them; what it must not hear of them is dropped
+before it. miniupnpd takes no outer address
 that is reserved for documentation, so the router gets one more, 11.0.0.N, which
 is somebody's in the real internet and leads nowhere out of this world. It is the
 address of all that leaves, from another port for each destination.
@@ -8,6 +9,7 @@ address of all that leaves, from another port for each destination.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -32,6 +34,16 @@ CHAINS = """
     insert rule ip home through ct status dnat accept
     insert rule ip home away oifname "wan0" snat to {outside} fully-random
 """
+DEAF = """
+    table ip deaf {{
+        chain asked {{
+            type filter hook input priority -20
+            iifname "lan0" udp dport 5351 @th,64,8 {version} counter drop
+            iifname "lan0" udp dport 1900 counter drop
+        }}
+    }}
+"""
+"""To one version of questions at the port that PCP (2) and NAT-PMP (0) share, and to UPnP."""
 RULES = """ext_ifname=wan0
 ext_ip={outside}
 listening_ip=lan0
@@ -53,6 +65,11 @@ class Opener:
     outside: str
     """The address at which mapped ports are reached."""
 
+    def unheard(self) -> list[int]:
+        """How many questions were dropped: of the version, and of UPnP."""
+        told = run(*self.router.prefix, "nft", "list", "table", "ip", "deaf")
+        return [int(count) for count in re.findall(r"packets (\d+)", told)]
+
     def doors(self) -> int:
         """How many ports are mapped now."""
         chain = ("nft", "list", "chain", "inet", "filter", "prerouting_miniupnpd")
@@ -65,13 +82,17 @@ def why_no_opener() -> str | None:
 
 
 @contextmanager
-def opener(world: World, router: Node, *, pcp: bool = True, upnp: bool = True) -> Iterator[Opener]:
-    """Let a router of ``World.router`` map ports."""
+def opener(
+    world: World, router: Node, *, pcp: bool = True, upnp: bool = True, deaf: int | None = None
+) -> Iterator[Opener]:
+    """Let a router of ``World.router`` map ports; ``deaf``: to a version and to UPnP (``DEAF``)."""
     outside = f"11.0.0.{router.address.rpartition('.')[2]}"
     run("ip", "-n", router.space, "addr", "add", f"{outside}/32", "dev", "wan0")
     way = ("route", "add", f"{outside}/32", "via", router.address)
     run("ip", "-n", world.backbone.space, *way)
     run(*router.prefix, "nft", "-f", "-", text=CHAINS.format(outside=outside))
+    if deaf is not None:
+        run(*router.prefix, "nft", "-f", "-", text=DEAF.format(version=deaf))
     words = {True: "yes", False: "no"}
     with TemporaryDirectory() as folder:
         rules, log = Path(folder, "conf"), Path(folder, "log")

@@ -6,9 +6,11 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from client.net.portmap import natpmp, pcp
 from tests.calls.engines import Program
 from tests.calls.stage import Stage
 from tests.lab.net import Nat, Node, World
@@ -17,7 +19,11 @@ from tests.lab.opener import opener, why_no_opener
 pytestmark = pytest.mark.usefixtures("lab")
 
 PATIENCE = 5.0
-TONGUES = {"PCP": (True, False), "UPnP": (False, True)}
+TONGUES: dict[str, dict[str, Any]] = {
+    "PCP": {"deaf": natpmp.VERSION},
+    "NAT-PMP": {"deaf": pcp.VERSION},
+    "UPnP": {"pcp": False},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -70,11 +76,10 @@ def comes(condition: Callable[[], bool]) -> bool:
 def test_two_symmetric_networks_meet_because_one_router_maps_ports(
     tongue: str, tmp_path: Path
 ) -> None:
-    pcp, upnp = TONGUES[tongue]
     with World() as world, Stage(tmp_path) as stage:
         routers = [world.router(Nat.SYMMETRIC) for _ in range(2)]
         homes = [world.behind(router) for router in routers]
-        with opener(world, routers[0], pcp=pcp, upnp=upnp) as opened:
+        with opener(world, routers[0], **TONGUES[tongue]) as opened:
             one = Caller(stage, homes[0], "leading", "map")
             two = Caller(stage, homes[1], "following")
             (line,) = [line for line in one.candidates if f" {opened.outside} " in line]
@@ -87,6 +92,8 @@ def test_two_symmetric_networks_meet_because_one_router_maps_ports(
             assert one.end() < 0.5
             assert comes(lambda: opened.doors() == 0)
             two.end()
+            if "deaf" in TONGUES[tongue]:
+                assert min(opened.unheard()) > 0
 
 
 def test_a_router_that_maps_nothing_delays_no_exit(tmp_path: Path) -> None:
