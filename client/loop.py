@@ -33,6 +33,9 @@ Words = TypeVarTuple("Words")
 
 # Implementation
 SWITCH_INTERVAL = 0.0005  # s; audio callbacks wait at most this long for busy threads
+COLLECTING = (700, 10, 3)
+"""Allocations before garbage is looked for, and of such looks those that go further. By default the
+last is 10: what a flood of connections leaves behind was then looked through in 0.1 s and more."""
 ROUNDING = 0.001  # ms that a float of many seconds may be off
 LAST_WORK = 2.0  # s that a device may take to close at the end
 
@@ -137,6 +140,7 @@ def run(main: Coroutine[Any, Any, T], hands: Hands | None = None) -> T:
     """Run ``main`` to its end in a fresh loop, with ``hands`` for what blocks."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # modules stay; to look through them now and then would hold the voice for 25 ms
+    gc.set_threshold(*COLLECTING)
     main = _watched(main, hands)
     try:
         import uvloop  # noqa: F401

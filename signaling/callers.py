@@ -1,7 +1,8 @@
-"""TCP connections until their TLS stands.
+"""TCP connections until their greeting, through the handshake of TLS if there is one.
 
 Rule: a connection counts from the moment it is accepted (``vc_core.arrivals``), since TLS
-costs 45 kB before a word of it has been verified. The desk counts it from then on.
+costs 45 kB before a word of it has been verified, and each is some hundred objects: where
+the server runs in a call, to look through those of thousands holds the voice.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from typing import Any
+from typing import Any, Protocol
+
+from websockets.asyncio.server import ServerConnection
 
 from signaling.sockets import packed
 from vc_core.arrivals import Arrivals
@@ -23,15 +26,31 @@ CLOSE_TIMEOUT = 2.0
 """Seconds for the other side to say goodbye."""
 
 
+class Late(Protocol):
+    """What can be told to make room."""
+
+    def hang_up(self) -> None:
+        """It took too long while others waited."""
+
+
+class Caller(ServerConnection):
+    """A connection until its greeting, and what stands for it in the count."""
+
+    counted: Late | None = None
+
+    def hang_up(self) -> None:
+        """It took too long while others waited."""
+        self.transport.abort()
+
+
 class Arrival(asyncio.Protocol):
     """A connection that was just accepted. Nothing of it is read before it has been counted."""
 
-    def __init__(
-        self, arrivals: Arrivals[Arrival], caller: asyncio.Protocol, tls: ssl.SSLContext
-    ) -> None:
+    def __init__(self, arrivals: Arrivals[Late], caller: Caller, tls: ssl.SSLContext) -> None:
         self._arrivals = arrivals
         self._caller = caller
         self._tls = tls
+        caller.counted = self
 
     def connection_made(self, transport: Any) -> None:
         """Count it, and begin anew with its socket: a loop tells no address before TLS."""
@@ -55,7 +74,6 @@ class Arrival(asyncio.Protocol):
             )
         except OSError:  # no TLS, too late, or gone
             self._socket.close()
-        finally:
             self._arrivals.remove(self)
 
     def hang_up(self) -> None:

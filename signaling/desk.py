@@ -23,9 +23,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
+from signaling.callers import Caller, Late
 from signaling.limits import Limits
 from signaling.rooms import Output, Rooms
 from signaling.sockets import packed
+from vc_core.arrivals import Arrivals
+from vc_core.bucket import customer
 from vc_core.errors import RemoteProtocolError
 from vc_core.signals import TO_CLIENT, TO_SERVER, Hello, Refusal, Refused
 from vc_core.wire import Record
@@ -45,7 +48,7 @@ _STATUS = {
 }
 
 
-class Door(ServerConnection):
+class Door(Caller):
     """A connection that is counted as soon as it is accepted."""
 
     desk: Desk
@@ -81,6 +84,8 @@ class Desk:
         self._send_buffer = send_buffer
         self._doors: dict[int, Door] = {}
         self._turned_away: set[Door] = set()
+        self.arrivals: Arrivals[Late] = Arrivals(limits.greetings, limits.greetings_per_customer)
+        """Whose greeting has not come."""
         self._last_number = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._cut_off: Counter[str] = Counter()
@@ -108,9 +113,15 @@ class Desk:
         if not peer:  # gone before it was accepted
             door.transport.abort()
             return
+        address = packed(peer[0])
+        if door.counted is None:
+            door.counted = door
+            late = self.arrivals.add(door, customer(address))
+            if late is not None:
+                late.hang_up()
         self._last_number += 1
         door.number = self._last_number
-        door.refusal = self._rooms.connected(door.number, packed(peer[0]), self._loop.time())
+        door.refusal = self._rooms.connected(door.number, address, self._loop.time())
         if door.refusal is None:
             self._doors[door.number] = door
         elif len(self._turned_away) < TURNED_AWAY:
@@ -120,6 +131,7 @@ class Desk:
 
     def left(self, door: Door) -> None:
         """A connection is lost."""
+        self._greeted(door)
         self._turned_away.discard(door)
         if self._doors.pop(door.number, None) is not None:
             self._deliver(self._rooms.disconnected(door.number, self._loop.time()))
@@ -127,9 +139,14 @@ class Desk:
     def greet(self, door: ServerConnection, request: Request) -> Response | None:
         """Before WebSocket begins: send away whoever is too much."""
         assert isinstance(door, Door)
+        self._greeted(door)
         if door.refusal is None:
             return None
         return door.respond(_STATUS[door.refusal], f"{door.refusal.name}\n")
+
+    def _greeted(self, door: Door) -> None:
+        if door.counted is not None:
+            self.arrivals.remove(door.counted)
 
     async def converse(self, door: ServerConnection) -> None:
         """One connection, from hello to goodbye."""

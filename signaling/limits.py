@@ -35,6 +35,10 @@ class Limits:
     """Connections in all, 20 kB each."""
     connections_per_customer: int = 128
     """An office behind one address, and not much more."""
+    greetings: int = 1_250
+    """Of those, before their greeting: the oldest of them goes for one more."""
+    greetings_per_customer: int = 64
+    """Likewise."""
     nameplates: int = 4_000
     """Living nameplates in all: under half of the four-digit ones."""
     nameplates_per_customer: int = 64

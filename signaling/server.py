@@ -27,16 +27,12 @@ from signaling.desk import Desk, Door, Guest
 from signaling.limits import Limits
 from signaling.sockets import BACKLOG, Sockets, open_sockets
 from signaling.stun import StunProtocol
-from vc_core.arrivals import Arrivals
 from vc_core.errors import CannotListenError, reason
 from vc_core.record import record
 from vc_core.signals import MAX_MESSAGE, SIGNALING_VERSION, Hello
 from vc_core.stun_binding import StunResponder
 
 # Implementation
-WAITING = 16
-WAITING_OF_ONE = 2
-"""One in so many of all connections, and of a customer's, may still be shaking hands."""
 READ_AHEAD = 4
 """Messages of a connection that wait to be handled before it is read no further."""
 
@@ -129,15 +125,11 @@ async def serve(settings: Settings) -> Server:
     secret = settings.relay_secret
     hello = Hello(SIGNALING_VERSION, sockets.stun_port, settings.relays, secret is not None)
     desk = Desk(settings.limits, hello, settings.send_buffer, secret, settings.others)
-    most, most_of_one = settings.limits.connections, settings.limits.connections_per_customer
-    arrivals: Arrivals[Arrival] = Arrivals(
-        max(1, most // WAITING), max(1, most_of_one // WAITING_OF_ONE)
-    )
     listeners: list[WebSocketServer] = []
     responders: list[asyncio.DatagramTransport] = []
     try:
         for one in sockets.tcp:
-            listeners.append(await _listen(one, desk, settings, tls, arrivals))
+            listeners.append(await _listen(one, desk, settings, tls))
         if settings.serve_udp is not None:
             settings.serve_udp(sockets.udp)
         else:
@@ -165,13 +157,12 @@ async def _listen(
     desk: Desk,
     settings: Settings,
     tls: ssl.SSLContext | None,
-    arrivals: Arrivals[Arrival],
 ) -> WebSocketServer:
     door: Any = type("DoorOfDesk", (Door,), {"desk": desk})
 
     def arrive(*arguments: Any, **options: Any) -> Any:  # websockets hands it to the loop
         caller = door(*arguments, **options)
-        return caller if tls is None else Arrival(arrivals, caller, tls)
+        return caller if tls is None else Arrival(desk.arrivals, caller, tls)
 
     quiet = logging.Logger("vchat.signaling.websockets", level=logging.CRITICAL)
     return await serve_websockets(

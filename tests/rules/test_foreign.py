@@ -44,7 +44,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "uvloop": ("client/loop.py", "signaling/cli.py", "relay/cli.py"),
     "websockets": (
         *("client/net/mailbox.py", "client/net/channels.py"),
-        *("signaling/server.py", "signaling/desk.py"),
+        *("signaling/server.py", "signaling/desk.py", "signaling/callers.py"),
         *("relay/server.py", "relay/callers.py", "relay/web.py", "relay/forwarder.py"),
     ),
     "zeroconf": ("client/net/mdns.py",),

@@ -260,16 +260,24 @@ def _is_open(one: socket.socket) -> bool:
         return False
 
 
-async def test_who_only_begins_to_shake_hands_makes_room_for_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [True, False])
+async def test_who_only_begins_to_shake_hands_makes_room_for_others(
+    tmp_path: Path, tls: bool
+) -> None:
     certificate, key = make_certificate(tmp_path)
-    trust = ssl.create_default_context(cafile=str(certificate))
-    limits = dataclasses.replace(GENEROUS, connections=160, connections_per_customer=6)
-    async with running(tls_cert=certificate, tls_key=key, limits=limits) as server:
+    trust = ssl.create_default_context(cafile=str(certificate)) if tls else None
+    limits = dataclasses.replace(GENEROUS, greetings=10, greetings_per_customer=3)
+    with_tls = {"tls_cert": certificate, "tls_key": key} if tls else {}
+    async with running(**with_tls, limits=limits) as server:
         raw = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(9)]
         await until(lambda: sum(map(_is_open, raw)) == 3)
         caller = await call(server, tls=trust)
         assert isinstance(caller, Caller)
-        assert sum(map(_is_open, raw)) == 2
+        await until(lambda: sum(map(_is_open, raw)) == 2)
+        raw.append(socket.create_connection(("127.0.0.1", server.port)))
+        raw[-1].send(b"\x16\x03" if tls else b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
+        await asyncio.sleep(0.05)
+        assert sum(map(_is_open, raw)) == 3, "whoever has said its greeting counts no more"
         for one in raw:
             one.close()
 
