@@ -34,6 +34,7 @@ BEFORE, AFTER = 0.3, 0.7  # s around a change that are listened to
 CUTS = 6
 ATTACK = 60  # s
 RATE = 1500  # datagrams of rubbish per second
+STORM_RATE, STORM = 100, 1500  # datagrams, and new connections with half a greeting, per second
 BOUNDED = 30.0  # MB that an attacked process may grow by
 HOST_DEAD = 2.0  # s in the voice between guests for whom the dead host forwarded
 ADMITTED = 15.0  # s after which a newcomer is in under a new host
@@ -452,13 +453,22 @@ def rubbish_at_the_relay(scene: Scene) -> Findings:
     services = Services.start(scene, relays=1)
     made = _relayed(services)
     (relay,) = services.relays
-    found = _under_attack(scene, made, relay.program, relay.node, RELAY_PORT, RELAY_PORT)
+    found = _under_attack(scene, made, relay.program, relay.node, RELAY_PORT, RATE, 0)
     made.over()
     return found
 
 
 def rubbish_at_the_host(scene: Scene) -> Findings:
     """The same at the host's own forwarder, which also serves signaling."""
+    return _at_the_host(scene, RATE, 0)
+
+
+def a_storm_of_connections_at_the_host(scene: Scene) -> Findings:
+    """Few datagrams, and very many connections that never finish their greeting."""
+    return _at_the_host(scene, STORM_RATE, STORM)
+
+
+def _at_the_host(scene: Scene, rate: int, storm: int) -> Findings:
     node = scene.world.host()
     home = scene.world.router(Nat.PORT_RESTRICTED)
     paths = scene.folder / "host.wav", scene.folder / "guest.wav"
@@ -474,13 +484,13 @@ def rubbish_at_the_host(scene: Scene) -> Findings:
     made = Call(host, guest, (Ear(host, paths[0]), Ear(guest, paths[1])))
     made.on("hosted")
     time.sleep(1.5)
-    found = _under_attack(scene, made, host, node, SIGNAL_PORT, SIGNAL_PORT)
+    found = _under_attack(scene, made, host, node, SIGNAL_PORT, rate, storm)
     made.over()
     return found
 
 
 def _under_attack(  # who, where, by what
-    scene: Scene, made: Call, target: Program, node: Node, port: int, tcp: int
+    scene: Scene, made: Call, target: Program, node: Node, port: int, rate: int, storm: int
 ) -> Findings:
     found = Findings()
     attacker = scene.world.host()
@@ -490,14 +500,14 @@ def _under_attack(  # who, where, by what
     time.sleep(15.0)
     quiet = [1 - ear.share(calm, time.monotonic() - PLAYOUT) for ear in made.ears]
     still = made.gaps(calm, time.monotonic() - PLAYOUT)
-    words = [node.address, str(port), str(tcp), str(ATTACK), str(RATE)]
+    words = [node.address, *map(str, (port, port, ATTACK, rate, storm))]
     with made.writing() as lines:
-        storm = scene.stage.program(["-m", "tests.lab.attack", *words], prefix=attacker.prefix)
-        storm.wait("begun")
+        rubbish = scene.stage.program(["-m", "tests.lab.attack", *words], prefix=attacker.prefix)
+        rubbish.wait("begun")
         begun = time.monotonic()
         time.sleep(ATTACK / 2)
         half = _memory(target)
-        over = storm.wait("over", ATTACK + 30.0)
+        over = rubbish.wait("over", ATTACK + 30.0)
         ended = time.monotonic()
         after = _memory(target)
         shares = [ear.share(begun, ended - PLAYOUT) for ear in made.ears]
@@ -658,6 +668,7 @@ STORIES: list[Story] = [
     five_seconds_of_darkness_and_two_of_light,
     rubbish_at_the_relay,
     rubbish_at_the_host,
+    a_storm_of_connections_at_the_host,
     a_room_of_direct_hosted_and_relayed_pairs,
     with_only_relayed_no_address_is_revealed,
 ]
