@@ -160,6 +160,7 @@ class Attachment:
     def gone(self, channel: int, now: float) -> None:
         """A channel carries nothing any more."""
         self._ready.discard(channel)
+        self._hello_at.pop(channel, None)
         if self._claim is not None and self._claim[0] == channel:
             self._claim = None
             if self.state is State.CLAIMING:

@@ -7,6 +7,7 @@ One ``Holding`` for each forwarder of the room: its channels, and the
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 # Implementation
 MAX_CHANNELS: Final = 8  # of one forwarder
-MAX_PLACES: Final = 64  # where one forwarder may have been named, one after another
+RANK: Final = 1 << 32  # channels of one forwarder, one after another, each of its rank
 PATIENCE: Final = 5.0  # s until a forwarder that never answered is called unreachable
 LOST: Final = ("", False)
 WANTS: Final = ((EVERYBODY, VOICE_HANDLE),)  # everybody's voice; whoever sends to us alone may
@@ -176,8 +177,7 @@ class Holding:
         self._told = told
         self._channels: dict[int, Channel] = {}
         """By their numbers in the attachment."""
-        self._given_up: set[int] = set()
-        """Channels to addresses that are named no longer."""
+        self._numbers = itertools.count()
         self._loop = asyncio.get_running_loop()
         self._shown: tuple[str, bool] | None = None
         """Transport, and whether it ends soon, as told last; LOST for lost."""
@@ -190,7 +190,7 @@ class Holding:
 
     def _open(self, channel: Channel) -> None:
         """One more, worse than all of its kind and better than all of a worse kind."""
-        index = channel.rank * MAX_PLACES + len(self._channels)
+        index = channel.rank * RANK + next(self._numbers)
         self._channels[index] = channel
         channel.open(_Taker(self, index))
 
@@ -198,7 +198,7 @@ class Holding:
         """Make the sockets anew."""
         now = time.monotonic()
         for index, channel in self._channels.items():
-            if isinstance(channel, UdpChannel) and index not in self._given_up:
+            if isinstance(channel, UdpChannel):
                 channel.close()
                 self.attachment.gone(index, now)
                 channel.open(_Taker(self, index))
@@ -212,19 +212,16 @@ class Holding:
     def reach(self, channels: list[Channel]) -> None:
         """It is found at these places now; that of our slot is left only when it is silent."""
         now, wanted = time.monotonic(), {channel.place for channel in channels}
-        for index, channel in self._channels.items():
+        for index, channel in list(self._channels.items()):
             if channel.place not in wanted and index != self.attachment.channel:
-                self._given_up.add(index)
+                del self._channels[index]
                 channel.close()
                 self.attachment.gone(index, now)
-        for channel in channels[: MAX_PLACES - len(self._channels)]:
-            if channel.place not in self._places():
+        places = {channel.place for channel in self._channels.values()}
+        for channel in channels:
+            if channel.place not in places:
                 self._open(channel)
         self._settle()
-
-    def _places(self) -> set[str]:
-        left = (index for index in self._channels if index not in self._given_up)
-        return {self._channels[index].place for index in left}
 
     def want(self, wants: tuple[Want, ...]) -> None:
         """What we want copies of."""
