@@ -113,7 +113,7 @@ class Courier:
         """Last words to somebody who is removed from the room."""
         if self._room.hosting:
             self.part(peer, message)
-        elif peer.streaming:  # the host may have no link with it
+        elif peer.streaming and not self._room.crowded:  # the host may have no link with it
             self.send(peer, message)
         links = [link for link in (peer.link, peer.coming, peer.former) if link is not None]
         known = peer.found_by or self._mailboxes.known_to(peer)
