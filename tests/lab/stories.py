@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from tests.calls.engines import EngineProcess, Program
@@ -355,8 +356,10 @@ def _lossy(scene: Scene, percent: int, everywhere: float = 0.0) -> Findings:
             if not mute:
                 gap = made.ears[1].gap(begun, time.monotonic() - PLAYOUT)
             for (one, other), mark in zip(ends, marks, strict=True):
-                told = one.of("path", since=mark, member=other.member)
-                changes.append([told["rung"] for told in told])
+                told = one.of("path", member=other.member)
+                fresh = len(one.of("path", since=mark, member=other.member))
+                roads = [each["rung"] for each in told[-fresh - 1 :]]  # with what was before
+                changes.append([new for old, new in pairwise(roads) if new != old])
     found.add("longest gap", gap, bound=LOST_VOICE if percent <= 10 else None, beside=calm)
     for what, those in (("people talk", changes[:2]), ("nobody talks", changes[2:])):
         found.add(f"changes of the road while {what}", *map(len, those), bound=0, unit="")
