@@ -381,7 +381,7 @@ def run(plan: Plan, folder: Path) -> dict[str, str]:
         memory = {k: [resident_mb(p.process.pid) for p in ps] for k, ps in one.kinds().items()}
         ears = listen(one, told)
         warnings = Counter(told["code"] for e in one.engines for told in e.of("warning"))
-        lost = sum(len(engine.of("path", rung="none")) for engine in one.engines)
+        lost = sum(map(fallen, one.engines))
     return {
         **_joining(joined, together),
         "hears all talkers, median (ms)": f"{statistics.median(heard) * 1000:.0f}",
@@ -414,6 +414,16 @@ def _joining(joined: list[Joined], together: float) -> dict[str, str]:
         "all together (s)": f"{together:.1f}",
         "joins per second": f"{len(joined) / together:.2f}",
     }
+
+
+def fallen(engine: EngineProcess) -> int:
+    """How often a member lost the road to another; why there is none yet is told as well."""
+    before: dict[str, str] = {}
+    count = 0
+    for told in engine.of("path"):
+        count += told["rung"] == "none" != before.get(told["member"], "none")
+        before[told["member"]] = told["rung"]
+    return count
 
 
 def _shares(when: str, costs: Costs) -> dict[str, str]:
