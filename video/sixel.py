@@ -24,6 +24,8 @@ ASK_REGISTERS = b"\x1b[?1;1;0S"
 """XTSMGRAPHICS: how many colours there are."""
 
 # Implementation
+MOST = 1000
+"""Pixels of a side: of a larger picture xterm, as it comes, shows nothing at all."""
 BAYER = ((0, 8, 2, 10), (12, 4, 14, 6), (3, 11, 1, 9), (15, 7, 13, 5))
 MIXED = 180  # of 255: colours nearer to a level than the rest are that level, without dots
 RUNS = re.compile(rb"([?-~])\1{3,}")  # from four on, a count is shorter

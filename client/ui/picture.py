@@ -133,7 +133,7 @@ class Picture(UIControl):
         """As high as its shape asks for, as long as some rows stay for the rest."""
         size = self._app.output.get_size()
         room = max(LEAST_ROWS, size.rows - TEXT_ROWS)
-        return Dimension.exact(fitted(self.shape, (size.columns, room), self._cell())[1])
+        return Dimension.exact(self._fitted(size.columns, room)[1])
 
     def _before_render(self, app: Application[Any]) -> None:
         self._whole = app.renderer.last_rendered_screen is None
@@ -202,9 +202,18 @@ class Picture(UIControl):
         found = screen.visible_windows_to_write_positions.get(self.window) if screen else None
         if found is None or found.width < 2 or found.height < 1:
             return None
-        columns, rows = fitted(self.shape, (found.width, found.height), self._cell())
+        columns, rows = self._fitted(found.width, found.height)
         left = found.xpos + (found.width - columns) // 2
         return left, found.ypos + (found.height - rows) // 2, columns, rows
+
+    def _fitted(self, columns: int, rows: int) -> Size:
+        """Columns and rows of the picture in a room of cells."""
+        cell = self._cell()
+        if self._means is Means.SIXEL:
+            from video import sixel
+
+            columns, rows = min(columns, sixel.MOST // cell[0]), min(rows, sixel.MOST // cell[1])
+        return fitted(self.shape, (columns, rows), cell)
 
     def _pixels(self, place: Place) -> Size:
         """The size of a picture that fills the place."""

@@ -20,6 +20,7 @@ from client.ui.picture import fitted
 from tests.client.ui import story
 from tests.client.ui.glass import Glass, glass
 from tests.client.ui.test_watching import offered
+from video import sixel
 from video.answers import Terminal
 from video.canvas import HEAD
 from video.cells import Depth
@@ -197,6 +198,14 @@ async def test_sixels_are_as_large_as_their_cells() -> None:
         one.press("\x1b[?1;0;256S\x1b[?62;4c")
         assert await viewer.show(1) == (512, 288)
         await one.until(lambda: '"1;1;512;288' in one.bytes)
+
+
+async def test_sixels_are_no_larger_than_xterm_takes() -> None:
+    async with watching(SIXEL, columns=200, rows=80) as (one, viewer):
+        await one.until(lambda: "\x1b[?1;1;0S" in one.bytes)
+        one.press("\x1b[?1;0;256S\x1b[?62;4c")
+        width, height = await viewer.show(1)
+        assert 900 < width <= sixel.MOST and 500 < height <= sixel.MOST
 
 
 async def test_without_a_display_the_terminal_is_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
