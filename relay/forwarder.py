@@ -178,6 +178,8 @@ class Forwarder:
         self._alarm = None
         with self.lock:
             self.slots.handle_timer(time.monotonic(), time.time())
+        for port in self._ports.values():
+            port.tidy()
         self._set_alarm()
 
 

@@ -164,6 +164,7 @@ class Member:
         self.left -= count * left
         self.work -= count * work
         road.paid = road.left = count
+        road.ways = None
 
     def settle(self, road: Road) -> None:
         """Take back what did not pass on a road."""

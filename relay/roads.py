@@ -14,6 +14,7 @@ says by which four they are replaced, and where the copy begins.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from vc_core.envelope import MAX_INNER, PASS, PASS_OVERHEAD, SPREAD
@@ -34,14 +35,16 @@ _OVERHEADS = {PASS: PASS_OVERHEAD, SPREAD: 2}
 
 Source = Any
 """Whatever a carrier calls an address; hashable."""
+Ways = tuple[tuple[Callable[[memoryview, int], object], Source], ...]
+"""For each target what sends a copy with flags, or raises OSError; and the target."""
 
 
 class Road:
     """Where packets with one lead go, and how many of them are paid for."""
 
     __slots__ = (
-        *("copies", "lead", "longest", "parts", "shortest", "start", "targets"),
-        *("fits", "left", "paid", "passed", "trust"),
+        *("copies", "lead", "longest", "shortest", "start", "targets"),
+        *("fits", "left", "paid", "passed", "trust", "ways"),
     )
 
     def __init__(
@@ -54,9 +57,6 @@ class Road:
     ) -> None:
         self.targets = targets
         self.copies = len(targets)
-        parts = {len(one) if type(one) is tuple else 0 for one in targets}
-        self.parts = parts.pop() if len(parts) == 1 else 0
-        """How many parts each target has, if all are addresses of one family; else 0."""
         self.lead = lead
         """What a copy's packet begins with."""
         self.start = start
@@ -75,6 +75,9 @@ class Road:
         """How many it may have at once."""
         self.passed = 0
         """Bytes of those that came."""
+        self.ways: Ways | None = None
+        """How its port sends to each target: the port's affair, and looked up again now and
+        then."""
 
     def price(self) -> tuple[int, int]:
         """What one datagram takes, as large as fits: of its sender's rate, and work."""
@@ -107,3 +110,4 @@ def pave(packet: bytes, slot: int, targets: tuple[Source, ...]) -> Road:
 
 NOWHERE = Road((), read_lead(FRONT), start=0, shortest=ENDLESS, longest=0)
 """For what nobody gets: nothing is long enough for it."""
+NOWHERE.ways = ()

@@ -19,6 +19,8 @@ from vc_core.errors import CannotListenError
 EVERYWHERE = ("", "0.0.0.0", "::")
 BUFFER = 4 * 1024 * 1024
 """Bytes that the kernel keeps for us; by default it loses bursts of pictures."""
+LONGEST = 2048
+"""Bytes that are read of one datagram; whatever is longer is none of ours."""
 BACKLOG = 1024
 TRIES = 16
 """How many free ports are tried until all sockets have the same one."""

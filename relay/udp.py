@@ -2,65 +2,38 @@
 
 Waking up costs more than forwarding. So a relay gives each socket a thread that
 waits in ``recvfrom`` itself, which saves the event loop, a poll and an empty read
-for each packet; in a host's client the event loop drains the socket instead.
-While it is busy, the thread looks how packets come. Where each wakes it, as those of
-many members do, it sleeps for a moment when it has read everything, so that it wakes up
-once for some of them: as network cards do. Those that follow their likes, as the packets
-of one picture, go on in one call, which Linux cuts into datagrams.
+for each packet; in a host's client the event loop drains the socket instead. Where
+the system can, members are then served by sockets of their own (``relay.connected``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
-import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from relay.connected import ConnectedSockets, Read
 from relay.lines import Exchange
 from relay.queues import Queue
-from relay.roads import FRONT, LEAD, NOWHERE, Road
-
-if sys.platform == "linux":
-    from resource import RUSAGE_THREAD, getrusage
+from relay.roads import FRONT, LEAD, NOWHERE, Road, Ways
+from relay.sockets import LONGEST
 
 # Implementation
 DRAIN = 64
 """Datagrams that are read before others of this loop have their turn."""
-LONGEST = 2048
-"""Bytes that are read of one; whatever is longer is none of ours."""
 QUEUES = 1024
 """Clients for whom something waits, while the kernel takes nothing."""
 STUN = range(4)
 """First bytes that are none of a forwarder's."""
 PATIENCE = 1.0
 """Seconds for a thread to end."""
-SPAN = 256
-"""Datagrams over which a thread looks how they come."""
-SPANS = 16
-"""How many of these it believes what it saw in one."""
-BUSY = 3_000
-"""Datagrams per second from which on it matters; a call has 120."""
-ALONE = 0.5
-"""Wakings for each datagram from which on it lets some come together."""
-CROWDED = 0.1
-"""And up to which they come in crowds."""
-PAUSE = 0.001
-"""Seconds that a thread sleeps then: what it delays at most, and a little for waking up."""
-TOGETHER = 16
-"""Copies for one target that go out in one call, at most."""
-UDP_SEGMENT = 103
-"""Linux: bytes of each datagram into which one call is cut (linux/udp.h)."""
-HAS_TURNS = sys.platform == "linux"
-"""Whether a thread can tell how often it was woken up."""
 _AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
 Address = tuple[Any, ...]
-Buffer = tuple[bytearray, memoryview, memoryview, memoryview]
-"""For a packet: all of it, its datagram, its lead, and all of it to be cut."""
 
 
 class UdpPort:
@@ -84,6 +57,9 @@ class UdpPort:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
+
+    def tidy(self) -> None:
+        """Forget who holds no slot any more; once a second."""
 
     def send(self, data: bytes, target: Address) -> None:
         """Send now, or soon, or not at all."""
@@ -160,14 +136,13 @@ class UdpPort:
 class UdpThread(UdpPort):
     """A bound socket, read by a thread of its own."""
 
-    _cuts = False
-    """Whether the kernel makes datagrams of what is sent in one call."""
-
     def start(self) -> None:
         self._socket.setblocking(True)
         self._is_open = True
-        self._cuts = HAS_TURNS and _knows(self._socket, UDP_SEGMENT)
-        self._thread = threading.Thread(target=self._read, name="udp", daemon=True)
+        self._members = ConnectedSockets(self._socket, self._copy, self._receive)
+        self._thread = threading.Thread(
+            target=self._copy, args=(self._read,), name="udp", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -175,150 +150,70 @@ class UdpThread(UdpPort):
         with contextlib.suppress(OSError):  # wakes the thread, though it says "not connected"
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(PATIENCE)
+        self._members.close()
         self._loop.remove_writer(self._socket)
         self._socket.close()
+
+    def tidy(self) -> None:
+        self._members.keep(self._forwarder.slots.holds, self._thread)
 
     def _call(self, what: Any, *arguments: Any) -> None:
         self._forwarder.call(what, *arguments)
 
-    def _read(self) -> None:
-        buffers = [_buffer() for _ in range(TOGETHER)]
+    def _read(self, memory: memoryview) -> Iterator[tuple[int, Address]]:
+        receive = self._socket.recvfrom_into
         while self._is_open:
-            began, before = time.monotonic(), _wakings()
-            self._read_at_once(*buffers[0])
-            took, woken = time.monotonic() - began, (_wakings() - before) / SPAN
-            if not HAS_TURNS or took > SPAN / BUSY or CROWDED < woken < ALONE:
-                continue
-            for _ in range(SPANS):
-                if not self._read_in_turns(buffers, pauses=woken >= ALONE):
-                    break
-
-    def _read_at_once(
-        self, packet: bytearray, datagram: memoryview, lead: memoryview, whole: memoryview
-    ) -> None:
-        """Some datagrams, each of which goes on when it comes."""
-        receive, send = self._socket.recvfrom_into, self._socket.sendto
-        forward, queues = self._forwarder.slots.forward, self._queues
-        parts, at_once = self.address_length, _AT_ONCE
-        for _ in range(SPAN):
             try:
-                size, source = receive(datagram)
+                size, source = receive(memory)
             except OSError:
                 continue
+            if size:
+                yield size, source
+
+    def _copy(self, read: Read) -> None:
+        """Copy what is read, in the port's thread or in that of a member's socket."""
+        packet = bytearray(FRONT) + bytearray(LONGEST)
+        whole = memoryview(packet)
+        datagram, lead = whole[len(FRONT) :], whole[:LEAD].cast("I")
+        forward, queues, find_ways = self._forwarder.slots.forward, self._queues, self._find_ways
+        at_once = _AT_ONCE
+        for size, source in read(datagram):
             road = forward(packet, lead[0], size, source)
             if road is None:
-                if not self._is_open:
-                    return
                 self._receive(bytes(datagram[:size]), source)
                 continue
             lead[0] = road.lead  # the copy is made in place
             copy = whole[road.start : size + 1]
-            if road.parts != parts or queues:
-                self._send_copy(copy, road)
-                continue
-            for target in road.targets:
+            ways = road.ways
+            if ways is None or queues:
+                ways = find_ways(road)
+            for send, target in ways:
                 try:
-                    send(copy, at_once, target)
-                except OSError:
-                    self.send(bytes(copy), target)
+                    send(copy, at_once)
+                except OSError:  # or it is not connected any more
+                    road.ways = None
+                    self._forwarder.send(bytes(copy), target)
 
-    def _read_in_turns(self, buffers: list[Buffer], *, pauses: bool) -> bool:
-        """Some datagrams, of which those that follow their likes go on together; False: the
-        socket is not busy any more."""
-        receive, forward = self._socket.recvfrom_into, self._forwarder.slots.forward
-        gathers, parts = self._cuts, self.address_length
-        held: list[memoryview] = []  # copies that wait for more of the last one's kind
-        last, length = NOWHERE, 0
-        ends = time.monotonic() + SPAN / BUSY
-        for _ in range(SPAN):
-            packet, datagram, lead, whole = buffers[len(held)]
-            try:
-                size, source = receive(datagram, 0, _AT_ONCE if held or pauses else 0)
-            except BlockingIOError:
-                self._send_together(held, last)
-                if not _rest(ends, PAUSE if pauses else 0):
-                    return False
-                continue
-            except OSError:
-                continue
-            road = forward(packet, lead[0], size, source)
-            if road is None:
-                self._send_together(held, last)
-                if not self._is_open:
-                    return False
-                self._receive(bytes(datagram[:size]), source)
-                continue
-            lead[0] = road.lead
-            copy = whole[road.start : size + 1]
-            follows = gathers and road is last and size == length and road.parts == parts
-            if held and not follows:
-                self._send_together(held, last)
-            last, length = road, size
-            if follows:
-                held.append(copy)
-                if len(held) == TOGETHER:
-                    self._send_together(held, last)
-            else:
-                self._send_copy(copy, road)
-        self._send_together(held, last)
-        return time.monotonic() < ends
+    def _receive(self, data: bytes, source: Address) -> None:
+        super()._receive(data, source)
+        if self._forwarder.slots.holds(source):
+            self._members.open(source)
 
-    def _send_copy(self, copy: memoryview, road: Road) -> None:
-        if road.parts == self.address_length and not self._queues:
-            for target in road.targets:
-                try:
-                    self._socket.sendto(copy, _AT_ONCE, target)
-                except OSError:
-                    self.send(bytes(copy), target)
-        else:
-            data = bytes(copy)
-            for target in road.targets:
-                self._forwarder.send(data, target)
+    def _find_ways(self, road: Road) -> Ways:
+        """How to send to each target; not what waits for others is overtaken."""
+        if self._queues or road is NOWHERE:
+            return tuple((self._slowly(target), target) for target in road.targets)
+        road.ways = tuple((self._find_way(target), target) for target in road.targets)
+        return road.ways
 
-    def _send_together(self, copies: list[memoryview], road: Road) -> None:
-        """Send copies that are equally long to addresses of this family, and forget them."""
-        if len(copies) == 1 or self._queues:
-            for copy in copies:
-                self._send_copy(copy, road)
-        elif copies:
-            length = len(copies[0]).to_bytes(2, sys.byteorder)
-            for target in road.targets:
-                self._cut(copies, length, target)
-        copies.clear()
+    def _find_way(self, target: Address) -> Callable[[memoryview, int], object]:
+        connected = self._members.find(target)
+        if connected is not None:
+            return connected
+        if type(target) is not tuple or len(target) != self.address_length:
+            return self._slowly(target)
+        send = self._socket.sendto
+        return lambda copy, flags: send(copy, flags, target)
 
-    def _cut(self, copies: list[memoryview], length: bytes, target: Address) -> None:
-        """One call, of which the kernel makes datagrams; if it does not, one call for each."""
-        cut = [(socket.IPPROTO_UDP, UDP_SEGMENT, length)]
-        try:
-            self._socket.sendmsg(copies, cut, _AT_ONCE, target)
-        except OSError as error:
-            if error.errno == errno.EIO:  # its network card leaves checksums to us
-                self._cuts = False
-            for copy in copies:
-                self.send(bytes(copy), target)
-
-
-def _rest(ends: float, pause: float) -> bool:
-    """Whether it is too early to give up."""
-    if pause:
-        time.sleep(pause)
-    return time.monotonic() < ends
-
-
-def _wakings() -> int:
-    """How often this thread found nothing to do, and was woken up."""
-    return getrusage(RUSAGE_THREAD).ru_nvcsw if sys.platform == "linux" else 0
-
-
-def _knows(one: socket.socket, option: int) -> bool:
-    try:
-        one.getsockopt(socket.IPPROTO_UDP, option)
-    except OSError:
-        return False
-    return True
-
-
-def _buffer() -> Buffer:
-    packet = bytearray(FRONT) + bytearray(LONGEST)
-    whole = memoryview(packet)
-    return packet, whole[len(FRONT) :], whole[:LEAD].cast("I"), whole
+    def _slowly(self, target: Any) -> Callable[[memoryview, int], object]:
+        return lambda copy, flags: self._forwarder.send(bytes(copy), target)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from relay.cookies import Carrier, Where
 from relay.forwarder import Forwarder
 from relay.slots import Slots
-from relay.udp import UDP_SEGMENT, UdpThread
+from relay.udp import UdpThread
 from tests.relay.bottle import GENEROUS, ROOM
 from vc_core.envelope import (
     EVERYBODY,
@@ -61,17 +60,23 @@ class Script:
         self.sent: Sent = []
         self.asked = 0
         """Datagrams that were no thread's affair."""
-        self.calls: list[int] = []
-        """How many copies went out in one call, where it was more than one."""
         self._port = UdpThread(cast(Any, self), cast(Forwarder, self))
         self.packets = datagrams
         self._rest = iter(datagrams)
 
     def run(self) -> Sent:
         """What is sent, until all are read."""
-        self._port._is_open = True
-        self._port._read()
+        self._port.start()
+        self._port._thread.join()
+        self._port._members.close()
         return self.sent
+
+    def setblocking(self, flag: bool) -> None:
+        """As a socket's."""
+
+    def setsockopt(self, *arguments: int) -> None:
+        """As a socket's that can share its address with no other."""
+        raise OSError
 
     def recvfrom_into(self, memory: memoryview, size: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As a socket's."""
@@ -83,15 +88,6 @@ class Script:
     def sendto(self, data: memoryview | bytes, flags: int, target: Any) -> None:
         """As a socket's, which keeps nothing."""
         self.sent.append((bytes(data), target))
-
-    def sendmsg(self, parts: list[memoryview], options: list[Any], flags: int, target: Any) -> None:
-        """As a socket's that cuts what it is given, however that lies, into datagrams."""
-        ((level, option, size),) = options
-        assert (level, option) == (socket.IPPROTO_UDP, UDP_SEGMENT)
-        data, length = b"".join(parts), int.from_bytes(size, sys.byteorder)
-        assert len(data) < 1 << 16, "of the largest datagram"
-        self.sent += [(data[at : at + length], target) for at in range(0, len(data), length)]
-        self.calls.append(len(parts))
 
     def receive_datagram(self, data: bytes, source: Any) -> None:
         """As a forwarder's."""
