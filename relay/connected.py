@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import re
 import socket
 import sys
 import threading
@@ -40,6 +42,8 @@ REST = 10.0
 PATIENCE = 1.0
 """Seconds for a thread to end."""
 NEVER = float("inf")
+SAFE = (5, 4)
+"""Linux from which on no stranger's datagram reaches a connected socket (commit acdcecc61285)."""
 _AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
 Address = tuple[Any, ...]
@@ -187,13 +191,18 @@ class ConnectedSockets:
 
 def _may_share(port: socket.socket) -> bool:
     """Whether others may be bound where a port is; it was bound itself when nobody was."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or _version(platform.release()) < SAFE:
         return False
     try:
         port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
         return False
     return True
+
+
+def _version(release: str) -> tuple[int, ...]:
+    """Of a kernel: "6.1.0-18-amd64" is 6.1."""
+    return tuple(map(int, re.findall(r"\d+", release)[:2]))
 
 
 def _read_early(one: socket.socket, early: list[tuple[bytes, Address]]) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from relay.certificate import Certificate, NoMakerError, own_certificate
+from relay.connected import MOST
+from relay.forwarder import Forwarder
 from relay.limits import OPEN, Limits
 from relay.metrics import Metrics
 from relay.server import Relay, Settings, serve
@@ -31,7 +33,7 @@ REPORT_EVERY = 60.0
 """Seconds between two ``counts`` lines; nothing is said while nothing changes."""
 SWITCH = 0.0005
 """Seconds after which a thread that computes lets another go on; packets do not wait 5 ms."""
-SPARE_FILES = 64
+SPARE_FILES = 64 + 2 * MOST
 """Open files that are no connection."""
 LOOK_EVERY = 0.1
 """Seconds between two looks whether the last one has gone."""
@@ -88,7 +90,7 @@ class Daemon:
         relay = await serve(self._settings())
         metrics = await self._listen_for_metrics(relay)
         if plan.user is not None:
-            become(plan.user)
+            become(plan.user, relay.forwarder)
         with _signals(self._ask, self._reload, relay):
             said = relay.counts()
             self._announce(relay, metrics)
@@ -229,12 +231,13 @@ def _fitting(limits: Limits) -> Limits:
     return replace(limits, connections=max(1, soft - SPARE_FILES))
 
 
-def become(user: str) -> None:
-    """Be somebody with fewer rights, for good; raises ``DaemonError``."""
+def become(user: str, forwarder: Forwarder) -> None:
+    """Be somebody with fewer rights, for good, who owns the ports; raises ``DaemonError``."""
     try:
         import pwd
 
         found = pwd.getpwnam(user)
+        forwarder.give(found.pw_uid, found.pw_gid)
         os.initgroups(user, found.pw_gid)
         os.setgid(found.pw_gid)
         os.setuid(found.pw_uid)

@@ -52,6 +52,10 @@ class UdpPort:
         """Read from now on."""
         self._loop.add_reader(self._socket, self._readable)
 
+    def fileno(self) -> int:
+        """Of the socket."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Stop and close the socket."""
         self._loop.remove_reader(self._socket)

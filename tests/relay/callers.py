@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import websockets
@@ -124,3 +125,19 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
     await soon(look())
+
+
+def who_has_one(port: int) -> set[int]:
+    """The ports of those whom the kernel knows to be served by sockets of their own there."""
+    rows = [
+        row.split()[1:3]
+        for table in ("udp", "udp6")
+        for row in Path("/proc/self/net", table).read_text().splitlines()[1:]
+    ]
+    pairs = [tuple(int(place.partition(":")[2], 16) for place in row) for row in rows]
+    return {theirs for ours, theirs in pairs if ours == port and theirs}
+
+
+def ports(*clients: Udp) -> set[int]:
+    """Theirs."""
+    return {one.socket.getsockname()[1] for one in clients}

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from relay.cli import command
 from tests.relay.bottle import INNER
-from tests.relay.callers import Udp, attach, claim, grant
+from tests.relay.callers import Udp, attach, claim, grant, ports, until, who_has_one
 from tests.relay.test_server import ask_stun
 from tests.signaling.test_server import make_certificate
 from vc_core.envelope import (
@@ -249,7 +249,10 @@ async def test_becomes_somebody_with_fewer_rights(secret: Path) -> None:
     assert f"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}" in status
     assert f"Gid:\t{nobody.pw_gid}\t{nobody.pw_gid}\t{nobody.pw_gid}" in status
     assert f"Groups:\t{nobody.pw_gid}" in status
-    await attach(Udp(port), 1, secret=SECRET)
+    member = Udp(port)
+    await attach(member, 1, secret=SECRET)
+    if sys.platform == "linux":
+        await until(lambda: who_has_one(port) == ports(member))  # it may bind where the port is
     daemon.end_at_once()
     code, _, err = daemon.finish()
     assert (code, "root" in err) == (0, False)
