@@ -110,4 +110,3 @@ def pave(packet: bytes, slot: int, targets: tuple[Source, ...]) -> Road:
 
 NOWHERE = Road((), read_lead(FRONT), start=0, shortest=ENDLESS, longest=0)
 """For what nobody gets: nothing is long enough for it."""
-NOWHERE.ways = ()

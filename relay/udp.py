@@ -19,7 +19,7 @@ from typing import Any
 from relay.connected import ConnectedSockets, Read
 from relay.lines import Exchange
 from relay.queues import Queue
-from relay.roads import FRONT, LEAD, NOWHERE, Road, Ways
+from relay.roads import FRONT, LEAD, Road, Ways
 from relay.sockets import LONGEST
 
 # Implementation
@@ -205,7 +205,7 @@ class UdpThread(UdpPort):
 
     def _find_ways(self, road: Road) -> Ways:
         """How to send to each target; not what waits for others is overtaken."""
-        if self._queues or road is NOWHERE:
+        if self._queues:
             return tuple((self._slowly(target), target) for target in road.targets)
         road.ways = tuple((self._find_way(target), target) for target in road.targets)
         return road.ways
