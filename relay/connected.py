@@ -10,9 +10,10 @@ Rule 1: between bind and connect a socket may get anybody's datagrams. Those are
         with their sources before any is read without.
 Rule 2: nothing rests on it. Who has none, for whatever reason, is served by the port:
         all but the first ones, everybody while threads would wait for each other, and
-        where the system has no such sockets.
-Rule 3: another thread may be about to send. So a socket is closed by putting another
-        file under its number, and the number is given back a second later.
+        where the system has no such sockets. When one is opened or closed, none is lost
+        and some may overtake others.
+Rule 3: another thread may be about to send. So a socket that is not needed any more is
+        connected to itself, and closed with the next look at who is here.
 """
 
 from __future__ import annotations
@@ -33,17 +34,21 @@ from relay.sockets import LONGEST, enlarge
 # Implementation
 MOST = 64
 """Sockets on one port: Linux looks at each of them for a datagram of a stranger."""
-EARLY = 1024
+BUFFER = 512 * 1024
+"""Bytes that the kernel keeps for each: an eighth of a second at the rate of a slot."""
+EARLY = 64
 """Datagrams that may come before a socket is connected."""
 CROWDED = 0.25
 """Part of a core from which on threads would wait for each other (for Python's lock)."""
 REST = 10.0
 """Seconds until sockets are opened again, after that or an error."""
 PATIENCE = 1.0
-"""Seconds for a thread to end."""
-NEVER = float("inf")
+"""Seconds for all threads to end."""
 SAFE = (5, 4)
 """Linux from which on no stranger's datagram reaches a connected socket (commit acdcecc61285)."""
+NEVER = float("inf")
+THREAD_CLOCK = 6
+"""Linux: of the clocks of a thread, the one of its scheduler (linux/posix-timers.h)."""
 _AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
 Address = tuple[Any, ...]
@@ -54,33 +59,50 @@ Read = Callable[[memoryview], Iterator[tuple[int, Address]]]
 class ConnectedSocket:
     """One member's, and the thread that reads it."""
 
-    def __init__(
-        self, one: socket.socket, source: Address, serve: Callable[[Read], None], nothing: int
-    ) -> None:
+    def __init__(self, one: socket.socket, source: Address, serve: Callable[[Read], None]) -> None:
         """Raises RuntimeError if there can be no more threads."""
         self.send = one.send
         self._socket = one
         self._source = source
-        self._serve = serve
-        self._nothing = nothing
         self._is_over = False
-        self._thread = threading.Thread(target=self._run, name="udp member", daemon=True)
+        self._spent = 0.0
+        self._thread = threading.Thread(
+            target=serve, args=(self._read,), name="udp member", daemon=True
+        )
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is read."""
+        return self._thread.is_alive()
+
+    def work(self) -> float:
+        """Seconds of processor since this was asked last."""
+        before = self._spent
+        with contextlib.suppress(OSError):  # it has ended
+            self._spent = time.clock_gettime(~(self._thread.native_id or 0) << 3 | THREAD_CLOCK)
+        return self._spent - before
+
+    def hand_over(self, user: int, group: int) -> None:
+        """Let it belong to somebody."""
+        os.fchown(self._socket.fileno(), user, group)
+
     def finish(self) -> None:
-        """Read what is here, and no more."""
+        """Send nothing, get nothing more, and read what is here."""
         self._is_over = True
-        with contextlib.suppress(OSError):  # wakes the thread
-            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.connect(self._socket.getsockname())  # others are the port's now
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)  # wakes the thread
 
-    def close(self) -> None:
-        """Give its number back, after ``finish``."""
-        self._thread.join(PATIENCE)
+    def close(self, patience: float = 0.0) -> bool:
+        """Give its number back, after ``finish``; False: it is still read."""
+        self._thread.join(patience)
+        if self.is_alive:
+            return False
         self._socket.close()
-
-    def _run(self) -> None:
-        self._serve(self._read)
-        os.dup2(self._nothing, self._socket.fileno(), inheritable=False)
+        return True
 
     def _read(self, memory: memoryview) -> Iterator[tuple[int, Address]]:
         receive, source = self._socket.recv_into, self._source
@@ -114,8 +136,7 @@ class ConnectedSockets:
         self._lock = threading.Lock()
         self._opens = 0.0 if _may_share(port) else NEVER
         """From when on sockets are opened."""
-        self._looked = self._spent = 0.0
-        self._nothing = os.open(os.devnull, os.O_RDWR)
+        self._looked = 0.0
 
     def find(self, target: Address) -> Callable[[memoryview, int], int] | None:
         """What sends to it."""
@@ -133,58 +154,62 @@ class ConnectedSockets:
                 with contextlib.ExitStack() as undo:
                     one = undo.enter_context(socket.socket(self._port.family, socket.SOCK_DGRAM))
                     self._connect(one, source)
-                    _read_early(one, early)
-                    member = ConnectedSocket(one, source, self._serve, self._nothing)
-                    undo.pop_all()
+                    if _has_read(one, early):
+                        self._members[source] = ConnectedSocket(one, source, self._serve)
+                        undo.pop_all()
             except (OSError, RuntimeError):  # no right to this port; too many files or threads
                 self._opens = now + REST
-            else:
-                self._members[source] = member
         for datagram in early:
             self._receive(*datagram)
 
-    def keep(self, holds: Callable[[Address], bool], reader: threading.Thread) -> None:
-        """Close the others, or all while they have too much to do together. Call it about
-        once a second; what ``reader``, the port's own thread, has to do is not theirs."""
-        self._close_finished()
-        is_crowded = self._are_crowded(reader)
+    def keep(self, holds: Callable[[Address], bool]) -> None:
+        """Close the others, or all while they have too much to do together; call it about
+        once a second."""
+        self._finished = [one for one in self._finished if not one.close()]
         with self._lock:
+            is_crowded = self._are_crowded()
             for source, one in tuple(self._members.items()):
-                if is_crowded or not holds(source):
-                    del self._members[source]
-                    self._finished.append(one)
-        for one in self._finished:
-            one.finish()
+                if is_crowded or not holds(source) or not one.is_alive:
+                    self._finish(source)
+
+    def hand_over(self, user: int, group: int) -> None:
+        """Let all belong to somebody, where that can be: only the port's owner binds there."""
+        with self._lock, contextlib.suppress(OSError):
+            os.fchown(self._port.fileno(), user, group)
+            for one in self._members.values():
+                one.hand_over(user, group)
 
     def close(self) -> None:
         """Close all."""
         with self._lock:
             self._opens = NEVER
-            self._finished += self._members.values()
-            self._members.clear()
+            for source in tuple(self._members):
+                self._finish(source)
+        deadline = time.monotonic() + PATIENCE
         for one in self._finished:
-            one.finish()
-        self._close_finished()
-        os.close(self._nothing)
+            one.close(max(0.0, deadline - time.monotonic()))
 
-    def _are_crowded(self, reader: threading.Thread) -> bool:
-        now, spent = time.monotonic(), _processor_seconds(reader)
-        is_crowded = spent - self._spent > CROWDED * (now - self._looked)
-        self._looked, self._spent = now, spent
-        if is_crowded:
-            self._opens = max(self._opens, now + REST)
-        return is_crowded
+    def _finish(self, source: Address) -> None:
+        one = self._members.pop(source)
+        one.finish()
+        self._finished.append(one)
 
-    def _close_finished(self) -> None:
-        for one in self._finished:
-            one.close()
-        self._finished.clear()
+    def _are_crowded(self) -> bool:
+        now = time.monotonic()
+        passed, self._looked = now - self._looked, now
+        if sum(one.work() for one in self._members.values()) <= CROWDED * passed:
+            return False
+        self._opens = max(self._opens, now + REST)
+        return True
 
     def _connect(self, one: socket.socket, source: Address) -> None:
+        owner = os.fstat(self._port.fileno())
+        if owner.st_uid != os.geteuid():
+            os.fchown(one.fileno(), owner.st_uid, owner.st_gid)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if one.family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        enlarge(one)
+        enlarge(one, BUFFER)
         one.bind(self._port.getsockname())
         one.connect(source)
 
@@ -205,18 +230,11 @@ def _version(release: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", release)[:2]))
 
 
-def _read_early(one: socket.socket, early: list[tuple[bytes, Address]]) -> None:
-    """What came before it was connected, or just after."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
+def _has_read(one: socket.socket, early: list[tuple[bytes, Address]]) -> bool:
+    """Read what came before it was connected, or just after; False: there is no end to it."""
+    while len(early) < EARLY:
+        try:
             early.append(one.recvfrom(LONGEST, _AT_ONCE))
-            if len(early) > EARLY:
-                raise OSError("there is no end to it")
-
-
-def _processor_seconds(reader: threading.Thread) -> float:
-    """What all threads but this one took."""
-    if sys.platform != "linux" or reader.ident is None:
-        return 0.0
-    its = time.clock_gettime(time.pthread_getcpuclockid(reader.ident))
-    return time.process_time() - its
+        except BlockingIOError:
+            return True
+    return False

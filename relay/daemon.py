@@ -33,7 +33,7 @@ REPORT_EVERY = 60.0
 """Seconds between two ``counts`` lines; nothing is said while nothing changes."""
 SWITCH = 0.0005
 """Seconds after which a thread that computes lets another go on; packets do not wait 5 ms."""
-SPARE_FILES = 64 + 2 * MOST
+SPARE_FILES = 64 + 4 * MOST
 """Open files that are no connection."""
 LOOK_EVERY = 0.1
 """Seconds between two looks whether the last one has gone."""
@@ -237,7 +237,7 @@ def become(user: str, forwarder: Forwarder) -> None:
         import pwd
 
         found = pwd.getpwnam(user)
-        forwarder.give(found.pw_uid, found.pw_gid)
+        forwarder.hand_over(found.pw_uid, found.pw_gid)
         os.initgroups(user, found.pw_gid)
         os.setgid(found.pw_gid)
         os.setuid(found.pw_uid)

@@ -10,8 +10,8 @@ It runs in whatever event loop it is started in: in ``vchat relay``, and in a ho
 client for its guests.
 
 Rule: where UDP sockets have threads (``threads``), whoever touches ``slots`` holds
-``lock``, except for ``Slots.forward``; sending needs none. Lines and timers belong
-to the event loop.
+``lock``, except for ``Slots.forward`` and ``Slots.holds``; sending needs none. Lines
+and timers belong to the event loop.
 """
 
 from __future__ import annotations
@@ -136,10 +136,10 @@ class Forwarder:
         with self.lock:
             self.slots.drain()
 
-    def give(self, user: int, group: int) -> None:
-        """Let our UDP sockets belong to somebody: only whose they are binds others there."""
+    def hand_over(self, user: int, group: int) -> None:
+        """Let the UDP sockets belong to whom this process becomes."""
         for port in self._ports.values():
-            os.fchown(port.fileno(), user, group)
+            port.hand_over(user, group)
 
     # Datagrams
 

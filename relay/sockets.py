@@ -81,14 +81,14 @@ def port_of(sockets: list[socket.socket]) -> int:
     return int(sockets[0].getsockname()[1])
 
 
-def enlarge(one: socket.socket) -> None:
+def enlarge(one: socket.socket, size: int = BUFFER) -> None:
     """Ask for large buffers; whatever the system allows will do."""
     for option, force in _FORCE.items():
         with contextlib.suppress(OSError):
-            one.setsockopt(socket.SOL_SOCKET, option, BUFFER)
-        if one.getsockopt(socket.SOL_SOCKET, option) < BUFFER and os.name == "posix":
+            one.setsockopt(socket.SOL_SOCKET, option, size)
+        if one.getsockopt(socket.SOL_SOCKET, option) < size and os.name == "posix":
             with contextlib.suppress(OSError):
-                one.setsockopt(socket.SOL_SOCKET, force, BUFFER)
+                one.setsockopt(socket.SOL_SOCKET, force, size)
 
 
 async def resolve(host: str) -> list[Place]:

@@ -52,9 +52,8 @@ class UdpPort:
         """Read from now on."""
         self._loop.add_reader(self._socket, self._readable)
 
-    def fileno(self) -> int:
-        """Of the socket."""
-        return self._socket.fileno()
+    def hand_over(self, user: int, group: int) -> None:
+        """Let it belong to somebody who has to bind others beside it."""
 
     def close(self) -> None:
         """Stop and close the socket."""
@@ -159,7 +158,10 @@ class UdpThread(UdpPort):
         self._socket.close()
 
     def tidy(self) -> None:
-        self._members.keep(self._forwarder.slots.holds, self._thread)
+        self._members.keep(self._forwarder.slots.holds)
+
+    def hand_over(self, user: int, group: int) -> None:
+        self._members.hand_over(user, group)
 
     def _call(self, what: Any, *arguments: Any) -> None:
         self._forwarder.call(what, *arguments)
@@ -194,7 +196,7 @@ class UdpThread(UdpPort):
             for send, target in ways:
                 try:
                     send(copy, at_once)
-                except OSError:  # or it is not connected any more
+                except OSError:  # perhaps its socket is over
                     road.ways = None
                     self._forwarder.send(bytes(copy), target)
 
@@ -207,8 +209,8 @@ class UdpThread(UdpPort):
         """How to send to each target; not what waits for others is overtaken."""
         if self._queues:
             return tuple((self._slowly(target), target) for target in road.targets)
-        road.ways = tuple((self._find_way(target), target) for target in road.targets)
-        return road.ways
+        ways = road.ways = tuple((self._find_way(target), target) for target in road.targets)
+        return ways
 
     def _find_way(self, target: Address) -> Callable[[memoryview, int], object]:
         connected = self._members.find(target)

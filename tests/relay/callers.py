@@ -44,11 +44,12 @@ class Carrier(Protocol):
 class Udp:
     """A UDP socket of a client."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", at: Any = None) -> None:
+        """``at``: the address that it has; None: a free one."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.socket.bind((host, 0))
+        self.socket.bind(at or (host, 0))
         self.socket.connect((host, port))
 
     async def send(self, data: bytes) -> None:
@@ -135,7 +136,7 @@ def who_has_one(port: int) -> set[int]:
         for row in Path("/proc/self/net", table).read_text().splitlines()[1:]
     ]
     pairs = [tuple(int(place.partition(":")[2], 16) for place in row) for row in rows]
-    return {theirs for ours, theirs in pairs if ours == port and theirs}
+    return {theirs for ours, theirs in pairs if ours == port and theirs not in (0, port)}
 
 
 def ports(*clients: Udp) -> set[int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
-import itertools
 import platform
 import socket
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import ANY
@@ -42,7 +44,10 @@ from vc_core.envelope import (
 )
 from vc_core.errors import CannotListenError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has them")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux has them"),
+    pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning"),
+]
 
 
 def sockets_of(relay: Relay) -> ConnectedSockets:
@@ -86,6 +91,7 @@ async def test_each_member_has_a_socket_of_its_own() -> None:
         assert who_has_one(relay.port) == ports(anna, ben)
         await talk(anna, ben)
     assert who_has_one(relay.port) == set()
+    assert not [one for one in threading.enumerate() if one.name == "udp member"]
 
 
 async def test_strangers_have_none() -> None:
@@ -159,7 +165,7 @@ async def test_who_goes_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
         await anna.send(write_bye(cookie))
         await until(lambda: who_has_one(relay.port) == ports(ben))
         assert send is not None
-        with pytest.raises(OSError, match="non-socket"):
+        with pytest.raises(OSError):
             send(memoryview(b"what another thread is about to send"), 0)
         await attach(anna, 3)
         await until(lambda: who_has_one(relay.port) == ports(anna, ben))
@@ -177,16 +183,94 @@ async def test_a_slot_that_moves_takes_its_socket_along() -> None:
 async def test_while_threads_would_wait_for_each_other_there_are_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seconds = itertools.count(step=100.0)
-    monkeypatch.setattr(connected, "_processor_seconds", lambda _: next(seconds))
+    monkeypatch.setattr(connected, "CROWDED", 0.0)
     async with room() as (relay, anna, ben):
-        await until(lambda: who_has_one(relay.port) == set())
+        await until(lambda: not who_has_one(relay.port))
         await talk(anna, ben)
-        assert who_has_one(relay.port) == set(), "it rests"
-        monkeypatch.setattr(connected, "_processor_seconds", lambda _: 0.0)
+        assert not who_has_one(relay.port), "it rests"
+        monkeypatch.setattr(connected, "CROWDED", 1.0)
         sockets_of(relay)._opens = 0.0
         await talk(anna, ben)
         assert who_has_one(relay.port) == ports(anna, ben), "who has something to say comes first"
+
+
+async def test_a_flood_of_strangers_is_no_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room() as (relay, anna, ben):
+        await asyncio.sleep(1.1)  # what they did until now is counted
+        monkeypatch.setattr(connected, "CROWDED", 0.001)
+        stranger, began = Udp(relay.port), time.monotonic()
+        while time.monotonic() < began + 2.5:
+            for _ in range(100):
+                await stranger.send(b"\x0fgarbage")
+            await asyncio.sleep(0)
+        assert who_has_one(relay.port) == ports(anna, ben)
+
+
+async def test_none_is_lost_when_they_are_closed_and_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connected, "CROWDED", -1.0)  # at each look
+    monkeypatch.setattr(connected, "REST", 0.1)
+    async with room() as (relay, anna, ben):
+        began, sent = time.monotonic(), 0
+        heard: list[int] = []
+        seen: set[bool] = set()
+        while time.monotonic() < began + 3.5:
+            await anna.send(write_pass(2, b"\x80" + sent.to_bytes(4, "big")))
+            sent += 1
+            await asyncio.sleep(0.0002)
+            heard += numbers(ben)
+            if sent % 50 == 0:
+                seen.add(bool(who_has_one(relay.port)))
+        await asyncio.sleep(0.1)
+        heard += numbers(ben)
+        assert sorted(heard) == list(range(sent))
+        assert seen == {False, True}
+
+
+def numbers(client: Udp) -> list[int]:
+    """Of all that came."""
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.append(int.from_bytes(client.socket.recv(2048)[-4:], "big"))
+    return found
+
+
+async def test_a_thread_that_ends_takes_nobody_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room() as (relay, anna, ben):
+        receive = relay.forwarder.receive_datagram
+
+        def fail(data: bytes, source: Any) -> None:
+            if data == b"\x0fdie":
+                raise RuntimeError
+            receive(data, source)
+
+        monkeypatch.setattr(relay.forwarder, "receive_datagram", fail)
+        monkeypatch.setattr(threading, "excepthook", lambda _: None)
+        await anna.send(b"\x0fdie")
+        await until(lambda: who_has_one(relay.port) == ports(ben))
+        await talk(anna, ben)
+
+
+async def test_copies_go_out_over_them_while_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(copy: memoryview, flags: int) -> None:
+        sent.append(bytes(copy))
+        raise BrokenPipeError
+
+    sent: list[bytes] = []
+    found: list[Any] = [None, None, fail]
+    monkeypatch.setattr(ConnectedSockets, "find", lambda *_: found.pop() if found else None)
+    async with room() as (_, anna, ben):
+        await talk(anna, ben)
+        assert len(sent) == 1, "it is not tried again"
+        found.append(lambda copy, flags: sent.append(bytes(copy)))
+        for _ in range(200):
+            await anna.send(write_pass(2, INNER))
+            await ping(anna)
+            if len(sent) > 1:
+                break
+        assert sent[1:] == [write_pass(1, INNER)], "it is looked for again soon"
 
 
 async def test_a_second_relay_cannot_have_the_port_too() -> None:
@@ -196,14 +280,20 @@ async def test_a_second_relay_cannot_have_the_port_too() -> None:
         await talk(anna, ben)
 
 
-async def test_a_member_whose_port_is_closed_disturbs_nobody() -> None:
+async def test_a_member_whose_port_is_closed_disturbs_nobody_and_may_come_back() -> None:
     async with room() as (relay, anna, ben):
         gone = Udp(relay.port)
         await attach(gone, 3)
         await gone.send(write_want(1, ((EVERYBODY, 0),)))
         await ping(gone)
+        place = gone.socket.getsockname()
         gone.socket.close()
         await talk(anna, ben)
+        back = Udp(relay.port, at=place)
+        assert who_has_one(relay.port) == ports(anna, ben, back)
+        await ping(back)
+        await anna.send(write_pass(3, INNER))
+        assert await back.receive() == write_pass(1, INNER)
 
 
 async def test_a_flood_of_strangers_takes_no_place_from_members() -> None:
