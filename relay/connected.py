@@ -145,10 +145,12 @@ class ConnectedSockets:
 
     def open(self, source: Address) -> None:
         """Give who holds a slot a socket, if that can be."""
+        if source in self._members or len(self._members) >= MOST:
+            return
         early: list[tuple[bytes, Address]] = []
         with self._lock:
             now = time.monotonic()
-            if source in self._members or len(self._members) >= MOST or now < self._opens:
+            if source in self._members or now < self._opens:
                 return
             try:
                 with contextlib.ExitStack() as undo:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from relay.cookies import Carrier, Where
 from relay.limits import Limits
 from relay.lines import Line
+from relay.roads import Road
 from relay.slots import Slots
 from relay.sockets import enlarge, packed
 from relay.udp import UdpPort, UdpThread
@@ -151,6 +152,11 @@ class Forwarder:
             self.send(answer, target)
         if self._alarm is None and self.slots.next_timer() is not None:
             self.call(self._set_alarm)
+
+    def pay(self, packet: bytearray, lead: int, size: int, source: Any) -> Road | None:
+        """As ``Slots.pay``."""
+        with self.lock:
+            return self.slots.pay(packet, lead, size, source, time.monotonic())
 
     def send(self, data: bytes, target: Any) -> None:
         """Bring a datagram to an address of a UDP port, or to a line."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from relay.cookies import Where
+from relay.roads import Road
 from relay.slots import Slots
 
 
@@ -18,6 +19,9 @@ class Exchange(Protocol):
 
     def receive_datagram(self, data: bytes, source: Any) -> None:
         """What came from a line, or from an address of a UDP port."""
+
+    def pay(self, packet: bytearray, lead: int, size: int, source: Any) -> Road | None:
+        """The road of a packet, if only that had to be paid for."""
 
     def answer_stun(self, data: bytes, source: tuple[Any, ...]) -> bytes | None:
         """The answer to a STUN question."""

@@ -152,21 +152,17 @@ class Slots:
             return self._receive_from_member(member, data, source, now)
         packet, size = FRONT + data, len(data)
         lead = read_lead(packet)
-        road = member.room.find_road(member, packet, lead)
-        if size > road.longest:
+        member.room.find_road(member, packet, lead)
+        road = self.forward(packet, lead, size, source) or self.pay(packet, lead, size, source, now)
+        if road is None or road is NOWHERE:
             return []
-        found = self.forward(packet, lead, size, source)
-        if found is None and self._pay(member, road, size, now):
-            found = self.forward(packet, lead, size, source)
-        if found is None or found is NOWHERE:
-            return []
-        copy = found.copy(packet)
-        return [(target, copy) for target in found.targets]
+        copy = road.copy(packet)
+        return [(target, copy) for target in road.targets]
 
     def forward(
         self, packet: bytes | bytearray, lead: int, size: int, source: Source
     ) -> Road | None:
-        """Which road a packet takes, with ``size`` bytes of datagram; None: ``receive_datagram``.
+        """Which road a packet takes, with ``size`` bytes of datagram; None: ask ``pay``.
 
         This is what a relay does nearly always. Where packets are rare the caches are
         cold, and whatever is touched costs: so it reads a road that is there already,
@@ -186,6 +182,19 @@ class Slots:
         road.left = left
         road.passed += size
         return road
+
+    def pay(
+        self, packet: bytes | bytearray, lead: int, size: int, source: Source, now: float
+    ) -> Road | None:
+        """The road of a packet for which ``forward`` found none, if it is there and only had
+        to be paid for; None: ``receive_datagram``."""
+        member, road = self._by_source.get(source), self._roads.get((source, lead))
+        if member is None or road is None:
+            return None
+        member.is_alive = True
+        if size > road.longest or not self._pay(member, road, size, now):
+            return NOWHERE
+        return self.forward(packet, lead, size, source)
 
     def disconnected(self, source: Source) -> None:
         """A connection is gone, and with it whatever slot it held."""

@@ -182,9 +182,9 @@ class UdpThread(UdpPort):
         whole = memoryview(packet)
         datagram, lead = whole[len(FRONT) :], whole[:LEAD].cast("I")
         forward, queues, find_ways = self._forwarder.slots.forward, self._queues, self._find_ways
-        at_once = _AT_ONCE
+        pay, at_once = self._pay, _AT_ONCE
         for size, source in read(datagram):
-            road = forward(packet, lead[0], size, source)
+            road = forward(packet, lead[0], size, source) or pay(packet, lead[0], size, source)
             if road is None:
                 self._receive(bytes(datagram[:size]), source)
                 continue
@@ -199,6 +199,12 @@ class UdpThread(UdpPort):
                 except OSError:  # perhaps its socket is over
                     road.ways = None
                     self._forwarder.send(bytes(copy), target)
+
+    def _pay(self, packet: bytearray, lead: int, size: int, source: Address) -> Road | None:
+        road = self._forwarder.pay(packet, lead, size, source)
+        if road is not None:
+            self._members.open(source)
+        return road
 
     def _receive(self, data: bytes, source: Address) -> None:
         super()._receive(data, source)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from relay.cookies import Carrier, Where
 from relay.forwarder import Forwarder
+from relay.roads import Road
 from relay.slots import Slots
 from relay.udp import UdpThread
 from tests.relay.bottle import GENEROUS, ROOM
@@ -88,6 +89,10 @@ class Script:
     def sendto(self, data: memoryview | bytes, flags: int, target: Any) -> None:
         """As a socket's, which keeps nothing."""
         self.sent.append((bytes(data), target))
+
+    def pay(self, packet: bytearray, lead: int, size: int, source: Any) -> Road | None:
+        """As a forwarder's."""
+        return self.slots.pay(packet, lead, size, source, 0)
 
     def receive_datagram(self, data: bytes, source: Any) -> None:
         """As a forwarder's."""
